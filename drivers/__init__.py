@@ -1,0 +1,1 @@
+"""Protocols: one file each; found by listing this package."""
