@@ -1,0 +1,61 @@
+"""Joins a device with its profile: what the configuration leaves open, the profile or the default fills."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.contract import DeviceSpec, LineKind, Point
+from gateway.settings.devices import DeviceSettings, LineSettings, PointSettings, Profile, ReportSettings, SerialSettings
+
+DEFAULT_EVERY = 5.0
+DEFAULT_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedDevice:
+    """A device ready to run. ``every`` and ``timeout`` in seconds; ``reports`` by point."""
+
+    name: str
+    model: str
+    spec: DeviceSpec
+    line: LineSettings
+    every: float
+    timeout: float
+    serial: SerialSettings | None
+    reports: Mapping[str, ReportSettings]
+
+
+def resolve_device(device: DeviceSettings, line: LineSettings, profile: Profile | None) -> ResolvedDevice:
+    """Merge; a point written in the configuration replaces the profile's point of that name."""
+    points = {**(profile.points if profile else {}), **device.points}
+    options: dict[str, Any] = {
+        "framing": device.framing or (profile and profile.framing) or default_framing(line.kind),
+        "max_read": device.max_read or (profile and profile.max_read),
+        "gap": device.gap if device.gap is not None else profile and profile.gap,
+    }
+    return ResolvedDevice(
+        name=device.name,
+        model=profile.model if profile else "",
+        spec=DeviceSpec(
+            name=device.name,
+            driver=device.driver or (profile.driver if profile else ""),
+            address=device.address,
+            line_kind=line.kind,
+            points={name: _point(name, point) for name, point in points.items()},
+            options={key: value for key, value in options.items() if value is not None},
+        ),
+        line=line,
+        every=device.every or (profile.every if profile else DEFAULT_EVERY),
+        timeout=device.timeout or (profile and profile.timeout) or DEFAULT_TIMEOUT,
+        serial=device.serial or (profile.serial if profile else None),
+        reports={name: point.report for name, point in points.items()},
+    )
+
+
+def default_framing(kind: LineKind) -> str:
+    """``tcp`` on TCP and UDP lines, ``rtu`` on serial ones."""
+    return "rtu" if kind is LineKind.SERIAL else "tcp"
+
+
+def _point(name: str, point: PointSettings) -> Point:
+    return Point(name=name, **point.model_dump(exclude={"report"}))
