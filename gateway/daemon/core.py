@@ -1,0 +1,122 @@
+"""The heart: takes every item off the bus, lets the rules judge it, and hands records to the store."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from gateway.contract import BusItem, Clock, Draft, Reading, StateChange, VisionEvent
+from gateway.daemon.drafts import reading_draft, state_draft, vision_draft
+from gateway.metrics import ALARMS_ACTIVE, DROPPED
+from gateway.rules import Rules, Transition
+from gateway.store import Store
+
+BUS_ITEMS = 2000
+TAKE = 200
+# An alarm's local action may not wait longer than this for the disk, so neither may the reading before it.
+DISK_PATIENCE = 0.2
+# Pictures are judged by the rules at once and filed beside the core: a slow card may take its time for them.
+PICTURES = 64
+PICTURE_PATIENCE = 10.0
+TICK = 0.25
+
+log = logging.getLogger("linli.core")
+
+
+class Core:
+    """One bounded queue in; transitions and records out."""
+
+    def __init__(self, rules: Rules, store: Store, clock: Clock, act: Callable[[Transition], None]) -> None:
+        self._rules, self._store, self._clock, self._act = rules, store, clock, act
+        self._bus: asyncio.Queue[BusItem | None] = asyncio.Queue(BUS_ITEMS)
+        self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
+        self.turned = clock.monotonic()
+
+    async def put(self, item: BusItem) -> None:
+        """Give one item to the bus; waits while it is full."""
+        await self._bus.put(item)
+
+    async def drained(self) -> None:
+        """Return when everything that was put has been judged and handed to the store."""
+        await self._bus.join()
+        await self._pictures.join()
+
+    async def run(self) -> None:
+        """Take items for ever."""
+        while True:
+            items = [await self._bus.get()]
+            while len(items) < TAKE and not self._bus.empty():
+                items.append(self._bus.get_nowait())
+            try:
+                await self._take(items)
+            finally:
+                for _ in items:
+                    self._bus.task_done()
+            self.turned = self._clock.monotonic()
+
+    async def tick(self) -> None:
+        """Let time pass for the rules, and prove through the bus that the core turns."""
+        while True:
+            due = self._rules.next_tick()
+            now = self._clock.monotonic()
+            await self._clock.sleep(min(TICK, max(0.01, due - now)) if due is not None else TICK)
+            for transition in self._rules.tick(self._clock.monotonic(), self._clock.wall()):
+                await self.apply(transition)
+            if self._bus.empty():
+                self._bus.put_nowait(None)
+
+    async def file(self) -> None:
+        """Store pictures, then the records that name them, for ever."""
+        while True:
+            event = await self._pictures.get()
+            try:
+                media = {}
+                for key, (data, content_type, suffix) in event.media.items():
+                    try:
+                        async with asyncio.timeout(PICTURE_PATIENCE):
+                            media[key] = await self._store.put_media(data, content_type, suffix)
+                    except (OSError, TimeoutError) as error:
+                        DROPPED.labels("media", "disk").inc()
+                        log.warning("picture of %s not stored: %s", event.camera, error or "the disk is too slow")
+                await self._store_within([vision_draft(event, media)])
+            finally:
+                self._pictures.task_done()
+
+    async def apply(self, transition: Transition) -> None:
+        """Act on an alarm's transition first, then have it written at once."""
+        self._act(transition)
+        self._count_alarms()
+        await self._store.put(transition.drafts, urgent=True, facts=transition.facts)
+
+    async def _take(self, items: Sequence[BusItem | None]) -> None:
+        drafts: list[Draft] = []
+        for item in items:
+            if item is None:
+                continue
+            for transition in self._rules.feed(item):
+                await self.apply(transition)
+            if isinstance(item, Reading):
+                if item.record:
+                    drafts.append(reading_draft(item))
+            elif isinstance(item, StateChange):
+                drafts.append(state_draft(item))
+            elif item.media:
+                await self._pictures.put(item)
+            else:
+                drafts.append(vision_draft(item, {}))
+        if drafts:
+            await self._store_within(drafts)
+
+    async def _store_within(self, drafts: Sequence[Draft]) -> None:
+        try:
+            async with asyncio.timeout(DISK_PATIENCE):
+                await self._store.put(drafts)
+        except TimeoutError:
+            DROPPED.labels("store", "overload").inc(len(drafts))
+
+    def _count_alarms(self) -> None:
+        counts: dict[str, int] = {}
+        for state in self._rules.states():
+            if state.active:
+                counts[state.severity] = counts.get(state.severity, 0) + 1
+        for severity in ("warning", "minor", "major", "critical"):
+            ALARMS_ACTIVE.labels(severity).set(counts.get(severity, 0))

@@ -1,0 +1,60 @@
+"""Turns what comes over the bus into drafts of records."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.contract import Draft, PointValue, Reading, StateChange, VisionEvent, record_id
+
+
+def reading_draft(reading: Reading) -> Draft:
+    """One read becomes one ``linli.reading.v1`` with the points that its report policy asks for."""
+    wanted, units = reading.record, reading.units
+    points = {
+        name: point_json(value, units.get(name, "")) for name, value in reading.points.items() if name in wanted
+    }
+    return Draft(
+        stream="perception",
+        type="linli.reading.v1",
+        source=reading.device,
+        subject=reading.device,
+        time=reading.time,
+        data={"points": points},
+        id=record_id(reading.time),
+    )
+
+
+def point_json(value: PointValue, unit: str) -> dict[str, Any]:
+    """A point as it stands in a record: value, unit, quality, and the reason when it is bad."""
+    point: dict[str, Any] = {"value": value.value, "unit": unit, "quality": value.quality}
+    if value.reason is not None:
+        point["reason"] = value.reason
+    return point
+
+
+def state_draft(change: StateChange) -> Draft:
+    """A device's, camera's or the gateway's state as a management record."""
+    return Draft(
+        stream="management",
+        type=f"linli.{change.kind}.state.v1",
+        source=change.name if change.kind != "gateway" else "",
+        subject=change.name,
+        time=change.time,
+        data={"state": change.state.value, "reason": change.reason, "text": change.sentence},
+        id=record_id(change.time),
+    )
+
+
+def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> Draft:
+    """A camera's result; ``media`` are the stored files that its pictures became, by key of ``data``."""
+    data = dict(event.data)
+    for key, reference in media.items():
+        data[key] = {**reference, **(data.get(key) or {})}
+    return Draft(
+        stream="perception",
+        type=event.type,
+        source=event.camera,
+        subject=event.subject,
+        time=event.time,
+        data=data,
+        id=record_id(event.time),
+    )

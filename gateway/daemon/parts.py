@@ -1,0 +1,119 @@
+"""Builds the parts of the daemon from the plan; the only place that knows them all."""
+
+import hashlib
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway import __version__
+from gateway.api import Api
+from gateway.clock import SystemClock, boot_id
+from gateway.commands import Commands
+from gateway.contract import Draft, SourceState, StateChange, record_id
+from gateway.daemon.core import Core
+from gateway.daemon.drafts import state_draft
+from gateway.links import Line
+from gateway.plan import Plan
+from gateway.rules import Transition
+from gateway.sources import Source
+from gateway.store import Store
+
+if TYPE_CHECKING:
+    from gateway.uplink.mqtt import MqttUplink
+    from gateway.vision import Camera
+
+ALARM_FACTS = "alarm/"
+LEVELS = {"warning": logging.WARNING, "minor": logging.WARNING, "major": logging.ERROR, "critical": logging.CRITICAL}
+
+log = logging.getLogger("linli.daemon")
+
+
+@dataclass
+class Parts:
+    """Everything that runs, built and wired."""
+
+    plan: Plan
+    clock: SystemClock
+    store: Store
+    core: Core
+    lines: Sequence[Line]
+    sources: Mapping[str, Source]
+    cameras: Sequence["Camera"]
+    uplinks: Sequence["MqttUplink"]
+    commands: Commands
+    api: Api
+
+    async def announce_start(self) -> None:
+        """Write down that we run, with which configuration, and what of it is not built."""
+        clean = self.store.facts("gateway/").get("gateway/running") != b"1"
+        reason, text = ("started", "the gateway starts") if clean else ("restarted", "the gateway was ended hard")
+        drafts = [self._gateway_state(SourceState.ONLINE, reason, text)]
+        facts: dict[str, bytes | None] = {"gateway/running": b"1"}
+        digest = hashlib.sha256(self.plan.path.read_bytes()).hexdigest()
+        if self.store.facts("gateway/").get("gateway/config") != digest.encode():
+            facts["gateway/config"] = digest.encode()
+            drafts.append(self._draft("linli.config.changed.v1", {"sha256": digest, "file": self.plan.path.name}))
+        drafts += [state_draft(self._not_built(part)) for part in self.plan.not_built]
+        await self.store.put(drafts, facts=facts)
+
+    async def announce_stop(self) -> None:
+        """Write down that the end was orderly."""
+        await self.store.put(
+            [self._gateway_state(SourceState.OFFLINE, "stopped", "the gateway stops")], facts={"gateway/running": None}
+        )
+
+    def _gateway_state(self, state: SourceState, reason: str, text: str) -> Draft:
+        data = {"state": state.value, "reason": reason, "text": text, "version": __version__, "boot": boot_id()}
+        return self._draft("linli.gateway.state.v1", data)
+
+    def _draft(self, kind: str, data: Mapping[str, Any]) -> Draft:
+        now = self.clock.wall()
+        return Draft("management", kind, "", self.plan.settings.gateway.id, now, data, record_id(now))
+
+    def _not_built(self, part: Any) -> StateChange:
+        kind = part.kind if part.kind in ("device", "camera") else "gateway"
+        return StateChange(
+            kind, part.name, SourceState.OFFLINE, "not_built", part.sentence, self.clock.wall(), self.clock.monotonic()
+        )
+
+
+def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
+    """Build everything that the configuration names and that exists."""
+    settings = plan.settings
+    rules = plan.rules
+    rules.stamp = clock.rfc3339
+    core = Core(rules, store, clock, act)
+    lines = {line.name: Line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
+    sources = {
+        device.name: Source(device, plan.drivers[device.name], lines[device.line.name], clock, core.put)
+        for device in plan.devices
+        if device.name in plan.drivers and device.line.name in lines
+    }
+    cameras = _cameras(plan, clock, core)
+    uplinks: list[MqttUplink] = []
+    commands = Commands(settings, store, rules, sources, list(lines.values()), cameras, uplinks, clock, core.apply)
+    if settings.uplink.mqtt is not None:
+        from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
+
+        uplinks.append(MqttUplink(settings.uplink.mqtt, settings.gateway.id, store, commands, clock, commands.status))
+    api = Api(settings, store, commands, clock)
+    return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api)
+
+
+def act(transition: Transition) -> None:
+    """Do what an alarm asks for on the spot; until writes and clips exist, that is to say it aloud."""
+    state = transition.state
+    level = LEVELS[state.severity] if transition.kind == "raised" else logging.INFO
+    log.log(level, "alarm %s %s (%s)", state.name, transition.kind, state.severity)
+
+
+def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
+    if not plan.settings.camera:
+        return []
+    from gateway.vision import Camera  # a sensors-only gateway does not load it
+
+    folder = plan.models_folder
+    return [Camera(camera, folder, clock, core.put) for camera in plan.settings.camera]

@@ -1,0 +1,131 @@
+"""Life of the daemon: start every part, wait for the end, stop in the order that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from gateway import __version__
+from gateway.clock import SystemClock
+from gateway.contract import ConfigError, LinliError
+from gateway.daemon.parts import Parts, build
+from gateway.journal import set_up
+from gateway.notify import notify, watchdog_seconds
+from gateway.plan import Plan, load_plan
+from gateway.store import Store
+
+EXIT_STOPPED, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
+# Together below ten seconds and below TimeoutStopSec of the unit.
+DRAIN_SECONDS, COMMIT_SECONDS, FLUSH_SECONDS = 2.0, 2.0, 3.0
+
+log = logging.getLogger("linli.daemon")
+
+
+def run(path: Path) -> int:
+    """Run the daemon in the foreground until SIGTERM or SIGINT; returns the exit code."""
+    set_up()
+    try:
+        plan = load_plan(path)
+        plan.refuse_missing_files()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        notify("STATUS=configuration is wrong, see the journal")
+        return EXIT_CONFIG
+    for warning in plan.warnings:
+        log.warning("%s", warning)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(plan))
+    except* LinliError as group:
+        for error in _leaves(group):
+            log.error("%s", error)
+        return EXIT_FAILED
+    return EXIT_STOPPED
+
+
+async def _live(plan: Plan) -> None:
+    clock = SystemClock(plan.settings.gateway.timezone)
+    settings = plan.settings
+    required = {consumer.name: frozenset(consumer.streams) for consumer in settings.api.consumer if consumer.required}
+    if settings.uplink.mqtt is not None and settings.uplink.mqtt.required:
+        required["mqtt"] = frozenset(settings.uplink.mqtt.streams)
+    settings.gateway.state.mkdir(parents=True, exist_ok=True)
+    store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, required)
+    try:
+        parts = build(plan, store, clock)
+        await parts.announce_start()
+        async with asyncio.TaskGroup() as group:
+            await _until_stopped(parts, group)
+        await parts.announce_stop()
+    finally:
+        await store.close()
+    log.info("stopped")
+
+
+async def _until_stopped(parts: Parts, group: asyncio.TaskGroup) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return group.create_task(work, name=name)
+
+    core = [
+        start("core", parts.core.run()),
+        start("tick", parts.core.tick()),
+        start("pictures", parts.core.file()),
+        start("watchdog", _watchdog(parts)),
+        start("api", parts.api.run()),
+    ]
+    uplinks = [start(f"uplink {uplink.name}", uplink.run()) for uplink in parts.uplinks]
+    inputs = [start(f"line {line.name}", line.run()) for line in parts.lines]
+    inputs += [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
+    inputs += [start(f"camera {camera.name}", camera.run()) for camera in parts.cameras]
+    notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
+    log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))
+
+    await stop.wait()
+    notify("STOPPING=1")
+    log.info("stopping")
+    await _cancel(inputs)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await parts.core.drained()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(COMMIT_SECONDS):
+            await parts.store.committed()
+    await asyncio.gather(*(uplink.flush(FLUSH_SECONDS) for uplink in parts.uplinks))
+    await _cancel(uplinks + core)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watchdog(parts: Parts) -> None:
+    """Feed systemd's watchdog, but only while items really pass through the core."""
+    seconds = watchdog_seconds()
+    if not seconds:
+        return
+    while True:
+        await parts.clock.sleep(seconds / 3)
+        if parts.clock.monotonic() - parts.core.turned < seconds / 2:
+            notify("WATCHDOG=1")
+
+
+def _leaves(group: BaseExceptionGroup[LinliError]) -> list[LinliError]:
+    found: list[LinliError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
