@@ -14,8 +14,9 @@ DROPPED = Counter("linli_dropped", "What was given up, and why", ["where", "caus
 BACKLOG = Gauge("linli_backlog_records", "Records not yet confirmed", ["consumer", "stream"], registry=REGISTRY)
 DEVICE_UP = Gauge("linli_device_up", "1 while a device answers", ["device"], registry=REGISTRY)
 LINE_BUSY = Gauge("linli_line_busy_ratio", "Share of time a line carries transactions", ["line"], registry=REGISTRY)
-CAMERA_FRAMES = Counter("linli_camera_frames", "Frames by camera: offered, looked, dropped", ["camera", "what"],
-                        registry=REGISTRY)
+CAMERA_FRAMES = Counter(
+    "linli_camera_frames", "Frames by camera: offered, looked, dropped", ["camera", "what"], registry=REGISTRY
+)
 COMMIT_SECONDS = Gauge("linli_commit_seconds", "Duration of the last commit", registry=REGISTRY)
 STORE_BYTES = Gauge("linli_store_bytes", "Bytes of the store by part", ["part"], registry=REGISTRY)
 ALARMS_ACTIVE = Gauge("linli_alarms_active", "Alarms raised and not cleared", ["severity"], registry=REGISTRY)

@@ -9,9 +9,7 @@ from gateway.contract import Draft, PointValue, Reading, StateChange, VisionEven
 def reading_draft(reading: Reading) -> Draft:
     """One read becomes one ``linli.reading.v1`` with the points that its report policy asks for."""
     wanted, units = reading.record, reading.units
-    points = {
-        name: point_json(value, units.get(name, "")) for name, value in reading.points.items() if name in wanted
-    }
+    points = {name: point_json(value, units.get(name, "")) for name, value in reading.points.items() if name in wanted}
     return Draft(
         stream="perception",
         type="linli.reading.v1",

@@ -2,10 +2,8 @@
 
 import hashlib
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
@@ -16,13 +14,13 @@ from gateway.contract import Draft, SourceState, StateChange, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
 from gateway.links import Line
-from gateway.plan import Plan
+from gateway.plan import NotBuilt, Plan
 from gateway.rules import Transition
 from gateway.sources import Source
 from gateway.store import Store
 
 if TYPE_CHECKING:
-    from gateway.uplink.mqtt import MqttUplink
+    from gateway.uplink.mqtt import MqttUplink as Uplink
     from gateway.vision import Camera
 
 ALARM_FACTS = "alarm/"
@@ -42,7 +40,7 @@ class Parts:
     lines: Sequence[Line]
     sources: Mapping[str, Source]
     cameras: Sequence["Camera"]
-    uplinks: Sequence["MqttUplink"]
+    uplinks: Sequence["Uplink"]
     commands: Commands
     api: Api
 
@@ -73,7 +71,7 @@ class Parts:
         now = self.clock.wall()
         return Draft("management", kind, "", self.plan.settings.gateway.id, now, data, record_id(now))
 
-    def _not_built(self, part: Any) -> StateChange:
+    def _not_built(self, part: NotBuilt) -> StateChange:
         kind = part.kind if part.kind in ("device", "camera") else "gateway"
         return StateChange(
             kind, part.name, SourceState.OFFLINE, "not_built", part.sentence, self.clock.wall(), self.clock.monotonic()
@@ -93,7 +91,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         if device.name in plan.drivers and device.line.name in lines
     }
     cameras = _cameras(plan, clock, core)
-    uplinks: list[MqttUplink] = []
+    uplinks: list["Uplink"] = []
     commands = Commands(settings, store, rules, sources, list(lines.values()), cameras, uplinks, clock, core.apply)
     if settings.uplink.mqtt is not None:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory

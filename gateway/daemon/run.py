@@ -39,14 +39,15 @@ def run(path: Path) -> int:
         return EXIT_CONFIG
     for warning in plan.warnings:
         log.warning("%s", warning)
+    code = EXIT_STOPPED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(plan))
     except* LinliError as group:
         for error in _leaves(group):
             log.error("%s", error)
-        return EXIT_FAILED
-    return EXIT_STOPPED
+        code = EXIT_FAILED
+    return code
 
 
 async def _live(plan: Plan) -> None:
@@ -127,5 +128,3 @@ def _leaves(group: BaseExceptionGroup[LinliError]) -> list[LinliError]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-

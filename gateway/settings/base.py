@@ -1,36 +1,116 @@
 """The words that settings are made of: frozen tables, names, durations in seconds, sizes in bytes."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)$"
+SIZE = r"^[0-9]{1,9}(\.[0-9]{1,6})?(B|KiB|MiB|GiB|TiB)$"
+NAME = r"^[a-z][a-z0-9-]*$"
+A_DURATION = 'expected a duration in quotes such as "250ms", "5s", "10m", "1h" or "30d"'
+A_SIZE = 'expected a size in quotes such as "64MiB" or "8GiB"'
+
+# What a text must look like, in words, by the pattern that checks it.
+EXPECTED = {NAME: "expected a name of a-z, 0-9 and -, beginning with a letter"}
 
 
 class Table(BaseModel):
     """A TOML table: frozen, and no key that is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
 def parse_duration(value: object) -> float:
     """Read ``"250ms" "5s" "10m" "1h" "30d"`` as seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('expected a duration such as "250ms", "5s", "10m", "1h" or "30d"')
-    return float(match[1]) * UNITS[match[2]]
+    match = re.match(DURATION, value) if isinstance(value, str) else None
+    if match is None or not isinstance(value, str):
+        raise ValueError(A_DURATION)
+    unit = match[2]
+    return float(value.removesuffix(unit)) * UNITS[unit]
 
 
 def parse_size(value: object) -> int:
     """Read ``"64MiB" "8GiB"`` as bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('expected a size such as "64MiB" or "8GiB"')
-    return int(float(match[1]) * BYTES[match[2]])
+    match = re.match(SIZE, value) if isinstance(value, str) else None
+    if match is None or not isinstance(value, str):
+        raise ValueError(A_SIZE)
+    unit = match[2]
+    return int(float(value.removesuffix(unit)) * BYTES[unit])
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str)]
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=str)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
+def duration_text(seconds: float) -> str:
+    """Write seconds the way a configuration says them: ``90.0`` is ``"90s"``, ``3600`` is ``"1h"``."""
+    for unit, length in reversed(UNITS.items()):
+        count = seconds / length
+        if count >= 1 and abs(count - round(count)) < 1e-9:
+            return f"{round(count)}{unit}"
+    return f"{seconds:g}s"
+
+
+def size_text(size: float) -> str:
+    """Write bytes the way a configuration says them: ``1048576`` is ``"1MiB"``."""
+    for unit, length in reversed(BYTES.items()):
+        if size >= length and size % length == 0:
+            return f"{round(size / length)}{unit}"
+    return f"{round(size)}B"
+
+
+def pattern(expression: str, expected: str) -> Any:
+    """Constrain a text by a pattern and register the words that explain it."""
+    EXPECTED[expression] = expected
+    return StringConstraints(pattern=expression)
+
+
+def _single(value: object) -> object:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("expected one value: a number, true, false or a text in quotes")
+    return value
+
+
+def _number_or_text(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number or a text in quotes")
+    return value
+
+
+def _pair(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("expected a point [x, y] in pixels")
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < 1e6:
+            raise ValueError("expected a point [x, y], two numbers in pixels")
+    return tuple(value)
+
+
+def _range(value: object) -> object:
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(isinstance(v, bool | str) for v in value):
+        raise ValueError("expected two numbers [lowest, highest]")
+    return tuple(value)
+
+
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    low, high = value
+    if not low < high:
+        raise ValueError(f"expected the lowest value before the highest, not [{low:g}, {high:g}]")
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["250ms", "5s", "10m", "1h", "30d"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "string", "pattern": SIZE, "examples": ["64MiB", "8GiB"]}),
+]
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+Value = Annotated[float | int | bool | str, BeforeValidator(_single)]
+NumberOrText = Annotated[float | int | str, BeforeValidator(_number_or_text)]
+Range = Annotated[tuple[float, float], BeforeValidator(_range), AfterValidator(_rising)]
+PixelPoint = Annotated[tuple[float, float], BeforeValidator(_pair)]
+Polygon = Annotated[tuple[PixelPoint, ...], Field(min_length=3)]

@@ -1,64 +1,107 @@
 """Cameras and what is looked for in them; coordinates are pixels of the camera's own frame."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gateway.settings.base import Name, Table
-
-PixelPoint = tuple[float, float]
+from gateway.settings.base import Name, PixelPoint, Polygon, Table
 
 
 class LaneSettings(Table):
     """A lane: crossing ``line`` in the direction ``enter`` is ``in``, the other way ``out``."""
 
-    name: Name
-    line: tuple[PixelPoint, PixelPoint]
-    enter: Literal["up", "down", "left", "right"]
+    name: Name = Field(description="the lane's name", examples=["main"])
+    line: tuple[PixelPoint, PixelPoint] = Field(
+        description="the line that vehicles cross, [[x, y], [x, y]] in pixels", examples=[[[300, 700], [1500, 700]]]
+    )
+    enter: Literal["up", "down", "left", "right"] = Field(description="which way in the picture is `in`")
+
+    @model_validator(mode="after")
+    def _crossable(self) -> Self:
+        (x1, y1), (x2, y2) = self.line
+        if (x1, y1) == (x2, y2):
+            raise ValueError("line begins and ends at the same pixel; draw it across the lane")
+        along = abs(x2 - x1) >= abs(y2 - y1)
+        if along != (self.enter in ("up", "down")):
+            ways = "up or down" if along else "left or right"
+            raise ValueError(f'enter = "{self.enter}" runs along the line; a line drawn like this is crossed {ways}')
+        return self
 
 
 class ListSettings(Table):
     """``lists``: CSV files of plates."""
 
-    allow: Path | None = None
-    deny: Path | None = None
+    allow: Path | None = Field(None, description="CSV file of plates that may pass")
+    deny: Path | None = Field(None, description="CSV file of plates that raise the event `deny`")
 
 
 class VehicleSettings(Table):
     """``[camera.vehicles]``: plates and passages."""
 
-    lanes: tuple[LaneSettings, ...] = ()
-    lists: ListSettings = ListSettings()
-    spaces: Annotated[int, Field(ge=0)] | None = None
+    lanes: tuple[LaneSettings, ...] = Field(
+        (), description="lines across the lanes; without them the whole picture is one lane named after the camera"
+    )
+    lists: ListSettings = Field(ListSettings(), description="lists of plates")
+    spaces: int | None = Field(None, ge=0, description="parking places inside, for occupancy")
 
 
 class FacadeSettings(Table):
     """``facade``: the four corners of a plane with equal floors; ground is floor 1."""
 
-    floors: Annotated[int, Field(ge=1, le=200)]
-    ground: tuple[PixelPoint, PixelPoint]
-    roof: tuple[PixelPoint, PixelPoint]
-    columns: Annotated[int, Field(ge=1, le=100)] = 1
+    floors: int = Field(ge=1, le=200, description="floors of the facade", examples=[33])
+    ground: tuple[PixelPoint, PixelPoint] = Field(
+        description="left and right corner at the ground, [[x, y], [x, y]] in pixels",
+        examples=[[[410, 1890], [700, 1890]]],
+    )
+    roof: tuple[PixelPoint, PixelPoint] = Field(
+        description="left and right corner at the roof, [[x, y], [x, y]] in pixels", examples=[[[430, 40], [690, 40]]]
+    )
+    columns: int = Field(1, ge=1, le=100, description="flats side by side, counted from 1 at the left")
+
+    @model_validator(mode="after")
+    def _a_plane(self) -> Self:
+        corners = (self.ground[0], self.ground[1], self.roof[1], self.roof[0])
+        turns = [_turn(corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]) for i in range(4)]
+        if not all(turn < 0 for turn in turns):
+            raise ValueError(
+                "ground and roof do not span a wall: give left then right for both, with the roof above the ground"
+            )
+        return self
 
 
 class FallingSettings(Table):
     """``[camera.falling]``: objects thrown or falling from a facade."""
 
-    facade: FacadeSettings | None = None
-    ignore: tuple[tuple[PixelPoint, ...], ...] = ()
+    facade: FacadeSettings | None = Field(None, description="where the building stands in the picture")
+    ignore: tuple[Polygon, ...] = Field((), description="areas where nothing is looked for, polygons in pixels")
 
 
 class CameraSettings(Table):
     """``[[camera]]``: a stream, a V4L2 device or a file; refused without a purpose."""
 
-    name: Name
-    url: str
-    purpose: Annotated[str, Field(min_length=3)]
-    user: str | None = None
-    password_file: Path | None = None
-    masks: tuple[tuple[PixelPoint, ...], ...] = ()
-    pace: Literal["real", "free"] = "real"
-    repeat: bool = False
-    vehicles: VehicleSettings | None = None
-    falling: FallingSettings | None = None
+    name: Name = Field(description="the camera's name", examples=["north-gate"])
+    url: str = Field(
+        min_length=1,
+        description="an rtsp:// address, a V4L2 device such as /dev/video0, or a video file",
+        examples=["rtsp://camera-1.lan/stream1"],
+    )
+    purpose: str = Field(
+        min_length=3,
+        description="why this camera looks, for the people in the picture: a camera without a purpose is refused",
+        examples=["vehicle gate"],
+    )
+    user: str | None = Field(None, min_length=1, description="user name for the camera")
+    password_file: Path | None = Field(None, description="file or systemd credential with the camera's password")
+    masks: tuple[Polygon, ...] = Field(
+        (), description="areas blacked out before anything looks, polygons of at least three [x, y] in pixels"
+    )
+    pace: Literal["real", "free"] = Field("real", description="a video file is played at its own pace, or at full speed")
+    repeat: bool = Field(False, description="play a video file again and again")
+    vehicles: VehicleSettings | None = Field(None, description="look for vehicles and plates")
+    falling: FallingSettings | None = Field(None, description="look for falling objects")
+
+
+def _turn(a: PixelPoint, b: PixelPoint, c: PixelPoint) -> float:
+    """Twice the signed area of a triangle, y pointing down; negative when a, b, c turn left on the screen."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

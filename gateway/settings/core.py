@@ -3,80 +3,103 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from gateway.contract import SEND_ORDER, STREAMS, Stream
-from gateway.settings.base import Duration, Name, Size, Table
+from gateway.settings.base import Duration, Name, Size, Table, pattern
 
 DAY = 86400.0
 MIB = 1 << 20
+
+GatewayId = Annotated[str, pattern(r"^[a-z0-9-]{3,64}$", "expected 3 to 64 of a-z, 0-9 and -")]
+TokenHash = Annotated[
+    str, pattern(r"^[0-9a-f]{64}$", "expected the 64 hexadecimal digits that `linli token new NAME` prints")
+]
+Streams = Annotated[tuple[Stream, ...], Field(min_length=1)]
 
 
 class GatewaySettings(Table):
     """``[gateway]``: who and where this gateway is."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,64}$")]
-    site: str = ""
-    state: Path = Path("/var/lib/linli")
-    contact: str = ""
-    timezone: str | None = None
+    id: GatewayId = Field(
+        description="the gateway's name towards the platform, 3 to 64 of a-z, 0-9 and -; never change it later",
+        examples=["sh-pudong-0421"],
+    )
+    site: str = Field("", description="where it stands, for people", examples=["Garden Lane 12, gate house"])
+    state: Path = Field(Path("/var/lib/linli"), description="folder of the store, media and identity")
+    contact: str = Field("", description="whom to call; shown on the status page and in the acceptance report")
+    timezone: str | None = Field(
+        None, description="zone of the times in records, instead of the machine's own", examples=["Asia/Shanghai"]
+    )
 
 
 class KeepSettings(Table):
-    """``keep``: how long each stream and the media are kept, in seconds."""
+    """``keep``: how long each stream and the media are kept; never beyond the quota."""
 
-    perception: Duration = 30 * DAY
-    management: Duration = 190 * DAY
-    alarm: Duration = 365 * DAY
-    disposal: Duration = 365 * DAY
-    media: Duration = 30 * DAY
+    perception: Duration = Field(30 * DAY, gt=0, description="age at which readings and passages go")
+    management: Duration = Field(190 * DAY, gt=0, description="age at which device states and gaps go")
+    alarm: Duration = Field(365 * DAY, gt=0, description="age at which alarm records go")
+    disposal: Duration = Field(365 * DAY, gt=0, description="age at which acknowledgements and commands go")
+    media: Duration = Field(30 * DAY, gt=0, description="age at which pictures and clips go")
 
 
 class StoreSettings(Table):
-    """``[store]``: quotas in bytes, retention, and the group-commit window in seconds."""
+    """``[store]``: quotas, retention, and the group-commit window."""
 
-    records: Annotated[Size, Field(ge=MIB)] = 2048 * MIB
-    media: Annotated[Size, Field(ge=MIB)] = 8192 * MIB
-    keep: KeepSettings = KeepSettings()
-    commit: Annotated[Duration, Field(ge=0.01, le=60)] = 0.5
+    records: Size = Field(
+        2048 * MIB, ge=MIB, description="hard quota of all records; gap records account for what is evicted"
+    )
+    media: Size = Field(8192 * MIB, ge=MIB, description="hard quota of pictures and clips")
+    keep: KeepSettings = Field(KeepSettings(), description="how long each stream and the media are kept")
+    commit: Duration = Field(
+        0.5, ge=0.01, le=60, description="readings are on disk at most this much later; alarms at once"
+    )
 
 
 class ConsumerSettings(Table):
     """``[[api.consumer]]``: who may pull which streams; the token itself is never stored."""
 
-    name: Name
-    token_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    required: bool = False
-    streams: tuple[Stream, ...] = STREAMS
+    name: Name = Field(description="the consumer's name", examples=["district-platform"])
+    token_sha256: TokenHash = Field(
+        description="SHA-256 of the consumer's token, 64 hexadecimal digits; `linli token new NAME` prints it"
+    )
+    required: bool = Field(False, description="retention waits for this consumer's acknowledgement")
+    streams: Streams = Field(STREAMS, description="the streams that this consumer may pull; all four without this key")
 
 
 class ApiSettings(Table):
     """``[api]``: the HTTP interface; anything but loopback needs TLS."""
 
-    listen: str = "127.0.0.1:8470"
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    consumer: tuple[ConsumerSettings, ...] = ()
+    listen: str = Field(
+        "127.0.0.1:8470", description="ADDRESS:PORT to serve on; anything but loopback needs tls_cert and tls_key"
+    )
+    tls_cert: Path | None = Field(None, description="file of the server's certificate chain, PEM")
+    tls_key: Path | None = Field(None, description="file of the server's private key, PEM")
+    consumer: tuple[ConsumerSettings, ...] = Field((), description="who may pull")
 
 
 class MqttSettings(Table):
     """``[uplink.mqtt]``: the broker, what goes there and what counts as delivered."""
 
-    url: str
-    insecure: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    user: str | None = None
-    password_file: Path | None = None
-    streams: tuple[Stream, ...] = SEND_ORDER
-    ack: Literal["broker", "platform"] = "broker"
-    window: Annotated[int, Field(ge=1, le=1000)] = 100
-    zstd: bool = False
-    required: bool = False
+    url: str = Field(
+        description="mqtts://HOST:PORT of the broker, or mqtt:// without TLS", examples=["mqtts://broker.example:8883"]
+    )
+    insecure: bool = Field(False, description="allow plain mqtt:// beyond loopback; shows in status")
+    ca_file: Path | None = Field(
+        None, description="file of the authority that signed the broker's certificate, PEM; without it, the system's"
+    )
+    cert_file: Path | None = Field(None, description="file of the client certificate, PEM; needs key_file")
+    key_file: Path | None = Field(None, description="file of the client certificate's private key, PEM")
+    user: str | None = Field(None, min_length=1, description="user name for the broker")
+    password_file: Path | None = Field(None, description="file or systemd credential with the broker's password")
+    streams: Streams = Field(SEND_ORDER, description="the streams that are sent")
+    ack: Literal["broker", "platform"] = Field("broker", description="whose acknowledgement counts as delivered")
+    window: int = Field(100, ge=1, le=1000, description="publishes in flight")
+    zstd: bool = Field(False, description="compress batches with zstd")
+    required: bool = Field(False, description="retention waits for this uplink")
 
 
 class UplinkSettings(Table):
     """``[uplink.*]``: the ways out, one table each."""
 
-    mqtt: MqttSettings | None = None
+    mqtt: MqttSettings | None = Field(None, description="MQTT 5 to a broker")

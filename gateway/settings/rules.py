@@ -1,35 +1,62 @@
 """Alarms and what they do."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from gateway.contract import Scalar, Severity
-from gateway.settings.base import Duration, Name, Table
+from gateway.contract import Severity
+from gateway.settings.base import Duration, Name, Table, Value
+
+# Tags that no TOML key can be mistaken for: they turn up in the paths of validation errors.
+WRITE, CLIP = "<write>", "<clip>"
 
 
 class WriteAction(Table):
     """``{ write = "device.point", value = … }``: set a writable point when the alarm is raised."""
 
-    write: str
-    value: Scalar
+    write: str = Field(description="the point to write, DEVICE.POINT", examples=["siren.output"])
+    value: Value = Field(description="the value to write, in the point's unit")
 
 
 class ClipAction(Table):
     """``{ clip = "camera", before = "10s", after = "10s" }``: keep what the camera saw around the alarm."""
 
-    clip: Name
-    before: Annotated[Duration, Field(ge=0, le=120)] = 10.0
-    after: Annotated[Duration, Field(ge=0, le=120)] = 10.0
+    clip: Name = Field(description="the camera", examples=["north-gate"])
+    before: Duration = Field(10.0, ge=0, le=120, description="how much to keep from before the alarm")
+    after: Duration = Field(10.0, ge=0, le=120, description="how much to keep from after the alarm")
+
+
+def _which(value: Any) -> str | None:
+    keys = set(value) if isinstance(value, dict) else set(type(value).model_fields) if isinstance(value, Table) else ()
+    return WRITE if "write" in keys else CLIP if "clip" in keys else None
+
+
+Action = Annotated[
+    Annotated[WriteAction, Tag(WRITE)] | Annotated[ClipAction, Tag(CLIP)],
+    Discriminator(
+        _which,
+        custom_error_type="value_error",
+        custom_error_message='expected { write = "device.point", value = … } or { clip = "camera" }',
+    ),
+]
 
 
 class AlarmSettings(Table):
     """``[[alarm]]``: raised when ``when`` holds for ``for``; cleared when ``clear`` holds, or ``when`` no more."""
 
-    name: Name
-    when: str
-    for_: Annotated[Duration, Field(alias="for", ge=0)] = 0.0
-    clear: str | None = None
-    severity: Severity = "warning"
-    text: dict[str, str] = {}
-    do: tuple[WriteAction | ClipAction, ...] = ()
+    name: Name = Field(description="the alarm's name", examples=["sump-high"])
+    when: str = Field(
+        min_length=1,
+        description="the condition that raises it",
+        examples=["sump-level.level > 2.5", "stale(sump-level.level, 5m)", "event(north-gate, deny)"],
+    )
+    for_: Duration = Field(0.0, alias="for", ge=0, description="how long the condition must hold")
+    clear: str | None = Field(
+        None,
+        min_length=1,
+        description="the condition that clears it; without it, `when` not holding",
+        examples=["sump-level.level < 2.2"],
+    )
+    severity: Severity = Field("warning", description="how bad it is")
+    text: dict[str, str] = Field({}, description="what people read, by language", examples=[{"en": "Sump level high"}])
+    do: tuple[Action, ...] = Field((), description="what happens on the spot when it is raised")
