@@ -1,0 +1,52 @@
+"""What an expression may name, and what to say about a name that is wrong."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from gateway.rules.nodes import Kind
+
+KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``; did you mean …?`` or, with nothing near, the names there are."""
+    known = sorted(names)
+    if close := get_close_matches(name, known, 1, 0.6):
+        return f'; did you mean "{close[0]}"?'
+    if not known:
+        return "; none is configured"
+    return "; there are: " + ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an expression may name: points by device, cameras, and the kinds of ``device.point`` as far as known."""
+
+    points: Mapping[str, frozenset[str]]
+    cameras: frozenset[str]
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    def complaint(self, text: str) -> str:
+        """Why ``text`` is no point, with the nearest that is one."""
+        device, _, point = text.partition(".")
+        points = self.points.get(device)
+        if hint := self.minus(text):
+            return hint
+        if text.lower() in KEYWORDS:
+            return f': write "{text.lower()}" in lower case'
+        if text.count(".") != 1:
+            return ": a point is written device.point"
+        if text != text.lower():
+            return ": names of devices and points are written in lower case"
+        if points is None:
+            return f': no device "{device}"{nearest(device, self.points)}'
+        return f': device "{device}" has no point "{point}"{nearest(point, points)}'
+
+    def minus(self, text: str) -> str:
+        """A hint when ``text`` is a known point with a minus stuck to it, or "" when it is not."""
+        for at, character in enumerate(text):
+            device, _, point = text[:at].partition(".")
+            if character == "-" and point in self.points.get(device, ()):
+                return f": a minus needs a space on both sides: {text[:at]} - {text[at + 1 :]}".rstrip()
+        return ""
