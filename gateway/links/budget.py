@@ -1,0 +1,77 @@
+"""How much of a line's time silent devices may take, and how busy the line is. Pure: time is passed in."""
+
+SHARE = 0.03  # of the line's time, for all silent devices together
+SHARE_NOBODY = 0.5  # when nobody answers there is nobody to protect
+NOBODY_AFTER = 30.0
+CREDIT_LIMIT = 1.0
+SHORT = 0.3  # of the timeout, when the budget is overdrawn
+WINDOW = 10.0
+
+
+class SilentBudget:
+    """An account in seconds of line time: fills by ``SHARE``, pays for every wait that brought no answer.
+
+    It may be overdrawn by one wait (debt is paid back before the next probe), so the first detection of a dead device
+    needs no saving up.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._balance = 0.0
+        self._at = now
+        self._answered = now
+
+    def charge(self, seconds: float, now: float) -> None:
+        """Pay for a wait in vain."""
+        self._fill(now)
+        self._balance -= seconds
+
+    def answered(self, now: float) -> None:
+        """Note that some device answered."""
+        self._fill(now)
+        self._answered = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until a probe may run; 0 when it may now."""
+        self._fill(now)
+        return 0.0 if self._balance >= 0 else -self._balance / self._share(now)
+
+    def patience(self, timeout: float, slowest: float, now: float) -> float:
+        """How long to wait for an answer: the whole timeout, or, overdrawn, a part of it.
+
+        ``slowest`` is the device's slowest answer so far (0: it never answered); both in seconds.
+        """
+        self._fill(now)
+        return timeout if self._balance >= 0 else min(timeout, max(SHORT * timeout, 3 * slowest))
+
+    def _share(self, now: float) -> float:
+        return SHARE if now - self._answered < NOBODY_AFTER else SHARE_NOBODY
+
+    def _fill(self, now: float) -> None:
+        self._balance = min(CREDIT_LIMIT, self._balance + (now - self._at) * self._share(now))
+        self._at = now
+
+
+class BusyMeter:
+    """Share of the last 10 to 20 seconds in which the line carried a transaction."""
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._busy = 0.0
+        self._earlier: tuple[float, float] = (0.0, 0.0)
+
+    def add(self, seconds: float, now: float) -> None:
+        """Count a transaction that ended now."""
+        self._turn(now)
+        self._busy += seconds
+
+    def ratio(self, now: float) -> float:
+        """From 0 (idle) to 1."""
+        self._turn(now)
+        span = now - self._since + self._earlier[1]
+        return min(1.0, (self._busy + self._earlier[0]) / span) if span > 0 else 0.0
+
+    def _turn(self, now: float) -> None:
+        span = now - self._since
+        if span >= WINDOW:
+            self._earlier = (self._busy, span) if span < 2 * WINDOW else (0.0, WINDOW)
+            self._since, self._busy = now, 0.0

@@ -1,0 +1,280 @@
+"""One wire or socket: opens it, keeps it open, and lends it to one transaction at a time, earliest deadline first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
+
+from gateway.contract import Clock, DeviceSilentError, LineKind, LinkError, Pipe
+from gateway.links.budget import BusyMeter, SilentBudget
+from gateway.links.pipe import StreamPipe
+from gateway.links.serial_port import open_serial
+from gateway.links.tcp import open_tcp
+from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
+from gateway.settings import LineSettings, SerialSettings
+
+log = logging.getLogger("linli.links")
+
+T = TypeVar("T")
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 10.0
+BUILT = (LineKind.SERIAL, LineKind.TCP)
+
+
+class _Turn(NamedTuple):
+    """A place in the queue; heapq compares deadline, then order of arrival."""
+
+    deadline: float
+    order: int
+    timeout: float
+    serial: SerialSettings | None
+    granted: asyncio.Future[StreamPipe]
+    done: asyncio.Future[None]
+
+
+class Line:
+    """The owner of one line. States: ``opening`` (first try), ``open``, ``down``."""
+
+    def __init__(
+        self,
+        settings: LineSettings,
+        clock: Clock,
+        opener: Callable[[], Awaitable[StreamPipe]] | None = None,
+    ) -> None:
+        self.name = settings.name
+        self.kind = settings.kind
+        if self.kind not in BUILT:
+            raise LinkError(f"line {self.name}: {self.kind} lines are not built yet; use serial or tcp", "not_built")
+        self.address = str(settings.serial or settings.tcp)
+        self.state = "opening"
+        self.reason = ""
+        self.sentence = ""
+        self._settings = settings
+        self._serial = SerialSettings(baud=settings.baud, format=settings.format)
+        self._clock = clock
+        self._opener = opener or self._open
+        self._pipe: StreamPipe | None = None
+        self._polls: list[_Turn] = []
+        self._probes: list[_Turn] = []
+        self._order = itertools.count()
+        self._users = 0
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._missed = False
+        self._transactions = 0
+        self._errors = 0
+        self._counted = (0, 0)
+        now = clock.monotonic()
+        self._budget = SilentBudget(now)
+        self._busy = BusyMeter(now)
+        self._bytes_in = LINE_BYTES.labels(self.name, "in")
+        self._bytes_out = LINE_BYTES.labels(self.name, "out")
+        self._failures = LINE_ERRORS.labels(self.name)
+        LINE_BUSY.labels(self.name).set_function(lambda: self._busy.ratio(clock.monotonic()))
+
+    def attach(self) -> int:
+        """Count one more device on this line; returns how many there were before (for spreading polls)."""
+        self._users += 1
+        return self._users - 1
+
+    async def changed(self) -> None:
+        """Wait for the next change of ``state``."""
+        await self._changed.wait()
+
+    def patience(self, timeout: float, slowest: float) -> float:
+        """How many seconds to wait for a device; see ``SilentBudget.patience``. Alone on a line: the whole timeout."""
+        if self._users < 2:
+            return timeout
+        return self._budget.patience(timeout, slowest, self._clock.monotonic())
+
+    async def run(self) -> None:
+        """Own the line until cancelled."""
+        backoff = FIRST_BACKOFF
+        try:
+            while True:
+                pipe = self._pipe = await self._keep_opening()
+                opened = self._clock.monotonic()
+                pipe.on_lost = self._wake.set
+                self._counted = (0, 0)
+                self._enter("open")
+                log.info("line %s: %s is open", self.name, self.address)
+                await self._serve(pipe)
+                error = pipe.error or LinkError(f"{self.address} broke", "broken")
+                self._drop_pipe()
+                self._fall(error)
+                stayed = self._clock.monotonic() - opened
+                # A peer that accepts and hangs up at once must not be called twice a second for ever.
+                backoff = FIRST_BACKOFF if stayed > LONGEST_BACKOFF else min(2 * backoff, LONGEST_BACKOFF)
+                await self._clock.sleep(backoff * _jitter())
+        finally:
+            self._drop_pipe()
+            self._fall(LinkError(f"line {self.name} is stopped", "stopped"), quiet=True)
+
+    async def transact(
+        self,
+        work: Callable[[Pipe], Awaitable[T]],
+        *,
+        deadline: float,
+        timeout: float,
+        serial: SerialSettings | None = None,
+        probe: bool = False,
+    ) -> T:
+        """Run ``work`` with the pipe when it is our turn; ``deadline`` (monotonic) orders the turns.
+
+        ``timeout`` seconds is the wait for the answer to each question. ``probe``: a try at a silent device; it waits
+        until the line's budget for silent devices allows it. Raises LinkError when the line is not open, DeviceError
+        as the driver does, DeviceSilentError when nothing came back.
+        """
+        if self._pipe is None:
+            raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
+        loop = asyncio.get_running_loop()
+        turn = _Turn(deadline, next(self._order), timeout, serial, loop.create_future(), loop.create_future())
+        heapq.heappush(self._probes if probe else self._polls, turn)
+        self._wake.set()
+        try:
+            pipe = await turn.granted
+            return await self._account(work, pipe)
+        finally:
+            turn.granted.cancel()
+            if not turn.done.done():
+                turn.done.set_result(None)
+
+    def view(self) -> dict[str, Any]:
+        """What status shows of this line."""
+        return {
+            "name": self.name,
+            "kind": self.kind.value,
+            "address": self.address,
+            "state": self.state,
+            "reason": self.reason,
+            "sentence": self.sentence,
+            "busy": round(self._busy.ratio(self._clock.monotonic()), 3),
+            "transactions": self._transactions,
+            "errors": self._errors,
+        }
+
+    async def _account(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe) -> T:
+        began = self._clock.monotonic()
+        good = False
+        try:
+            result = await work(pipe)
+            good = True
+        except DeviceSilentError:
+            self._missed = True
+            self._budget.charge(self._clock.monotonic() - began, self._clock.monotonic())
+            raise
+        finally:
+            now = self._clock.monotonic()
+            self._transactions += 1
+            self._busy.add(now - began, now)
+            self._count_bytes(pipe)
+            if good:
+                self._budget.answered(now)
+            else:
+                self._errors += 1
+                self._failures.inc()
+        return result
+
+    def _count_bytes(self, pipe: StreamPipe) -> None:
+        before_in, before_out = self._counted
+        self._counted = (pipe.bytes_in, pipe.bytes_out)
+        self._bytes_in.inc(pipe.bytes_in - before_in)
+        self._bytes_out.inc(pipe.bytes_out - before_out)
+
+    async def _serve(self, pipe: StreamPipe) -> None:
+        """Lend the pipe, turn by turn, until it breaks."""
+        while pipe.error is None:
+            self._wake.clear()
+            turn, wait = self._next()
+            if turn is None:
+                await self._nap(wait)
+                continue
+            if self._missed:
+                self._missed = False
+                await pipe.settle()
+            try:
+                await pipe.begin(turn.timeout, turn.serial)
+            except LinkError as error:
+                # This device's settings do not fit the port: its own fault, not the line's.
+                if not turn.granted.done():
+                    turn.granted.set_exception(error)
+                continue
+            if not turn.granted.done():
+                turn.granted.set_result(pipe)
+                await turn.done
+
+    def _next(self) -> tuple[_Turn | None, float | None]:
+        """Take the turn with the earliest deadline, or say how long no probe may run (None: for ever)."""
+        for queue in (self._polls, self._probes):
+            while queue and queue[0].granted.done():
+                heapq.heappop(queue)
+        wait: float | None = None
+        if self._probes:
+            wait = 0.0 if self._users < 2 else self._budget.wait(self._clock.monotonic())
+            if wait <= 0 and (not self._polls or self._probes[0] < self._polls[0]):
+                return heapq.heappop(self._probes), None
+        return (heapq.heappop(self._polls), None) if self._polls else (None, wait)
+
+    async def _nap(self, seconds: float | None) -> None:
+        """Wait for work, or until ``seconds`` have passed."""
+        if seconds is None:
+            await self._wake.wait()
+            return
+        sleeping = asyncio.ensure_future(self._clock.sleep(max(seconds, 0.001)))
+        waking = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sleeping, waking):
+                task.cancel()
+            await asyncio.gather(sleeping, waking, return_exceptions=True)
+
+    async def _keep_opening(self) -> StreamPipe:
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                return await self._opener()
+            except LinkError as error:
+                self._fall(error)
+            await self._clock.sleep(backoff * _jitter())
+            backoff = min(2 * backoff, LONGEST_BACKOFF)
+
+    async def _open(self) -> StreamPipe:
+        if self.kind is LineKind.SERIAL:
+            return open_serial(self.address, self._serial, self._settings.turnaround, self._clock)
+        return await open_tcp(self.address, self._clock)
+
+    def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
+        """The line is down: tell the log once, and everyone who waits."""
+        if not quiet and (self.state, self.reason) != ("down", error.reason):
+            log.warning("line %s: %s", self.name, error)
+        changed = self.state != "down" or self.reason != error.reason
+        self.reason, self.sentence = error.reason, str(error)
+        for turn in (*self._polls, *self._probes):
+            if not turn.granted.done():
+                turn.granted.set_exception(LinkError(str(error), error.reason))
+        self._polls.clear()
+        self._probes.clear()
+        if changed:
+            self._enter("down")
+
+    def _enter(self, state: str) -> None:
+        self.state = state
+        if state == "open":
+            self.reason = self.sentence = ""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _drop_pipe(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+
+def _jitter() -> float:
+    return random.uniform(0.7, 1.0)  # noqa: S311 - spreads reconnects, no secret

@@ -1,0 +1,116 @@
+"""A byte stream lent for one transaction: buffer, answer timeout, byte counts; TCP and serial pipes build on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.contract import Clock, DeviceSilentError, LinkError
+from gateway.settings import SerialSettings
+
+BUFFER_LIMIT = 65536  # a device that babbles must not eat the memory
+BYTE_GAP = 0.25  # serial servers and USB adapters deliver an answer in pieces up to this far apart
+EXTENSION_LIMIT = 3.0  # a babbling device may stretch its timeout by this much, not more
+
+
+class StreamPipe:
+    """What every pipe shares. The answer timeout restarts with each question (``write``).
+
+    Timeouts run on the event loop's timer and not on ``Clock``: the far side lives in real time, and a loop timer
+    costs a microsecond where a sleeping task costs thirty.
+    """
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self.address = address
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.error: LinkError | None = None
+        self.on_lost: Callable[[], None] | None = None
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._timeout = 1.0
+        self._deadline = 0.0
+        self._last_deadline = 0.0
+
+    async def begin(self, timeout: float, serial: SerialSettings | None) -> None:  # noqa: ARG002 - serial pipes use it
+        """Start a transaction: forget stale input, set the answer timeout in seconds."""
+        self._timeout = timeout
+        self._arm(timeout)
+        self._buffer.clear()
+
+    async def settle(self) -> None:
+        """After a missed answer: let a late one pass before the next question."""
+
+    async def write(self, data: bytes) -> None:
+        """Send; LinkError when the pipe is broken."""
+        if self.error is not None:
+            raise self.error
+        self.bytes_out += len(data)
+        wire_seconds = await self._send(data)
+        self._arm(self._timeout + wire_seconds)
+
+    async def read(self, at_most: int = 4096) -> bytes:
+        """Return the bytes that are there, waiting for the first; DeviceSilentError when the time is up."""
+        if not self._buffer:
+            await self._wait()
+        if len(self._buffer) <= at_most:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        else:
+            data = bytes(self._buffer[:at_most])
+            del self._buffer[:at_most]
+        return data
+
+    async def drain_input(self) -> bytes:
+        """Throw away, and return, what came unasked."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def close(self) -> None:
+        """Give the port or socket back."""
+        raise NotImplementedError
+
+    async def _send(self, data: bytes) -> float:
+        """Hand the bytes to the system; return the seconds they will take on the wire."""
+        raise NotImplementedError
+
+    async def _wait(self) -> None:
+        while not self._buffer:
+            if self.error is not None:
+                raise self.error
+            if self._loop.time() >= self._deadline:
+                raise DeviceSilentError(f"no answer within {self._timeout:g} s on {self.address}")
+            waiter = self._waiter = self._loop.create_future()
+            timer = self._loop.call_at(self._deadline, self._wake)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+
+    def _arm(self, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+        self._last_deadline = self._deadline + EXTENSION_LIMIT
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _received(self, data: bytes) -> None:
+        self.bytes_in += len(data)
+        if len(self._buffer) + len(data) > BUFFER_LIMIT:
+            self._buffer.clear()
+        self._buffer += data
+        # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
+        self._deadline = min(max(self._deadline, self._loop.time() + BYTE_GAP), self._last_deadline)
+        self._wake()
+
+    def _lost(self, error: LinkError) -> None:
+        if self.error is None:
+            self.error = error
+            if self.on_lost is not None:
+                self.on_lost()
+        self._wake()

@@ -1,0 +1,83 @@
+"""A TCP connection as a pipe: Modbus TCP and serial servers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+from gateway.contract import Clock, LinkError
+from gateway.links.pipe import StreamPipe
+
+OPEN_TIMEOUT = 5.0
+# A peer that lost its power says nothing; these make the kernel notice within about 20 s.
+KEEPALIVE = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 3),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
+)
+
+
+class TcpPipe(StreamPipe, asyncio.Protocol):
+    """One connection; made by ``open_tcp``."""
+
+    _transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport (asyncio calls this)."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("socket")
+        for level, name, value in KEEPALIVE:
+            if hasattr(socket, name):
+                peer.setsockopt(level, getattr(socket, name), value)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came (asyncio calls this)."""
+        self._received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end (asyncio calls this)."""
+        why = f": {exc}" if exc else ""
+        self._lost(LinkError(f"{self.address} closed the connection{why}; it is opened again by itself", "closed"))
+
+    def close(self) -> None:
+        """Close at once; what was not yet sent is of no use to anyone."""
+        self._transport.abort()
+
+    async def _send(self, data: bytes) -> float:
+        self._transport.write(data)
+        return 0.0
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Read ``host:port`` or ``[v6]:port``; LinkError when it is neither."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise LinkError(f'{address!r} is not host:port; write for example tcp = "192.168.10.20:502"', "address")
+    return host.strip("[]"), int(port)
+
+
+async def open_tcp(address: str, clock: Clock) -> TcpPipe:
+    """Connect; LinkError says what to look at."""
+    host, port = split_address(address)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            _, pipe = await loop.create_connection(lambda: TcpPipe(address, clock), host, port)
+    except TimeoutError:
+        raise LinkError(
+            f"{address} does not answer within {OPEN_TIMEOUT:g} s; check its power, cable and address", "unreachable"
+        ) from None
+    except ConnectionRefusedError:
+        raise LinkError(
+            f"{address} refuses the connection; check the port, and that no other master is connected", "refused"
+        ) from None
+    except socket.gaierror as error:
+        raise LinkError(
+            f"{host} cannot be resolved ({error.strerror}); check the name or use an IP address", "unresolved"
+        ) from None
+    except OSError as error:
+        raise LinkError(f"{address}: {error.strerror or error}; check the network", "unreachable") from None
+    return pipe
