@@ -34,7 +34,7 @@ class StreamPipe:
         self._deadline = 0.0
         self._last_deadline = 0.0
 
-    async def begin(self, timeout: float, serial: SerialSettings | None) -> None:  # noqa: ARG002 - serial pipes use it
+    async def begin(self, timeout: float, serial: SerialSettings | None) -> None:
         """Start a transaction: forget stale input, set the answer timeout in seconds."""
         self._timeout = timeout
         self._arm(timeout)

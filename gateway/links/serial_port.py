@@ -7,6 +7,7 @@ reader without two thread switches, and a timeout or a stop needs no cooperation
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import termios
@@ -56,10 +57,8 @@ class SerialPipe(StreamPipe):
         """Give the port back without waiting for unsent bytes."""
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
-        try:
+        with contextlib.suppress(termios.error):  # the adapter may be gone: nothing to flush
             termios.tcflush(self._fd, termios.TCIOFLUSH)
-        except termios.error:
-            pass  # the adapter is gone: nothing to flush
         self._port.close()
         self._lost(LinkError(f"{self.address} was closed", "closed"))
 
@@ -88,11 +87,11 @@ class SerialPipe(StreamPipe):
         return 3.5 * self._character if self._now.baud <= 19200 else SILENCE_FAST
 
     async def _writable(self) -> None:
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_writer(self._fd, lambda: future.done() or future.set_result(None))
+        room = asyncio.Event()
+        self._loop.add_writer(self._fd, room.set)
         try:
             async with asyncio.timeout(1.0):
-                await future
+                await room.wait()
         except TimeoutError:
             raise LinkError(f"{self.address} takes no bytes; check the adapter", "stuck") from None
         finally:
