@@ -75,7 +75,7 @@ class Rules:
 
     def next_tick(self) -> float | None:
         """Monotonic time at which ``tick`` is wanted; it may come early, never late. None: no timer runs."""
-        return self._next
+        return 0.0 if self._inputs.moment.start is None and self._alarms else self._next
 
     def acknowledge(
         self, name_or_occurrence: str, by: str, note: str | None, wall: int, monotonic: float
