@@ -1,7 +1,7 @@
 """The words that settings are made of: frozen tables, names, durations in seconds, sizes in bytes."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
@@ -21,6 +21,14 @@ class Table(BaseModel):
     """A TOML table: frozen, and no key that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class MisfitError(ValueError):
+    """Keys of one table that do not go together; ``key`` is the one to point at, the table itself without."""
+
+    def __init__(self, sentence: str, key: str = "") -> None:
+        super().__init__(sentence)
+        self.key = key
 
 
 def parse_duration(value: object) -> float:
@@ -58,7 +66,7 @@ def size_text(size: float) -> str:
     return f"{round(size)}B"
 
 
-def pattern(expression: str, expected: str) -> Any:
+def pattern(expression: str, expected: str) -> StringConstraints:
     """Constrain a text by a pattern and register the words that explain it."""
     EXPECTED[expression] = expected
     return StringConstraints(pattern=expression)
@@ -73,6 +81,12 @@ def _single(value: object) -> object:
 def _number_or_text(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("expected a number or a text in quotes")
+    return value
+
+
+def _int_or_text(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise ValueError("expected a whole number or a text in quotes")
     return value
 
 
@@ -111,6 +125,7 @@ Size = Annotated[
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Value = Annotated[float | int | bool | str, BeforeValidator(_single)]
 NumberOrText = Annotated[float | int | str, BeforeValidator(_number_or_text)]
+IntOrText = Annotated[int | str, BeforeValidator(_int_or_text)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range), AfterValidator(_rising)]
 PixelPoint = Annotated[tuple[float, float], BeforeValidator(_pair)]
 Polygon = Annotated[tuple[PixelPoint, ...], Field(min_length=3)]

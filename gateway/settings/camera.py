@@ -1,11 +1,16 @@
 """Cameras and what is looked for in them; coordinates are pixels of the camera's own frame."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from gateway.settings.base import Name, PixelPoint, Polygon, Table
+from gateway.settings.base import MisfitError, Name, PixelPoint, Polygon, Table
+
+# A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
+SLANT = 0.1
+
+Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2)]
 
 
 class LaneSettings(Table):
@@ -21,29 +26,33 @@ class LaneSettings(Table):
     def _crossable(self) -> Self:
         (x1, y1), (x2, y2) = self.line
         if (x1, y1) == (x2, y2):
-            raise ValueError("line begins and ends at the same pixel; draw it across the lane")
-        along = abs(x2 - x1) >= abs(y2 - y1)
-        if along != (self.enter in ("up", "down")):
-            ways = "up or down" if along else "left or right"
-            raise ValueError(f'enter = "{self.enter}" runs along the line; a line drawn like this is crossed {ways}')
+            raise MisfitError("line begins and ends at the same pixel; draw it across the lane", "line")
+        across, along, ways = abs(x2 - x1), abs(y2 - y1), "left or right"
+        if self.enter in ("left", "right"):
+            across, along, ways = along, across, "up or down"
+        if across < SLANT * along:
+            raise MisfitError(
+                f'enter = "{self.enter}" runs along the line; a line drawn like this is crossed {ways}', "enter"
+            )
         return self
 
 
 class ListSettings(Table):
     """``lists``: CSV files of plates."""
 
-    allow: Path | None = Field(None, description="CSV file of plates that may pass")
-    deny: Path | None = Field(None, description="CSV file of plates that raise the event `deny`")
+    allow: Path | None = Field(default=None, description="CSV file of plates that may pass")
+    deny: Path | None = Field(default=None, description="CSV file of plates that raise the event `deny`")
 
 
 class VehicleSettings(Table):
     """``[camera.vehicles]``: plates and passages."""
 
     lanes: tuple[LaneSettings, ...] = Field(
-        (), description="lines across the lanes; without them the whole picture is one lane named after the camera"
+        default=(),
+        description="lines across the lanes; without them the whole picture is one lane named after the camera",
     )
-    lists: ListSettings = Field(ListSettings(), description="lists of plates")
-    spaces: int | None = Field(None, ge=0, description="parking places inside, for occupancy")
+    lists: ListSettings = Field(default=ListSettings(), description="lists of plates")
+    spaces: int | None = Field(default=None, ge=0, description="parking places inside, for occupancy")
 
 
 class FacadeSettings(Table):
@@ -57,15 +66,16 @@ class FacadeSettings(Table):
     roof: tuple[PixelPoint, PixelPoint] = Field(
         description="left and right corner at the roof, [[x, y], [x, y]] in pixels", examples=[[[430, 40], [690, 40]]]
     )
-    columns: int = Field(1, ge=1, le=100, description="flats side by side, counted from 1 at the left")
+    columns: int = Field(default=1, ge=1, le=100, description="flats side by side, counted from 1 at the left")
 
     @model_validator(mode="after")
     def _a_plane(self) -> Self:
         corners = (self.ground[0], self.ground[1], self.roof[1], self.roof[0])
         turns = [_turn(corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]) for i in range(4)]
         if not all(turn < 0 for turn in turns):
-            raise ValueError(
-                "ground and roof do not span a wall: give left then right for both, with the roof above the ground"
+            raise MisfitError(
+                "ground and roof do not span a wall: give left then right for both, with the roof above the ground",
+                "ground",
             )
         return self
 
@@ -73,8 +83,8 @@ class FacadeSettings(Table):
 class FallingSettings(Table):
     """``[camera.falling]``: objects thrown or falling from a facade."""
 
-    facade: FacadeSettings | None = Field(None, description="where the building stands in the picture")
-    ignore: tuple[Polygon, ...] = Field((), description="areas where nothing is looked for, polygons in pixels")
+    facade: FacadeSettings | None = Field(default=None, description="where the building stands in the picture")
+    ignore: tuple[Polygon, ...] = Field(default=(), description="areas where nothing is looked for, polygons in pixels")
 
 
 class CameraSettings(Table):
@@ -86,20 +96,23 @@ class CameraSettings(Table):
         description="an rtsp:// address, a V4L2 device such as /dev/video0, or a video file",
         examples=["rtsp://camera-1.lan/stream1"],
     )
-    purpose: str = Field(
-        min_length=3,
+    purpose: Purpose = Field(
         description="why this camera looks, for the people in the picture: a camera without a purpose is refused",
         examples=["vehicle gate"],
     )
-    user: str | None = Field(None, min_length=1, description="user name for the camera")
-    password_file: Path | None = Field(None, description="file or systemd credential with the camera's password")
-    masks: tuple[Polygon, ...] = Field(
-        (), description="areas blacked out before anything looks, polygons of at least three [x, y] in pixels"
+    user: str | None = Field(default=None, min_length=1, description="user name for the camera")
+    password_file: Path | None = Field(
+        default=None, description="file or systemd credential with the camera's password"
     )
-    pace: Literal["real", "free"] = Field("real", description="a video file is played at its own pace, or at full speed")
-    repeat: bool = Field(False, description="play a video file again and again")
-    vehicles: VehicleSettings | None = Field(None, description="look for vehicles and plates")
-    falling: FallingSettings | None = Field(None, description="look for falling objects")
+    masks: tuple[Polygon, ...] = Field(
+        default=(), description="areas blacked out before anything looks, polygons of at least three [x, y] in pixels"
+    )
+    pace: Literal["real", "free"] = Field(
+        default="real", description="a video file is played at its own pace, or at full speed"
+    )
+    repeat: bool = Field(default=False, description="play a video file again and again")
+    vehicles: VehicleSettings | None = Field(default=None, description="look for vehicles and plates")
+    falling: FallingSettings | None = Field(default=None, description="look for falling objects")
 
 
 def _turn(a: PixelPoint, b: PixelPoint, c: PixelPoint) -> float:

@@ -25,34 +25,36 @@ class GatewaySettings(Table):
         description="the gateway's name towards the platform, 3 to 64 of a-z, 0-9 and -; never change it later",
         examples=["sh-pudong-0421"],
     )
-    site: str = Field("", description="where it stands, for people", examples=["Garden Lane 12, gate house"])
-    state: Path = Field(Path("/var/lib/linli"), description="folder of the store, media and identity")
-    contact: str = Field("", description="whom to call; shown on the status page and in the acceptance report")
+    site: str = Field(default="", description="where it stands, for people", examples=["Garden Lane 12, gate house"])
+    state: Path = Field(default=Path("/var/lib/linli"), description="folder of the store, media and identity")
+    contact: str = Field(default="", description="whom to call; shown on the status page and in the acceptance report")
     timezone: str | None = Field(
-        None, description="zone of the times in records, instead of the machine's own", examples=["Asia/Shanghai"]
+        default=None,
+        description="zone of the times in records, instead of the machine's own",
+        examples=["Asia/Shanghai"],
     )
 
 
 class KeepSettings(Table):
     """``keep``: how long each stream and the media are kept; never beyond the quota."""
 
-    perception: Duration = Field(30 * DAY, gt=0, description="age at which readings and passages go")
-    management: Duration = Field(190 * DAY, gt=0, description="age at which device states and gaps go")
-    alarm: Duration = Field(365 * DAY, gt=0, description="age at which alarm records go")
-    disposal: Duration = Field(365 * DAY, gt=0, description="age at which acknowledgements and commands go")
-    media: Duration = Field(30 * DAY, gt=0, description="age at which pictures and clips go")
+    perception: Duration = Field(default=30 * DAY, gt=0, description="age at which readings and passages go")
+    management: Duration = Field(default=190 * DAY, gt=0, description="age at which device states and gaps go")
+    alarm: Duration = Field(default=365 * DAY, gt=0, description="age at which alarm records go")
+    disposal: Duration = Field(default=365 * DAY, gt=0, description="age at which acknowledgements and commands go")
+    media: Duration = Field(default=30 * DAY, gt=0, description="age at which pictures and clips go")
 
 
 class StoreSettings(Table):
     """``[store]``: quotas, retention, and the group-commit window."""
 
     records: Size = Field(
-        2048 * MIB, ge=MIB, description="hard quota of all records; gap records account for what is evicted"
+        default=2048 * MIB, ge=MIB, description="hard quota of all records; gap records account for what is evicted"
     )
-    media: Size = Field(8192 * MIB, ge=MIB, description="hard quota of pictures and clips")
-    keep: KeepSettings = Field(KeepSettings(), description="how long each stream and the media are kept")
+    media: Size = Field(default=8192 * MIB, ge=MIB, description="hard quota of pictures and clips")
+    keep: KeepSettings = Field(default=KeepSettings(), description="how long each stream and the media are kept")
     commit: Duration = Field(
-        0.5, ge=0.01, le=60, description="readings are on disk at most this much later; alarms at once"
+        default=0.5, ge=0.01, le=60, description="readings are on disk at most this much later; alarms at once"
     )
 
 
@@ -63,19 +65,22 @@ class ConsumerSettings(Table):
     token_sha256: TokenHash = Field(
         description="SHA-256 of the consumer's token, 64 hexadecimal digits; `linli token new NAME` prints it"
     )
-    required: bool = Field(False, description="retention waits for this consumer's acknowledgement")
-    streams: Streams = Field(STREAMS, description="the streams that this consumer may pull; all four without this key")
+    required: bool = Field(default=False, description="retention waits for this consumer's acknowledgement")
+    streams: Streams = Field(
+        default=STREAMS, description="the streams that this consumer may pull; all four without this key"
+    )
 
 
 class ApiSettings(Table):
     """``[api]``: the HTTP interface; anything but loopback needs TLS."""
 
     listen: str = Field(
-        "127.0.0.1:8470", description="ADDRESS:PORT to serve on; anything but loopback needs tls_cert and tls_key"
+        default="127.0.0.1:8470",
+        description="ADDRESS:PORT to serve on; anything but loopback needs tls_cert and tls_key",
     )
-    tls_cert: Path | None = Field(None, description="file of the server's certificate chain, PEM")
-    tls_key: Path | None = Field(None, description="file of the server's private key, PEM")
-    consumer: tuple[ConsumerSettings, ...] = Field((), description="who may pull")
+    tls_cert: Path | None = Field(default=None, description="file of the server's certificate chain, PEM")
+    tls_key: Path | None = Field(default=None, description="file of the server's private key, PEM")
+    consumer: tuple[ConsumerSettings, ...] = Field(default=(), description="who may pull")
 
 
 class MqttSettings(Table):
@@ -84,22 +89,27 @@ class MqttSettings(Table):
     url: str = Field(
         description="mqtts://HOST:PORT of the broker, or mqtt:// without TLS", examples=["mqtts://broker.example:8883"]
     )
-    insecure: bool = Field(False, description="allow plain mqtt:// beyond loopback; shows in status")
+    insecure: bool = Field(default=False, description="allow plain mqtt:// beyond loopback; shows in status")
     ca_file: Path | None = Field(
-        None, description="file of the authority that signed the broker's certificate, PEM; without it, the system's"
+        default=None,
+        description="file of the authority that signed the broker's certificate, PEM; without it, the system's",
     )
-    cert_file: Path | None = Field(None, description="file of the client certificate, PEM; needs key_file")
-    key_file: Path | None = Field(None, description="file of the client certificate's private key, PEM")
-    user: str | None = Field(None, min_length=1, description="user name for the broker")
-    password_file: Path | None = Field(None, description="file or systemd credential with the broker's password")
-    streams: Streams = Field(SEND_ORDER, description="the streams that are sent")
-    ack: Literal["broker", "platform"] = Field("broker", description="whose acknowledgement counts as delivered")
-    window: int = Field(100, ge=1, le=1000, description="publishes in flight")
-    zstd: bool = Field(False, description="compress batches with zstd")
-    required: bool = Field(False, description="retention waits for this uplink")
+    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
+    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    user: str | None = Field(default=None, min_length=1, description="user name for the broker")
+    password_file: Path | None = Field(
+        default=None, description="file or systemd credential with the broker's password"
+    )
+    streams: Streams = Field(default=SEND_ORDER, description="the streams that are sent")
+    ack: Literal["broker", "platform"] = Field(
+        default="broker", description="whose acknowledgement counts as delivered"
+    )
+    window: int = Field(default=100, ge=1, le=1000, description="publishes in flight")
+    zstd: bool = Field(default=False, description="compress batches with zstd")
+    required: bool = Field(default=False, description="retention waits for this uplink")
 
 
 class UplinkSettings(Table):
     """``[uplink.*]``: the ways out, one table each."""
 
-    mqtt: MqttSettings | None = Field(None, description="MQTT 5 to a broker")
+    mqtt: MqttSettings | None = Field(default=None, description="MQTT 5 to a broker")

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.contract import DeviceSpec, LineKind, Point
-from gateway.settings.devices import DeviceSettings, LineSettings, PointSettings, Profile, ReportSettings, SerialSettings
+from gateway.settings.devices import (
+    DeviceSettings,
+    LineSettings,
+    PointSettings,
+    Profile,
+    ReportSettings,
+    SerialSettings,
+)
 
 DEFAULT_EVERY = 5.0
 DEFAULT_TIMEOUT = 1.0

@@ -1,6 +1,6 @@
 """Alarms and what they do."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
@@ -22,11 +22,11 @@ class ClipAction(Table):
     """``{ clip = "camera", before = "10s", after = "10s" }``: keep what the camera saw around the alarm."""
 
     clip: Name = Field(description="the camera", examples=["north-gate"])
-    before: Duration = Field(10.0, ge=0, le=120, description="how much to keep from before the alarm")
-    after: Duration = Field(10.0, ge=0, le=120, description="how much to keep from after the alarm")
+    before: Duration = Field(default=10.0, ge=0, le=120, description="how much to keep from before the alarm")
+    after: Duration = Field(default=10.0, ge=0, le=120, description="how much to keep from after the alarm")
 
 
-def _which(value: Any) -> str | None:
+def _which(value: object) -> str | None:
     keys = set(value) if isinstance(value, dict) else set(type(value).model_fields) if isinstance(value, Table) else ()
     return WRITE if "write" in keys else CLIP if "clip" in keys else None
 
@@ -35,7 +35,7 @@ Action = Annotated[
     Annotated[WriteAction, Tag(WRITE)] | Annotated[ClipAction, Tag(CLIP)],
     Discriminator(
         _which,
-        custom_error_type="value_error",
+        custom_error_type="action",
         custom_error_message='expected { write = "device.point", value = … } or { clip = "camera" }',
     ),
 ]
@@ -50,13 +50,15 @@ class AlarmSettings(Table):
         description="the condition that raises it",
         examples=["sump-level.level > 2.5", "stale(sump-level.level, 5m)", "event(north-gate, deny)"],
     )
-    for_: Duration = Field(0.0, alias="for", ge=0, description="how long the condition must hold")
+    for_: Duration = Field(default=0.0, alias="for", ge=0, description="how long the condition must hold")
     clear: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="the condition that clears it; without it, `when` not holding",
         examples=["sump-level.level < 2.2"],
     )
-    severity: Severity = Field("warning", description="how bad it is")
-    text: dict[str, str] = Field({}, description="what people read, by language", examples=[{"en": "Sump level high"}])
-    do: tuple[Action, ...] = Field((), description="what happens on the spot when it is raised")
+    severity: Severity = Field(default="warning", description="how bad it is")
+    text: dict[str, str] = Field(
+        default={}, description="what people read, by language", examples=[{"en": "Sump level high"}]
+    )
+    do: tuple[Action, ...] = Field(default=(), description="what happens on the spot when it is raised")

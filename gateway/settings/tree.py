@@ -1,5 +1,7 @@
 """The whole configuration as one frozen tree."""
 
+from pydantic import Field
+
 from gateway.settings.base import Table
 from gateway.settings.camera import CameraSettings
 from gateway.settings.core import ApiSettings, GatewaySettings, StoreSettings, UplinkSettings
@@ -10,11 +12,11 @@ from gateway.settings.rules import AlarmSettings
 class Settings(Table):
     """Everything a linli.toml can say."""
 
-    gateway: GatewaySettings
-    store: StoreSettings = StoreSettings()
-    api: ApiSettings = ApiSettings()
-    uplink: UplinkSettings = UplinkSettings()
-    line: tuple[LineSettings, ...] = ()
-    device: tuple[DeviceSettings, ...] = ()
-    alarm: tuple[AlarmSettings, ...] = ()
-    camera: tuple[CameraSettings, ...] = ()
+    gateway: GatewaySettings = Field(description="who and where this gateway is")
+    store: StoreSettings = Field(default=StoreSettings(), description="quotas, retention, commit window")
+    api: ApiSettings = Field(default=ApiSettings(), description="the HTTP interface")
+    uplink: UplinkSettings = Field(default=UplinkSettings(), description="the ways out")
+    line: tuple[LineSettings, ...] = Field(default=(), description="wires and sockets to the devices")
+    device: tuple[DeviceSettings, ...] = Field(default=(), description="devices on the lines")
+    alarm: tuple[AlarmSettings, ...] = Field(default=(), description="what is watched for")
+    camera: tuple[CameraSettings, ...] = Field(default=(), description="cameras")

@@ -1,0 +1,56 @@
+"""Reads secrets: files named by a ``*_file`` key, or systemd credentials."""
+
+import os
+import stat
+from pathlib import Path
+
+from gateway.contract import ConfigError
+
+MOST_BYTES = 64 << 10
+
+
+def secret_path(path: Path) -> Path:
+    """Return where a secret lies: a bare name is looked up among systemd's credentials first (systemd.exec(5))."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    if len(path.parts) == 1 and folder:
+        credential = Path(folder) / path
+        if credential.exists():
+            return credential
+    return path
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret without the line end behind it; ConfigError when it is missing, empty or no text."""
+    place = secret_path(path)
+    try:
+        with place.open("rb") as file:
+            raw = file.read(MOST_BYTES)
+    except OSError as error:
+        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror}") from None
+    try:
+        secret = raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: the secret is not UTF-8 text") from None
+    if not secret:
+        raise ConfigError(f"{path}: the file of the secret is empty; write the secret into it")
+    return secret
+
+
+def file_fault(path: Path, *, private: bool = False) -> str | None:
+    """Say why a file cannot be used, or None; ``private`` files must not be readable by everybody.
+
+    Only a missing or unreadable file is a fault in the sense of ``is_fatal``.
+    """
+    place = secret_path(path) if private else path
+    try:
+        with place.open("rb"):
+            mode = place.stat().st_mode
+    except FileNotFoundError:
+        return f"there is no file {path}"
+    except PermissionError:
+        return f"{path} may not be read by this user"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    if private and mode & stat.S_IROTH:
+        return f"{path} can be read by every user of this machine; run: chmod o-r {path}"
+    return None
