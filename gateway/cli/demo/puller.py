@@ -62,10 +62,14 @@ class Puller:
         self.away: str | None = None
 
     async def run(self) -> None:
-        """Pull and confirm until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for stream in STREAMS:
-                group.create_task(self._follow(stream), name=f"pull {stream}")
+        """Pull and confirm until cancelled; RefusedError when the gateway refuses."""
+        tasks = [asyncio.create_task(self._follow(stream), name=f"pull {stream}") for stream in STREAMS]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, stream: str) -> None:
         cursor = ""

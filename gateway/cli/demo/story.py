@@ -89,6 +89,10 @@ class Story:
                 found.append(f"{stream}: {ledger.missing} sequence numbers missing without a gap record")
         return found
 
+    def behind(self, streams: Mapping[str, Mapping[str, int]]) -> list[str]:
+        """Streams of which the gateway has more than was pulled; ``streams`` as in its status."""
+        return [name for name, bounds in streams.items() if self.ledgers[name].last < bounds["last"]]
+
     def _enter(self, record: Event) -> str:
         kind, subject, data = record["type"], record["subject"], record["data"]
         name = record["source"].rpartition("/")[2]
