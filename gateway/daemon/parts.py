@@ -56,6 +56,9 @@ class Parts:
             drafts.append(self._draft("linli.config.changed.v1", {"sha256": digest, "file": self.plan.path.name}))
         drafts += [state_draft(self._not_built(part)) for part in self.plan.not_built]
         await self.store.put(drafts, facts=facts)
+        saved = self.store.facts(ALARM_FACTS)
+        for transition in self.plan.rules.load(saved, self.clock.wall(), self.clock.monotonic()):
+            await self.core.apply(transition)
 
     async def announce_stop(self) -> None:
         """Write down that the end was orderly."""
@@ -91,7 +94,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         if device.name in plan.drivers and device.line.name in lines
     }
     cameras = _cameras(plan, clock, core)
-    uplinks: list["Uplink"] = []
+    uplinks: list[Uplink] = []
     commands = Commands(settings, store, rules, sources, list(lines.values()), cameras, uplinks, clock, core.apply)
     if settings.uplink.mqtt is not None:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
@@ -109,9 +112,9 @@ def act(transition: Transition) -> None:
 
 
 def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
-    if not plan.settings.camera:
+    if not plan.cameras:
         return []
     from gateway.vision import Camera  # a sensors-only gateway does not load it
 
     folder = plan.models_folder
-    return [Camera(camera, folder, clock, core.put) for camera in plan.settings.camera]
+    return [Camera(camera, folder, clock, core.put) for camera in plan.cameras]
