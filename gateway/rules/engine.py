@@ -9,8 +9,8 @@ from typing import Literal
 from gateway.contract import BusItem, CommandError, Reading, VisionEvent
 from gateway.rules.alarm import FACTS, Alarm, AlarmState, Phase, Stamp, Transition, alarm_draft, restore
 from gateway.rules.inputs import Inputs
-from gateway.rules.names import nearest
 from gateway.settings import AlarmSettings
+from gateway.settings.nearest import did_you_mean
 
 log = logging.getLogger("linli.rules")
 
@@ -94,7 +94,8 @@ class Rules:
                     f"acknowledge occurrence {alarm.state.occurrence} instead",
                     409,
                 )
-        raise CommandError(f'no alarm "{name_or_occurrence[:80]}"{nearest(name_or_occurrence, self._alarms)}', 404)
+        hint = did_you_mean(name_or_occurrence, self._alarms, what="alarms")
+        raise CommandError(f'no alarm "{name_or_occurrence[:80]}"; {hint}', 404)
 
     def states(self) -> list[AlarmState]:
         """Every alarm as it stands, with the readings of now, in the order of the configuration."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from gateway.contract import Scalar
 from gateway.rules import nodes
 from gateway.rules.inputs import EventCell, Inputs, PointCell
-from gateway.rules.names import KEYWORDS, Known, nearest
+from gateway.rules.names import KEYWORDS, Known
 from gateway.rules.nodes import Node, Timer
 from gateway.rules.tokens import ExpressionError, Token, TokenKind, shown, tokens
+from gateway.settings.nearest import did_you_mean
 
 DEEPEST = 40  # parentheses, `not` and signs inside each other
 MOST_OPERATORS = 200
@@ -240,7 +241,7 @@ class _Parser:
             return self._timed(token)
         if token.text in nodes.FUNCTIONS:
             return self._function(token)
-        raise ExpressionError(f"{shown(token)}: no such function{nearest(token.text, CALLS)}")
+        raise ExpressionError(f"{shown(token)}: no such function; {did_you_mean(token.text, CALLS)}")
 
     def _timed(self, token: Token) -> Node:
         form = f"in {token.text}(device.point, 5m)"
@@ -270,7 +271,8 @@ class _Parser:
         if camera.kind != "name":
             raise ExpressionError(f"{shown(camera)}: expected a camera {form}")
         if camera.text not in self._known.cameras:
-            self.problems.append(f"{shown(camera)}: no such camera{nearest(camera.text, self._known.cameras)}")
+            hint = did_you_mean(camera.text, self._known.cameras, what="cameras")
+            self.problems.append(f"{shown(camera)}: no such camera; {hint}")
         self._expect(",", form)
         word = self._take()
         if word.kind != "name":

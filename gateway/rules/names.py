@@ -1,22 +1,12 @@
 """What an expression may name, and what to say about a name that is wrong."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from gateway.rules.nodes import Kind
+from gateway.settings.nearest import did_you_mean
 
 KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``; did you mean …?`` or, with nothing near, the names there are."""
-    known = sorted(names)
-    if close := get_close_matches(name, known, 1, 0.6):
-        return f'; did you mean "{close[0]}"?'
-    if not known:
-        return "; none is configured"
-    return "; there are: " + ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +30,8 @@ class Known:
         if text != text.lower():
             return ": names of devices and points are written in lower case"
         if points is None:
-            return f': no device "{device}"{nearest(device, self.points)}'
-        return f': device "{device}" has no point "{point}"{nearest(point, points)}'
+            return f': no device "{device}"; {did_you_mean(device, self.points, what="devices")}'
+        return f': device "{device}" has no point "{point}"; {did_you_mean(point, points, what="points")}'
 
     def minus(self, text: str) -> str:
         """A hint when ``text`` is a known point with a minus stuck to it, or "" when it is not."""

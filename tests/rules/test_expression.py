@@ -123,7 +123,7 @@ def test_what_cannot_be_calculated_is_unknown(source: str, changed: dict[str, ob
         ("1 < sump.level < 3", "1 < sump.level and sump.level < …"),
         ("pump.running", 'no device "pump"; did you mean "pump-2"?'),
         ("sump.levle > 1", 'no point "levle"; did you mean "level"?'),
-        ("sump.pressure > 1", 'no point "pressure"; there are: b-2, level, mode'),
+        ("sump.pressure > 1", 'no point "pressure"; expected one of b-2, level, mode'),
         ("level > 2", '"sump.level"'),
         ("sump > 2", "write sump.POINT"),
         ("sump.level-2 > 0", "sump.level - 2"),
