@@ -36,21 +36,22 @@ def read_secret(path: Path) -> str:
     return secret
 
 
-def file_fault(path: Path, *, private: bool = False) -> str | None:
-    """Say why a file cannot be used, or None; ``private`` files must not be readable by everybody.
-
-    Only a missing or unreadable file is a fault in the sense of ``is_fatal``.
-    """
-    place = secret_path(path) if private else path
+def unreadable(path: Path, *, credential: bool = False) -> str | None:
+    """Say why a file cannot be read, or None. ``credential``: it may be the bare name of one of systemd's."""
     try:
-        with place.open("rb"):
-            mode = place.stat().st_mode
+        with (secret_path(path) if credential else path).open("rb"):
+            return None
     except FileNotFoundError:
-        return f"there is no file {path}"
+        return f"there is no file {path}; put it there"
     except PermissionError:
-        return f"{path} may not be read by this user"
+        return f"{path} may not be read by this user; let the user linli read it"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    if private and mode & stat.S_IROTH:
-        return f"{path} can be read by every user of this machine; run: chmod o-r {path}"
-    return None
+
+
+def is_public(path: Path) -> bool:
+    """Whether every user of this machine can read a secret."""
+    try:
+        return bool(secret_path(path).stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

@@ -1,0 +1,164 @@
+"""`linli check --probe`: tries every line, device, camera and the broker once, without a running daemon."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.clock import SystemClock
+from gateway.contract import ConfigError, DeviceError, DeviceSilentError, Driver, LinkError, Pipe, PointValue
+from gateway.links import Line
+from gateway.plan import Plan
+from gateway.settings import CameraSettings, LineSettings
+from gateway.settings.resolve import ResolvedDevice
+from gateway.settings.secret import read_secret
+
+if TYPE_CHECKING:
+    from gateway.settings import MqttSettings
+
+OPEN_SECONDS = 8.0
+STEP = 0.05
+
+
+class Probe(NamedTuple):
+    """What came out of trying one part; ``sentence`` says what was seen, or what to do."""
+
+    kind: str
+    name: str
+    ok: bool
+    sentence: str
+
+
+def probe_all(plan: Plan) -> Iterator[Probe]:
+    """Try everything of a plan, one after the other, so that each answer stands alone."""
+    for line in plan.settings.line:
+        if line.name in plan.runnable_lines:
+            yield from asyncio.run(_line(plan, line))
+    for camera in plan.cameras:
+        yield _camera(camera)
+    if plan.settings.uplink.mqtt is not None:
+        yield asyncio.run(_broker(plan.settings.uplink.mqtt, plan.settings.gateway.id))
+
+
+async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
+    clock = SystemClock()
+    line = Line(settings, clock)
+    owner = asyncio.create_task(line.run())
+    try:
+        give_up = clock.monotonic() + OPEN_SECONDS
+        while line.state == "opening" and clock.monotonic() < give_up:
+            await clock.sleep(STEP)
+        devices = [device for device in plan.devices if device.line.name == settings.name]
+        if line.state != "open":
+            why = line.sentence or f"{line.address} did not open within {OPEN_SECONDS:g} s; check address and cable"
+            missed = [Probe("device", device.name, False, "its line is not open") for device in devices]
+            return [Probe("line", line.name, False, why), *missed]
+        probes = [Probe("line", line.name, True, f"{line.address} is open")]
+        for device in devices:
+            probes.append(await _device(line, device, plan.drivers[device.name], clock))
+        return probes
+    finally:
+        owner.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await owner
+
+
+async def _device(line: Line, device: ResolvedDevice, driver: Driver, clock: SystemClock) -> Probe:
+    points = frozenset(device.spec.points)
+
+    async def read(pipe: Pipe) -> dict[str, PointValue]:
+        return dict(await driver.read(pipe, points))
+
+    try:
+        values = await line.transact(
+            read, deadline=clock.monotonic() + device.timeout, timeout=device.timeout, serial=device.serial
+        )
+    except DeviceSilentError:
+        wire = _wire(device)
+        sentence = f"does not answer within {device.timeout:g} s; check power, address {device.spec.address}{wire}"
+        return Probe("device", device.name, False, sentence)
+    except (DeviceError, LinkError) as error:
+        return Probe("device", device.name, False, str(error))
+    bad = sorted(name for name, value in values.items() if value.quality == "bad")
+    shown = ", ".join(_value(device, name, value) for name, value in sorted(values.items()) if value.quality != "bad")
+    if bad:
+        reasons = ", ".join(f"{name} ({values[name].reason})" for name in bad)
+        return Probe("device", device.name, False, f"cannot read {reasons}; compare with the manual. {shown}".strip())
+    return Probe("device", device.name, True, shown)
+
+
+def _wire(device: ResolvedDevice) -> str:
+    if device.line.serial is None:
+        return ""
+    settings = device.serial or device.line
+    return f", wires A and B, and the device's speed and format ({settings.baud} {settings.format} here)"
+
+
+def _value(device: ResolvedDevice, name: str, value: PointValue) -> str:
+    unit = device.spec.points[name].unit
+    text = f"{value.value:g}" if isinstance(value.value, float) else str(value.value)
+    return f"{name} {text} {unit}".rstrip()
+
+
+def _camera(camera: CameraSettings) -> Probe:
+    try:
+        from gateway.vision.capture import Capture
+    except ImportError:
+        return Probe("camera", camera.name, False, "the extra `vision` is not installed; run scripts/setup")
+    try:
+        password = read_secret(camera.password_file) if camera.password_file else ""
+        capture = Capture(camera.url, user=camera.user, password=password)
+        try:
+            frame = next(capture.frames())
+        finally:
+            capture.close()
+    except (LinkError, ConfigError) as error:
+        return Probe("camera", camera.name, False, str(error))
+    except StopIteration:
+        return Probe("camera", camera.name, False, f"{camera.name} gives no picture; check the camera")
+    size = f"{frame.width}x{frame.height}, {capture.codec}"
+    outside = _outside(camera, frame.width, frame.height)
+    if outside:
+        return Probe("camera", camera.name, False, f"{outside} lies outside its picture of {size}; draw it anew")
+    return Probe("camera", camera.name, True, f"gives pictures of {size}")
+
+
+def _outside(camera: CameraSettings, width: int, height: int) -> str:
+    """Name the first lane or mask that the picture does not hold at all."""
+    areas = [(f"mask {number}", mask) for number, mask in enumerate(camera.masks, 1)]
+    lanes = camera.vehicles.lanes if camera.vehicles else ()
+    areas += [(f"lane {lane.name}", lane.line) for lane in lanes]
+    for name, corners in areas:
+        if not any(0 <= x <= width and 0 <= y <= height for x, y in corners):
+            return name
+    return ""
+
+
+async def _broker(settings: "MqttSettings", gateway: str) -> Probe:
+    import aiomqtt
+
+    from gateway.uplink import address
+    from gateway.uplink.dial import ConnectionFailedError
+    from gateway.uplink.session import Session
+
+    try:
+        broker = address.parse(settings)
+        session = Session(
+            broker,
+            # Its own name: the daemon may be connected under the gateway's.
+            f"{gateway}-probe-{secrets.token_hex(2)}",
+            will=aiomqtt.Will(f"linli/v1/{gateway}/state", None),
+            clean=True,
+            user=settings.user,
+            password=address.password(settings),
+            tls=address.tls_context(settings) if broker.tls else None,
+        )
+        async with asyncio.timeout(OPEN_SECONDS):
+            await session.open()
+        await session.close(politely=True)
+    except (ConfigError, ConnectionFailedError) as error:
+        return Probe("uplink", "mqtt", False, str(error))
+    except TimeoutError:
+        return Probe("uplink", "mqtt", False, f"{broker.url} does not answer; check address, port and network")
+    return Probe("uplink", "mqtt", True, f"{broker.url} lets us in")

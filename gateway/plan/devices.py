@@ -1,0 +1,162 @@
+"""Joins every device with its line, its profile and its driver."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.contract import ConfigError, Driver
+from gateway.plan.findings import Findings, NotBuilt, Sketch
+from gateway.plan.unbuilt import is_announced
+from gateway.settings import DeviceSettings, Profile
+from gateway.settings.document import Document, Keys
+from gateway.settings.nearest import did_you_mean
+from gateway.settings.profiles import Profiles
+from gateway.settings.resolve import ResolvedDevice, resolve_device
+
+
+@dataclass
+class Devices:
+    """What became of the devices. ``dark`` ones have points that nobody knows, so nothing can be said of their use."""
+
+    resolved: dict[str, ResolvedDevice] = field(default_factory=dict)
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    dark: set[str] = field(default_factory=set)
+
+
+def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> Devices:
+    """Resolve all devices that can be; what cannot is in ``findings``."""
+    devices = Devices()
+    lines = {line.name: line for line in sketch.settings.line}
+    seen: dict[tuple[str, str, str], Keys] = {}
+    for keys, device in sketch.items("device"):
+        line = lines.get(device.line)
+        if line is None and device.line not in sketch.broken["line"]:
+            hint = did_you_mean(device.line, lines, what="lines: write a [[line]] first")
+            findings.error((*keys, "line"), f'there is no line "{device.line}"; {hint}')
+        profile, document, known = _profile(device, keys, profiles, findings)
+        if line is None or not known:
+            devices.dark.add(device.name)
+            continue
+        resolved = resolve_device(device, line, profile)
+        devices.resolved[device.name] = resolved
+        _address_once(seen, keys, resolved, findings)
+        _references(keys, device, resolved, findings, document)
+        if device.name in findings.stopped("device"):
+            continue
+        if line.name in findings.stopped("line"):
+            sentence = f'its line "{line.name}" is not built yet'
+            findings.not_built.append(NotBuilt("device", device.name, sentence))
+            continue
+        driver = _driver(keys, device, resolved, findings, document)
+        if driver is not None:
+            devices.drivers[device.name] = driver
+    return devices
+
+
+def _profile(
+    device: DeviceSettings, keys: Keys, profiles: Profiles, findings: Findings
+) -> tuple[Profile | None, Document | None, bool]:
+    """Find the profile; the last value is False when the device's points cannot be known."""
+    if device.profile is None:
+        return None, None, True
+    try:
+        profile, document, problems = profiles.find(device.profile)
+    except ConfigError as error:
+        findings.unreadable.update(dict.fromkeys(error.problems))
+        return None, None, False
+    except KeyError:
+        if is_announced(device.profile):
+            sentence = f'the profile "{device.profile}" is not built yet: this device does not run'
+            findings.warning((*keys, "profile"), sentence)
+            findings.not_built.append(NotBuilt("device", device.name, sentence))
+        else:
+            hint = did_you_mean(
+                device.profile, profiles.names(), what="profiles: put one into the folder devices beside this file"
+            )
+            findings.error((*keys, "profile"), f'there is no profile "{device.profile}"; {hint}')
+        return None, None, False
+    findings.errors += [problem for problem in problems if problem not in findings.errors]
+    return profile, document, profile is not None
+
+
+def _driver(
+    keys: Keys, device: DeviceSettings, resolved: ResolvedDevice, findings: Findings, document: Document | None
+) -> Driver | None:
+    import drivers  # loads what speaks to devices: a gateway with cameras only has none
+
+    name = resolved.spec.driver
+    try:
+        module = drivers.find(name)
+    except KeyError:
+        if is_announced(name):
+            sentence = f'the driver "{name}" is not built yet: this device does not run'
+            findings.warning((*keys, "driver"), sentence)
+            findings.not_built.append(NotBuilt("device", device.name, sentence))
+        elif document is not None:
+            findings.errors.append(document.problem(("driver",), _no_driver(name, drivers.names())))
+        else:
+            findings.error((*keys, "driver"), _no_driver(name, drivers.names()))
+        return None
+    try:
+        driver: Driver = module.make(resolved.spec)
+    except ConfigError as error:
+        for problem in error.problems:
+            _point_at(problem, keys, device, resolved, findings, document)
+        return None
+    return driver
+
+
+def _no_driver(name: str, names: Iterable[str]) -> str:
+    return f'there is no driver "{name}"; {did_you_mean(name, names)}'
+
+
+def _point_at(
+    problem: str,
+    keys: Keys,
+    device: DeviceSettings,
+    resolved: ResolvedDevice,
+    findings: Findings,
+    document: Document | None,
+) -> None:
+    """Put a driver's complaint where the point, key or device stands that it begins with."""
+    subject, _, sentence = problem.partition(": ")
+    parts = tuple(part for part in subject.split(".") if part != "points")
+    if parts and parts[0] in resolved.spec.points:
+        where: Keys = ("points", *parts)
+        if parts[0] not in device.points and document is not None:
+            findings.errors.append(document.problem(where, sentence))
+        else:
+            findings.error((*keys, *where), sentence)
+    elif len(parts) == 1 and parts[0] in type(device).model_fields:
+        findings.error((*keys, *parts), sentence)
+    else:
+        findings.error(keys, problem)
+
+
+def _address_once(
+    seen: dict[tuple[str, str, str], Keys], keys: Keys, resolved: ResolvedDevice, findings: Findings
+) -> None:
+    address = str(resolved.spec.address).lower()
+    first = seen.setdefault((resolved.line.name, resolved.spec.driver, address), keys)
+    if first != keys:
+        line = findings.document.line((*first, "address"))
+        findings.error(
+            (*keys, "address"),
+            f"line {line} has this address already on the same line; two devices with one address disturb each other",
+        )
+
+
+def _references(
+    keys: Keys, device: DeviceSettings, resolved: ResolvedDevice, findings: Findings, document: Document | None
+) -> None:
+    """``decimals`` and ``ratio`` name points of the same device."""
+    points: Mapping[str, object] = resolved.spec.points
+    for name, point in resolved.spec.points.items():
+        for key in ("decimals", "ratio"):
+            other = getattr(point, key)
+            if not isinstance(other, str) or other in points:
+                continue
+            sentence = f'there is no point "{other}"; {did_you_mean(other, [o for o in points if o != name])}'
+            if name in device.points or document is None:
+                findings.error((*keys, "points", name, key), sentence)
+            else:
+                findings.errors.append(document.problem(("points", name, key), sentence))

@@ -1,0 +1,103 @@
+"""What checking a configuration brings to light, and the configuration as far as it is sound."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.settings.document import Document, Keys, Problem
+from gateway.settings.load import validate
+from gateway.settings.tree import Settings
+
+Stopper = Literal["device", "camera", "line", "uplink", "alarm"]
+LISTS = ("line", "device", "alarm", "camera")
+
+
+@dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """Something configured that this version cannot do yet. ``part``: the rest of what it belongs to runs."""
+
+    kind: Stopper | Literal["part"]
+    name: str
+    sentence: str
+
+
+@dataclass
+class Findings:
+    """Collects what is found; the problems' texts are made at the end, when there are any.
+
+    ``unreadable`` are ready-made lines about files that are not TOML.
+    """
+
+    document: Document
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    not_built: list[NotBuilt] = field(default_factory=list)
+    unreadable: dict[str, None] = field(default_factory=dict)
+
+    def error(self, keys: Keys, sentence: str) -> None:
+        """Add a mistake at a key of the configuration."""
+        self.errors.append(self.document.problem(keys, sentence))
+
+    def stopped(self, kind: Stopper) -> frozenset[str]:
+        """Names of what will not run, by kind."""
+        return frozenset(part.name for part in self.not_built if part.kind == kind)
+
+    def warning(self, keys: Keys, sentence: str) -> None:
+        """Add something to know at a key of the configuration."""
+        self.warnings.append(self.document.problem(keys, sentence))
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The sound part of a configuration: checking goes on with it, so that all mistakes come out at once.
+
+    ``index`` gives the place of each element of a list in the file; ``broken`` the names that were left out by kind.
+    """
+
+    settings: Settings
+    index: Mapping[str, tuple[int, ...]]
+    broken: Mapping[str, frozenset[str]]
+
+    def items(self, kind: str) -> Iterator[tuple[Keys, Any]]:
+        """Every sound element of a list with its key path."""
+        for number, item in zip(self.index[kind], getattr(self.settings, kind), strict=True):
+            yield (kind, number), item
+
+    def names(self, kind: str) -> set[str]:
+        """All names of a kind, sound or not."""
+        return {item.name for item in getattr(self.settings, kind)} | self.broken[kind]
+
+
+def sketch(document: Document) -> tuple[Sketch | None, list[Problem]]:
+    """Validate a document; with problems, once more without what has them. None when nothing is left to check."""
+    settings, problems = validate(document, Settings)
+    data = document.data
+    left_out = {
+        (*problem.keys, "")[:2] if problem.keys[:1] and problem.keys[0] in LISTS else problem.keys[:1]
+        for problem in problems
+    }
+    index = {
+        kind: tuple(
+            number
+            for number in range(len(data[kind]) if isinstance(data.get(kind), list) else 0)
+            if not left_out & {(kind, number), (kind, "")}
+        )
+        for kind in LISTS
+    }
+    broken = {kind: _names(document, kind) for kind in LISTS}
+    if settings is None:
+        rest: dict[str, object] = {"gateway": {"id": "unknown"}}
+        rest |= {key: value for key, value in data.items() if key not in LISTS and (key,) not in left_out}
+        rest |= {kind: [data[kind][number] for number in index[kind]] for kind in LISTS}
+        settings, _ = validate(document, Settings, rest)
+    if settings is None:
+        return None, problems
+    for kind in LISTS:
+        broken[kind] -= {item.name for item in getattr(settings, kind)}
+    return Sketch(settings, index, {kind: frozenset(names) for kind, names in broken.items()}), problems
+
+
+def _names(document: Document, kind: str) -> set[str]:
+    items = document.value((kind,))
+    items = items if isinstance(items, list) else [items]
+    return {item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}

@@ -1,0 +1,82 @@
+"""Makes the plan of a configuration file, or says everything that is wrong with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.contract import ConfigError, Driver
+from gateway.plan.alarms import compile_alarms
+from gateway.plan.checks import check_api, check_cameras, check_gateway, check_lines, check_mqtt, check_names
+from gateway.plan.devices import resolve_devices
+from gateway.plan.files import NamedFile, check_files, named_files
+from gateway.plan.findings import Findings, NotBuilt, sketch
+from gateway.plan.unbuilt import find_unbuilt
+from gateway.rules import Rules
+from gateway.settings import CameraSettings, Settings
+from gateway.settings.document import Document
+from gateway.settings.load import refusal
+from gateway.settings.profiles import Profiles, profile_folders
+from gateway.settings.resolve import ResolvedDevice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked configuration. Only ``settings`` still has what is not built.
+
+    ``warnings`` are lines ``FILE:LINE: key: sentence``.
+    """
+
+    path: Path
+    settings: Settings
+    devices: tuple[ResolvedDevice, ...]
+    rules: Rules
+    drivers: Mapping[str, Driver]
+    runnable_lines: frozenset[str]
+    cameras: tuple[CameraSettings, ...]
+    warnings: tuple[str, ...]
+    not_built: tuple[NotBuilt, ...]
+    _files: tuple[NamedFile, ...] = field(repr=False)
+
+    @property
+    def models_folder(self) -> Path:
+        """Folder of the vision models."""
+        from gateway.vision.packs import models_folder  # a gateway without cameras needs none
+
+        return models_folder()
+
+    def refuse_missing_files(self) -> None:
+        """ConfigError when a secret or certificate is missing: ``check`` only warns, the daemon does not start."""
+        faults = [fault for file in self._files if file.needed and (fault := file.fault()) is not None]
+        if faults:
+            raise refusal(faults)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a configuration and everything it refers to; ConfigError with all problems ``FILE:LINE: key: …``."""
+    document = Document.read(path)
+    sound, problems = sketch(document)
+    findings = Findings(document, list(problems))
+    if sound is None:
+        raise refusal(findings.errors)
+    for check in (check_names, check_gateway, check_api, check_mqtt, check_lines, check_cameras):
+        check(sound, findings)
+    find_unbuilt(findings)
+    devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)
+    rules = compile_alarms(sound, devices, findings)
+    files = named_files(sound, findings)
+    if findings.errors or findings.unreadable:
+        raise ConfigError(*findings.unreadable, *refusal(findings.errors).problems)
+    check_files(files, findings)
+    settings = sound.settings
+    return Plan(
+        path=path,
+        settings=settings,
+        devices=tuple(devices.resolved[name] for name in devices.drivers),
+        rules=rules,
+        drivers=devices.drivers,
+        runnable_lines=frozenset(line.name for line in settings.line) - findings.stopped("line"),
+        cameras=tuple(camera for camera in settings.camera if camera.name not in findings.stopped("camera")),
+        warnings=refusal(findings.warnings).problems,
+        not_built=tuple(findings.not_built),
+        _files=files,
+    )

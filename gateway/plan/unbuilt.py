@@ -1,0 +1,70 @@
+"""What a configuration may already say although this version cannot do it: building a part deletes its line here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.plan.findings import Findings, NotBuilt, Stopper
+from gateway.settings.document import Keys
+
+ANY = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """A key (``*`` is any element) and the value of it that is meant, and what happens instead.
+
+    ``stops`` is what does not run at all for it, unless that also has the key ``unless``.
+    """
+
+    where: str
+    sentence: str
+    value: object = ANY
+    stops: Stopper | None = None
+    unless: str = ""
+
+
+UNBUILT = (
+    Unbuilt("line.*.udp", "UDP lines are not built yet: this line and its devices do not run", stops="line"),
+    Unbuilt("line.*.listen", "listening lines are not built yet: this line and its devices do not run", stops="line"),
+    Unbuilt("device.*.framing", "ASCII framing is not built yet: this device does not run", "ascii", stops="device"),
+    Unbuilt("uplink.mqtt.ack", "the platform's acknowledgement is not built yet: the broker's counts", "platform"),
+    Unbuilt("alarm.*.do.*.write", "writing on an alarm is not built yet: the alarm is raised without it"),
+    Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
+    Unbuilt("camera.*.falling", "falling objects are not watched for yet", stops="camera", unless="vehicles"),
+    Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),
+)
+
+# Beginnings of the names of profiles and drivers that are to come.
+ANNOUNCED = ("dlt645", "cjt188", "mbus", "nmea", "line", "gb26875", "hj212")
+
+
+def is_announced(name: str) -> bool:
+    """Whether a profile or driver of this name is to come."""
+    return any(name == begin or name.startswith((f"{begin}-", f"{begin}_")) for begin in ANNOUNCED)
+
+
+def find_unbuilt(findings: Findings) -> None:
+    """Warn of every key of the table that is used, and note what will not run for it."""
+    for unbuilt in UNBUILT:
+        for keys, value in _matches(findings.document.data, unbuilt.where.split(".")):
+            if unbuilt.value is not ANY and value != unbuilt.value:
+                continue
+            findings.warning(keys, unbuilt.sentence)
+            owner = findings.document.value(keys[:2])
+            if unbuilt.stops and unbuilt.unless not in owner:
+                findings.not_built.append(NotBuilt(unbuilt.stops, str(owner.get("name")), unbuilt.sentence))
+            else:
+                findings.not_built.append(NotBuilt("part", findings.document.key_text(keys), unbuilt.sentence))
+
+
+def _matches(value: Any, where: list[str], keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:  # noqa: ANN401 - TOML
+    if not where:
+        yield keys, value
+        return
+    key, *rest = where
+    if key == "*" and isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _matches(inner, rest, (*keys, number))
+    elif isinstance(value, dict) and key in value:
+        yield from _matches(value[key], rest, (*keys, key))
