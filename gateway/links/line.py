@@ -247,7 +247,7 @@ class Line:
     async def _open(self) -> StreamPipe:
         if self.kind is LineKind.SERIAL:
             return open_serial(self.address, self._serial, self._settings.turnaround, self._clock)
-        return await open_tcp(self.address, self._clock)
+        return await open_tcp(self.address, self._settings.turnaround, self._clock)
 
     def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
         """The line is down: tell the log once, and everyone who waits."""

@@ -20,12 +20,14 @@ class StreamPipe:
     costs a microsecond where a sleeping task costs thirty.
     """
 
-    def __init__(self, address: str, clock: Clock) -> None:
+    def __init__(self, address: str, turnaround: float, clock: Clock) -> None:
         self.address = address
         self.bytes_in = 0
         self.bytes_out = 0
         self.error: LinkError | None = None
         self.on_lost: Callable[[], None] | None = None
+        self._turnaround = turnaround
+        self._quiet_since = 0.0
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
@@ -47,8 +49,13 @@ class StreamPipe:
         """Send; LinkError when the pipe is broken."""
         if self.error is not None:
             raise self.error
+        wait = self._quiet_since + self._silence() + self._turnaround - self._loop.time()
+        if wait > 0:
+            await self._clock.sleep(wait)
+            self._buffer.clear()
         self.bytes_out += len(data)
         wire_seconds = await self._send(data)
+        self._quiet_since = self._loop.time() + wire_seconds
         self._arm(self._timeout + wire_seconds)
 
     async def read(self, at_most: int = 4096) -> bytes:
@@ -76,6 +83,10 @@ class StreamPipe:
     async def _send(self, data: bytes) -> float:
         """Hand the bytes to the system; return the seconds they will take on the wire."""
         raise NotImplementedError
+
+    def _silence(self) -> float:
+        """Seconds of silence that separate two frames; a network needs none."""
+        return 0.0
 
     async def _wait(self) -> None:
         while not self._buffer:
@@ -105,7 +116,8 @@ class StreamPipe:
             self._buffer.clear()
         self._buffer += data
         # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
-        self._deadline = min(max(self._deadline, self._loop.time() + BYTE_GAP), self._last_deadline)
+        self._quiet_since = self._loop.time()
+        self._deadline = min(max(self._deadline, self._quiet_since + BYTE_GAP), self._last_deadline)
         self._wake()
 
     def _lost(self, error: LinkError) -> None:

@@ -29,13 +29,11 @@ class SerialPipe(StreamPipe):
     """One serial port; each transaction may ask for its own speed and format."""
 
     def __init__(self, port: serial.Serial, settings: SerialSettings, turnaround: float, clock: Clock) -> None:
-        super().__init__(str(port.port), clock)
+        super().__init__(str(port.port), turnaround, clock)
         self._port = port
         self._fd: int = port.fileno()
         self._own = settings
         self._now = settings
-        self._turnaround = turnaround
-        self._quiet_since = 0.0
         self._character = character_seconds(settings)
         self._apply(settings)
         self._loop.add_reader(self._fd, self._readable)
@@ -44,7 +42,7 @@ class SerialPipe(StreamPipe):
         """Start a transaction, switching speed and format when this device needs others."""
         wanted = serial or self._own
         if wanted != self._now:
-            await self._keep_silence()
+            await self._clock.sleep(self._quiet_since + self._silence() - self._loop.time())
             self._apply(wanted)
             self._quiet_since = self._loop.time()
         await super().begin(timeout, serial)
@@ -63,7 +61,6 @@ class SerialPipe(StreamPipe):
         self._lost(LinkError(f"{self.address} was closed", "closed"))
 
     async def _send(self, data: bytes) -> float:
-        await self._keep_silence()
         rest = data
         while rest:
             try:
@@ -73,15 +70,7 @@ class SerialPipe(StreamPipe):
             except OSError as error:
                 self._unplugged(error)
                 raise self._broken() from None
-        wire_seconds = len(data) * self._character
-        self._quiet_since = self._loop.time() + wire_seconds
-        return wire_seconds
-
-    async def _keep_silence(self) -> None:
-        wait = self._quiet_since + self._silence() + self._turnaround - self._loop.time()
-        if wait > 0:
-            await self._clock.sleep(wait)
-            self._buffer.clear()
+        return len(data) * self._character
 
     def _silence(self) -> float:
         return 3.5 * self._character if self._now.baud <= 19200 else SILENCE_FAST
@@ -106,7 +95,6 @@ class SerialPipe(StreamPipe):
             self._unplugged(error)
             return
         if data:
-            self._quiet_since = self._loop.time()
             self._received(data)
         else:
             self._unplugged(None)

@@ -59,13 +59,13 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def open_tcp(address: str, clock: Clock) -> TcpPipe:
+async def open_tcp(address: str, turnaround: float, clock: Clock) -> TcpPipe:
     """Connect; LinkError says what to look at."""
     host, port = split_address(address)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(OPEN_TIMEOUT):
-            _, pipe = await loop.create_connection(lambda: TcpPipe(address, clock), host, port)
+            _, pipe = await loop.create_connection(lambda: TcpPipe(address, turnaround, clock), host, port)
     except TimeoutError:
         raise LinkError(
             f"{address} does not answer within {OPEN_TIMEOUT:g} s; check its power, cable and address", "unreachable"

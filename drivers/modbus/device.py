@@ -1,0 +1,201 @@
+"""Reads one Modbus device: plans requests once per set of points, learns what the device refuses, decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from drivers.modbus.address import Span, Table
+from drivers.modbus.framing import Framing, RefusalError
+from drivers.modbus.planning import Block, Limits, cut_of, plan_blocks
+from drivers.modbus.values import Decode, Extract, Raw, decoder, extractor, finisher, others
+from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue
+
+WRONG_SHAPE = (2, 3)  # exception codes by which devices refuse a block that is too long or has a hole
+LONGEST_PAUSE = 64  # reads
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A block and how to read values out of it: plain points, and points that need another point's value."""
+
+    block: Block
+    plain: tuple[tuple[str, Decode], ...]
+    joint: tuple[tuple[str, Extract], ...]
+
+
+@dataclass(slots=True)
+class _Pause:
+    """A block without any answer on a device that answers elsewhere: asked again after ``left`` reads."""
+
+    left: int
+    length: int
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """One read as far as it has come."""
+
+    values: dict[str, PointValue] = field(default_factory=dict)
+    raws: dict[str, Raw] = field(default_factory=dict)
+    failure: DeviceError | None = None
+    answered: bool = False
+    fetched: bool = False
+    gave_up: bool = False
+
+    def fail(self, part: _Part, error: DeviceError) -> None:
+        """A block could not be read."""
+        self.failure = error
+        self.spoil(part, error.reason)
+
+    def spoil(self, part: _Part, reason: str) -> None:
+        """Mark the points of a block as bad."""
+        bad = PointValue(None, "bad", reason)
+        self.values.update((name, bad) for name in _names(part))
+
+
+class ModbusDevice:
+    """A Driver (see contract) for one unit."""
+
+    def __init__(
+        self, points: Mapping[str, Point], spans: Mapping[str, Span], limits: Limits, framing: Framing
+    ) -> None:
+        self._points = points
+        self._spans = spans
+        self._limits = limits
+        self._framing = framing
+        self._finishers = {name: finisher(point) for name, point in points.items()}
+        self._cuts: set[tuple[Table, int]] = set()
+        self._plans: dict[frozenset[str], tuple[_Part, ...]] = {}
+        self._pauses: dict[Span, _Pause] = {}
+        self._doubtful: set[Span] = set()
+
+    def requests(self, points: Iterable[str]) -> list[Span]:
+        """Return the requests that one read of these points sends now."""
+        return [request for part in self._plan(frozenset(points)) for request in part.block.requests]
+
+    async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
+        """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
+        outcome = _Outcome()
+        # What was silent last time goes last: a device that ignores one block must not look dead.
+        waiting = sorted(self._plan(points), key=lambda part: part.block.span in self._doubtful)
+        while waiting:
+            part = waiting.pop(0)
+            if outcome.gave_up or self._is_paused(part.block.span):
+                outcome.spoil(part, "timeout")
+            else:
+                waiting[:0] = await self._try(pipe, part, outcome)
+        if outcome.failure is not None and not outcome.fetched:
+            raise outcome.failure
+        self._join(outcome.values, outcome.raws)
+        if len(outcome.values) == len(points):
+            return outcome.values
+        return {name: outcome.values[name] for name in points}
+
+    async def _try(self, pipe: Pipe, part: _Part, outcome: _Outcome) -> tuple[_Part, ...]:
+        """Read one block; return the smaller blocks to try instead when the device refuses this one."""
+        span = part.block.span
+        try:
+            data = await self._fetch(pipe, part.block)
+        except DeviceSilentError as error:
+            self._doubtful.add(span)
+            if not outcome.answered:
+                raise
+            # It answers elsewhere: some devices ignore what they do not know. One wait a read is enough.
+            outcome.gave_up = True
+            self._pause(span)
+            outcome.fail(part, error)
+        except RefusalError as error:
+            outcome.answered = True
+            if error.code in WRONG_SHAPE and self._divide(part.block):
+                return self._compile_names(_names(part))
+            outcome.fail(part, error)
+        except DeviceError as error:
+            outcome.answered = True
+            outcome.fail(part, error)
+        else:
+            outcome.answered = outcome.fetched = True
+            self._doubtful.discard(span)
+            self._pauses.pop(span, None)
+            for name, decode in part.plain:
+                outcome.values[name] = decode(data)
+            for name, extract in part.joint:
+                outcome.raws[name] = extract(data)
+        return ()
+
+    async def _fetch(self, pipe: Pipe, block: Block) -> bytes:
+        data = await self._framing.ask(pipe, block.requests[0])
+        for request in block.requests[1:]:
+            data += await self._framing.ask(pipe, request)
+        return data
+
+    def _divide(self, block: Block) -> bool:
+        """Remember not to read across the middle of a refused block; False when it is one point's alone."""
+        cut = cut_of(block)
+        if cut is None:
+            return False
+        self._cuts.add(cut)
+        self._plans.clear()
+        return True
+
+    def _join(self, values: dict[str, PointValue], raws: Mapping[str, Raw]) -> None:
+        """Finish the points that need another point's value for their decimals or ratio."""
+        for name, raw in raws.items():
+            point = self._points[name]
+            ratio: float = 1
+            decimals = 0
+            if isinstance(point.ratio, str):
+                number = values[point.ratio].value
+                if not isinstance(number, int | float):
+                    values[name] = PointValue(None, "bad", "ratio_unavailable")
+                    continue
+                ratio = number
+            if point.decimals is not None:
+                number = values[point.decimals].value
+                if not isinstance(number, int) or not 0 <= number <= 9:
+                    values[name] = PointValue(None, "bad", "decimals_unavailable")
+                    continue
+                decimals = number
+            values[name] = self._finishers[name](raw, ratio, decimals)
+
+    def _plan(self, points: frozenset[str]) -> tuple[_Part, ...]:
+        plan = self._plans.get(points)
+        if plan is None:
+            needed = set(points)
+            for name in points:
+                needed.update(others(self._points[name]))
+            plan = self._plans[points] = self._compile_names(needed)
+        return plan
+
+    def _compile_names(self, names: Iterable[str]) -> tuple[_Part, ...]:
+        by_span: dict[Span, list[str]] = {}
+        for name in sorted(names):
+            by_span.setdefault(self._spans[name], []).append(name)
+        return tuple(self._compile(block, by_span) for block in plan_blocks(by_span, self._limits, self._cuts))
+
+    def _compile(self, block: Block, by_span: Mapping[Span, list[str]]) -> _Part:
+        plain, joint = [], []
+        for span in block.wanted:
+            for name in by_span[span]:
+                extract = extractor(self._points[name], span, block.span.start)
+                if others(self._points[name]):
+                    joint.append((name, extract))
+                else:
+                    plain.append((name, decoder(extract, self._finishers[name])))
+        return _Part(block, tuple(plain), tuple(joint))
+
+    def _is_paused(self, span: Span) -> bool:
+        pause = self._pauses.get(span)
+        if pause is None or pause.left == 0:
+            return False
+        pause.left -= 1
+        return True
+
+    def _pause(self, span: Span) -> None:
+        before = self._pauses.get(span)
+        length = min(2 * before.length, LONGEST_PAUSE) if before else 1
+        self._pauses[span] = _Pause(length, length)
+
+
+def _names(part: _Part) -> list[str]:
+    return [name for name, _ in (*part.plain, *part.joint)]

@@ -1,0 +1,181 @@
+"""Questions and answers on the wire: Modbus TCP (MBAP) and RTU (CRC), built on pymodbus' framers and PDUs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+from pymodbus.framer.rtu import FramerRTU
+from pymodbus.framer.socket import FramerSocket
+from pymodbus.pdu import DecodePDU, ModbusPDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+
+from drivers.modbus.address import Span, Table
+from gateway.contract import DeviceError, DeviceSilentError, Pipe
+
+REQUESTS: dict[Table, type[ModbusPDU]] = {
+    Table.COIL: ReadCoilsRequest,
+    Table.DISCRETE: ReadDiscreteInputsRequest,
+    Table.HOLDING: ReadHoldingRegistersRequest,
+    Table.INPUT: ReadInputRegistersRequest,
+}
+# Modbus application protocol 1.1b3, 7: the standard's own names.
+EXCEPTIONS = {
+    0x01: ("illegal_function", "illegal function"),
+    0x02: ("illegal_address", "illegal data address"),
+    0x03: ("illegal_value", "illegal data value"),
+    0x04: ("device_failure", "server device failure"),
+    0x05: ("busy", "acknowledge: still working"),
+    0x06: ("busy", "server device busy"),
+    0x08: ("memory_parity", "memory parity error"),
+    0x0A: ("gateway_path", "gateway path unavailable"),
+    0x0B: ("gateway_target", "gateway target device failed to respond"),
+}
+RTU_OVERHEAD = 5  # unit, function, byte count, CRC
+MBAP = 7
+LONGEST_PDU = 254  # length field of MBAP: unit and PDU
+_transactions = itertools.count(1)  # one count for all devices: an answer to another device's question never fits
+
+
+class RefusalError(DeviceError):
+    """The device refused with an exception code of the standard."""
+
+    def __init__(self, span: Span, code: int, frame: bytes) -> None:
+        reason, name = EXCEPTIONS.get(code, (f"exception_{code}", "not in the standard"))
+        super().__init__(f"{span}: exception {code:02X} ({name})", reason, frame)
+        self.code = code
+
+
+class Framing:
+    """How to ask one unit, and to tell its answer from everything else that may come."""
+
+    framer: ClassVar[FramerRTU | FramerSocket]
+
+    def __init__(self, unit: int) -> None:
+        self.unit = unit
+        self._requests: dict[Span, bytes] = {}
+
+    async def ask(self, pipe: Pipe, span: Span) -> bytes:
+        """Send one read and return its data bytes; DeviceError or DeviceSilentError when there is no good answer."""
+        raise NotImplementedError
+
+    def _request(self, span: Span) -> bytes:
+        """Return the frame, made once for each span (transaction 0)."""
+        frame = self._requests.get(span)
+        if frame is None:
+            pdu = REQUESTS[span.table](address=span.start, count=span.size, dev_id=self.unit)
+            frame = self._requests[span] = bytes(self.framer.buildFrame(pdu))
+        return frame
+
+
+class TcpFraming(Framing):
+    """MBAP: the transaction id binds answer to question."""
+
+    framer = FramerSocket(DecodePDU(is_server=False))
+
+    async def ask(self, pipe: Pipe, span: Span) -> bytes:
+        """As ``Framing.ask``. Answers to earlier questions are passed over."""
+        transaction = (next(_transactions) & 0xFFFF).to_bytes(2)
+        await pipe.drain_input()
+        await pipe.write(transaction + self._request(span)[2:])
+        buffer = await pipe.read()
+        while True:
+            frame, buffer = _next_mbap(buffer, transaction)
+            if frame is not None:
+                return _checked_pdu(frame, span, self.unit)
+            try:
+                buffer += await pipe.read()
+            except DeviceSilentError:
+                if buffer:
+                    raise DeviceError(
+                        f"{span}: the answer is cut short or is no Modbus TCP", "damaged", buffer
+                    ) from None
+                raise
+
+
+class RtuFraming(Framing):
+    """CRC and silence; nothing binds answer to question but unit, function and length."""
+
+    framer = FramerRTU(DecodePDU(is_server=False))
+
+    async def ask(self, pipe: Pipe, span: Span) -> bytes:
+        """As ``Framing.ask``. Noise, an echo of the question and other units' answers are passed over."""
+        request = self._request(span)
+        await pipe.drain_input()
+        await pipe.write(request)
+        buffer = b""
+        while True:
+            try:
+                buffer += await pipe.read()
+            except DeviceSilentError:
+                if buffer not in (b"", request):
+                    raise DeviceError(f"{span}: the answer is cut short or damaged", "damaged", buffer) from None
+                raise
+            if request.startswith(buffer):
+                continue  # an echo so far
+            pdu = self._find(buffer.removeprefix(request), span)
+            if pdu is not None:
+                return pdu
+
+    def _find(self, buffer: bytes, span: Span) -> bytes | None:
+        """Return the data of our answer in the buffer; None when it may still come."""
+        count = _data_bytes(span)
+        wanted, refused = bytes((self.unit, span.table, count)), bytes((self.unit, span.table | 0x80))
+        damaged = False
+        for at in range(len(buffer)):
+            rest = buffer[at:]
+            is_refusal = rest[:2] == refused[: len(rest)]
+            if not is_refusal and rest[:3] != wanted[: len(rest)]:
+                continue
+            frame = rest[: RTU_OVERHEAD + (0 if is_refusal else count)]
+            if len(frame) < RTU_OVERHEAD + (0 if is_refusal else count):
+                return None
+            if not FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])):
+                damaged = True
+            elif is_refusal:
+                raise RefusalError(span, frame[2], frame)
+            else:
+                return frame[3:-2]
+        if damaged:
+            raise DeviceError(f"{span}: wrong CRC; check wiring, termination and earth", "crc", buffer)
+        return None
+
+
+FRAMINGS: dict[str, type[Framing]] = {"tcp": TcpFraming, "rtu": RtuFraming}
+
+
+def _data_bytes(span: Span) -> int:
+    return (span.size + 7) // 8 if span.table.of_bits else 2 * span.size
+
+
+def _next_mbap(buffer: bytes, transaction: bytes) -> tuple[bytes | None, bytes]:
+    """Find the frame of this transaction; return it and what remains to be looked at."""
+    while len(buffer) >= MBAP:
+        length = int.from_bytes(buffer[4:6])
+        if buffer[2:4] != b"\0\0" or not 2 <= length <= LONGEST_PDU:
+            # Out of step, for example in the middle of a late answer: go on at the next place that can be ours.
+            at = buffer.find(transaction + b"\0\0", 1)
+            if at < 0:
+                return None, buffer[-(MBAP - 1) :]
+            buffer = buffer[at:]
+            continue
+        end = length + 6
+        if len(buffer) < end:
+            break
+        if buffer[:2] == transaction:
+            return buffer[:end], buffer[end:]
+        buffer = buffer[end:]
+    return None, buffer
+
+
+def _checked_pdu(frame: bytes, span: Span, unit: int) -> bytes:
+    used, device, _, pdu = TcpFraming.framer.decode(frame)
+    if used != len(frame) or device != unit:
+        raise DeviceError(f"{span}: unit {device} answered instead of {unit}; check the address", "protocol", frame)
+    if pdu[0] == span.table | 0x80 and len(pdu) == 2:
+        raise RefusalError(span, pdu[1], frame)
+    count = _data_bytes(span)
+    if pdu[0] != span.table or len(pdu) != 2 + count or pdu[1] != count:
+        raise DeviceError(f"{span}: the answer does not fit the question", "protocol", frame)
+    return pdu[2:]

@@ -1,0 +1,309 @@
+"""Runs one device: polls it at its pace, probes it while it is silent, stamps its readings, tells its state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import drivers
+from gateway.contract import (
+    Clock,
+    CommandError,
+    DeviceError,
+    Driver,
+    LinkError,
+    MakeDriver,
+    Pipe,
+    PointValue,
+    Put,
+    Reading,
+    SourceState,
+    StateChange,
+)
+from gateway.links import Line
+from gateway.metrics import DEVICE_UP, DROPPED, POLLS, READINGS
+from gateway.settings.resolve import ResolvedDevice
+from gateway.sources.pace import Backoff, Pace
+from gateway.sources.report import ReportPolicy
+
+log = logging.getLogger("linli.sources")
+
+# A gateway that answers for its silent device costs the line as much as silence.
+SILENT = frozenset({"timeout", "gateway_target"})
+MISSES = 2  # of a device that has answered before, until it counts as silent
+ADVICE = {
+    "timeout": "check its power, wiring, address, speed and format",
+    "gateway_target": "the gateway reaches it no more: check its power, wiring and address",
+    "gateway_path": "check the gateway's own configuration",
+    "crc": "check wiring, termination and earth",
+    "damaged": "check wiring, speed, format and framing",
+    "busy": "poll it less often",
+    "illegal_function": "check the points' tables (holding, input, coil, discrete)",
+    "illegal_address": "check the points' addresses",
+    "illegal_value": "lower max_read",
+}
+
+
+class Source:
+    """One device on a line. ``run`` polls until cancelled; ``put`` takes what comes out, and may wait."""
+
+    def __init__(
+        self,
+        device: ResolvedDevice,
+        driver: Driver,
+        line: Line,
+        clock: Clock,
+        put: Put,
+        make: MakeDriver | None = None,
+    ) -> None:
+        self.name = device.name
+        self.state = SourceState.STARTING
+        self._device = device
+        self._driver = driver
+        self._make = make
+        self._line = line
+        self._clock = clock
+        self._put = put
+        self._points = frozenset(device.spec.points)
+        self._units = {name: point.unit for name, point in device.spec.points.items()}
+        self._policy = ReportPolicy(device.reports, device.every)
+        self._pace = Pace(device.every, line.attach())
+        self._backoff = Backoff(first=max(1.0, device.timeout))
+        self._reason, self._sentence = "starting", "not read yet"
+        self._since = clock.wall()
+        self._last: dict[str, tuple[PointValue, int, float]] = {}
+        self._polls = self._errors = self._missed = self._misses = 0
+        self._slowest = 0.0
+        self._proven = self._overloaded = False
+        self._outcomes = {
+            outcome: POLLS.labels(self.name, outcome)
+            for outcome in ("ok", "partial", "timeout", "error", "link", "bug")
+        }
+        self._up = DEVICE_UP.labels(self.name)
+        self._dropped = DROPPED.labels("poll", "overload")
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        self._up.set(0)
+        await self._change(SourceState.STARTING, "starting", "not read yet", force=True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll_for_ever(), name=f"poll {self.name}")
+            if self._policy.has_heartbeat:
+                group.create_task(self._keep_reporting(), name=f"heartbeat {self.name}")
+
+    async def read_now(self, points: frozenset[str] | None = None) -> Reading:
+        """Read at once, ahead of all polling, for a command; never recorded. What cannot be read comes back bad."""
+        wanted = self._points if points is None else points
+        unknown = sorted(wanted - self._points)
+        if unknown:
+            raise CommandError(
+                f"{self.name} has no point {unknown[0]!r}; it has {', '.join(sorted(self._points))}", status=404
+            )
+        try:
+            values = await self._transact(wanted, deadline=float("-inf"), timeout=self._device.timeout)
+        except (DeviceError, LinkError) as error:
+            values = _all_bad(wanted, error.reason)
+        return self._stamp(values, frozenset())
+
+    def view(self) -> dict[str, Any]:
+        """What status shows of this device."""
+        now = self._clock.monotonic()
+        return {
+            "name": self.name,
+            "model": self._device.model,
+            "line": self._line.name,
+            "address": self._device.spec.address,
+            "state": self.state.value,
+            "reason": self._reason,
+            "sentence": self._sentence,
+            "since": self._clock.rfc3339(self._since),
+            "last": {
+                name: _shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
+                for name, (value, wall, monotonic) in sorted(self._last.items())
+            },
+            "polls": self._polls,
+            "errors": self._errors,
+            "missed": self._missed,
+        }
+
+    # ------------------------------------------------------------------------------------------------ the loop
+
+    async def _poll_for_ever(self) -> None:
+        while True:
+            if self._line.state != "open":
+                await self._wait_for_line()
+            silent = self._is_silent()
+            await self._clock.sleep(self._backoff.wait() if silent else self._wait())
+            if self._line.state == "open":
+                await self._poll(probe=silent)
+
+    def _wait(self) -> float:
+        now = self._clock.monotonic()
+        wait = self._pace.due(now) - now
+        if self._misses:
+            # Soon, to know whether it is gone; not at once, so that a late answer is not taken for the next one.
+            wait = max(self._device.timeout / 2, min(wait, 2 * self._device.timeout))
+        return max(0.0, wait)
+
+    async def _poll(self, *, probe: bool) -> None:
+        now = self._clock.monotonic()
+        self._count_missed(self._pace.start(now))
+        timeout = self._device.timeout
+        if not (probe and not self._proven):
+            timeout = self._line.patience(timeout, self._slowest)
+        self._polls += 1
+        try:
+            values = await self._transact(self._points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe)
+        except DeviceError as error:
+            self._outcomes["timeout" if error.reason in SILENT else "error"].inc()
+            await self._failed(error)
+        except LinkError as error:
+            self._outcomes["link"].inc()
+            await self._link_failed(error)
+        except Exception:
+            # The one bulkhead of the gateway: a bug in a driver costs its own device, and no other.
+            log.exception("device %s: driver %s failed; it is restarted", self.name, self._device.spec.driver)
+            self._outcomes["bug"].inc()
+            await self._restart_driver()
+        else:
+            await self._answered(values, probe=probe)
+
+    async def _transact(
+        self, points: frozenset[str], *, deadline: float, timeout: float, probe: bool = False
+    ) -> Mapping[str, PointValue]:
+        async def work(pipe: Pipe) -> Mapping[str, PointValue]:
+            began = self._clock.monotonic()
+            values = await self._driver.read(pipe, points)
+            self._slowest = max(self._slowest, self._clock.monotonic() - began)
+            return values
+
+        return await self._line.transact(
+            work, deadline=deadline, timeout=timeout, serial=self._device.serial, probe=probe
+        )
+
+    async def _wait_for_line(self) -> None:
+        while self._line.state != "open":
+            if self._line.state == "down":
+                await self._link_failed(LinkError(self._line.sentence, self._line.reason))
+                if self._line.state == "open":
+                    break
+            await self._line.changed()
+        self._pace.restart()
+        self._backoff.reset()
+        self._misses = 0
+
+    # ------------------------------------------------------------------------------------------------ outcomes
+
+    async def _answered(self, values: Mapping[str, PointValue], *, probe: bool) -> None:
+        if probe:
+            self._pace.restart()
+        self._proven = True
+        self._misses = 0
+        self._backoff.reset()
+        unread = [name for name, value in values.items() if value.quality == "bad" and value.reason in ADVICE]
+        self._outcomes["partial" if unread else "ok"].inc()
+        self._up.set(1)
+        if unread:
+            reason = values[unread[0]].reason or ""
+            names = ", ".join(sorted(unread))
+            await self._change(SourceState.DEGRADED, reason, f"cannot read {names}; {ADVICE[reason]}")
+        else:
+            await self._change(SourceState.ONLINE, "ok", "answers")
+        now = self._clock.monotonic()
+        await self._emit(values, self._policy.answered(values, now))
+
+    async def _failed(self, error: DeviceError) -> None:
+        self._errors += 1
+        self._up.set(0)
+        self._misses = self._misses + 1 if error.reason in SILENT else 0
+        state = SourceState.OFFLINE if self._is_silent() else SourceState.DEGRADED
+        await self._change(state, error.reason, _with_advice(error))
+        await self._emit_failure(error.reason)
+
+    async def _link_failed(self, error: LinkError) -> None:
+        self._errors += 1
+        self._up.set(0)
+        # Settings that the port refuses are this device's own fault: the line is open, so do not spin.
+        self._misses = MISSES if self._line.state == "open" else 0
+        await self._change(SourceState.OFFLINE, error.reason, f"line {self._line.name}: {error}")
+        await self._emit_failure(error.reason)
+
+    async def _restart_driver(self) -> None:
+        self._errors += 1
+        self._up.set(0)
+        name = self._device.spec.driver
+        await self._change(
+            SourceState.DEGRADED, "driver_bug", f"the driver {name} has an error; report the log of the gateway"
+        )
+        await self._emit_failure("driver_bug")
+        await self._clock.sleep(self._backoff.wait())
+        make = self._make or drivers.find(name).make
+        self._driver = make(self._device.spec)
+        self._pace.restart()
+
+    def _is_silent(self) -> bool:
+        return self._misses >= (MISSES if self._proven else 1)
+
+    def _count_missed(self, missed: int) -> None:
+        if missed and self._misses == 0:
+            self._missed += missed
+            self._dropped.inc(missed)
+            if not self._overloaded:
+                log.warning("device %s: line %s is too slow for every poll; raise every", self.name, self._line.name)
+        self._overloaded = missed > 0
+
+    # ------------------------------------------------------------------------------------------------ what leaves
+
+    async def _emit_failure(self, reason: str) -> None:
+        values = _all_bad(self._points, reason)
+        record = self._policy.failed(values, reason, self._clock.monotonic())
+        if record:
+            await self._emit(values, record)
+
+    async def _emit(self, values: Mapping[str, PointValue], record: frozenset[str]) -> None:
+        reading = self._stamp(values, record)
+        READINGS.inc(len(values))
+        await self._put(reading)
+
+    def _stamp(self, values: Mapping[str, PointValue], record: frozenset[str]) -> Reading:
+        wall, now = self._clock.wall(), self._clock.monotonic()
+        for name, value in values.items():
+            self._last[name] = (value, wall, now)
+        return Reading(self.name, wall, now, values, record, self._units)
+
+    async def _change(self, state: SourceState, reason: str, sentence: str, *, force: bool = False) -> None:
+        self._sentence = sentence
+        if (state, reason) == (self.state, self._reason) and not force:
+            return
+        self.state, self._reason, self._since = state, reason, self._clock.wall()
+        level = logging.INFO if state in (SourceState.ONLINE, SourceState.STARTING) else logging.WARNING
+        log.log(level, "device %s is %s: %s", self.name, state.value, sentence)
+        await self._put(StateChange("device", self.name, state, reason, sentence, self._since, self._clock.monotonic()))
+
+    async def _keep_reporting(self) -> None:
+        """While the device is away, say so again whenever a point's ``at_least`` runs out."""
+        while True:
+            await self._clock.sleep(self._policy.next_overdue(self._clock.monotonic()))
+            if self._policy.failing:
+                due = self._policy.overdue(self._clock.monotonic())
+                if due:
+                    await self._emit(_all_bad(due, self._reason), due)
+
+
+def _all_bad(points: frozenset[str], reason: str) -> dict[str, PointValue]:
+    bad = PointValue(None, "bad", reason)
+    return dict.fromkeys(sorted(points), bad)
+
+
+def _with_advice(error: DeviceError) -> str:
+    advice = ADVICE.get(error.reason, "check that the profile fits the device")
+    return f"{error}; {advice}" if advice.split(":")[0] not in str(error) else str(error)
+
+
+def _shown(value: PointValue, unit: str, time: str, age: float) -> dict[str, Any]:
+    shown: dict[str, Any] = {"value": value.value, "unit": unit, "quality": value.quality, "time": time}
+    if value.reason is not None:
+        shown["reason"] = value.reason
+    return {**shown, "age_s": round(age, 1)}
