@@ -1,0 +1,105 @@
+"""`linli records`: what is in the streams, oldest first, and what comes."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from gateway.cli.client import Daemon, find, place
+from gateway.cli.output import Line, Word, json_option, show, value, write_line
+from gateway.contract import STREAMS
+
+PAGE = 1000
+WAIT = 30.0  # seconds of one long poll
+
+
+@click.command()
+@click.argument("stream", type=click.Choice(STREAMS))
+@click.option("--after", metavar="CURSOR", help="Only what comes after this cursor.")
+@click.option("--last", type=click.IntRange(0), help="Only the newest so many.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for new records until Ctrl-C.")
+@place
+@json_option
+def records(
+    stream: str,
+    after: str | None,
+    last: int | None,
+    limit: int | None,
+    follow: bool,
+    config: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the records of STREAM, from the oldest kept; with --json one CloudEvent a line.
+
+    STREAM is perception, management, alarm or disposal. The cursor after the last record is printed to stderr.
+    """
+    daemon = find(config, state)
+    if last is not None:
+        if after is not None:
+            raise click.UsageError("--last and --after exclude each other")
+        after = _before_the_last(daemon, stream, last)
+    reader = _Reader(daemon, stream, after, limit, follow)
+    try:
+        for record in reader:
+            if as_json:
+                write_line(bytes(record))
+            else:
+                show([_line(msgspec.json.decode(record))])
+    except KeyboardInterrupt:
+        pass
+    sys.stdout.flush()
+    click.echo(f"next cursor: {reader.cursor}", err=True)
+
+
+def _before_the_last(daemon: Daemon, stream: str, count: int) -> str:
+    state = daemon.ask("status")
+    bounds = state["streams"][stream]
+    return f"{state['epoch']}.{stream}.{max(0, bounds['last'] - count)}"
+
+
+class _Reader:
+    """Iterates over records page by page; ``cursor`` is the position after the last that was given out."""
+
+    def __init__(self, daemon: Daemon, stream: str, after: str | None, limit: int | None, follow: bool) -> None:
+        self.cursor = after
+        self._daemon, self._stream, self._limit, self._follow = daemon, stream, limit, follow
+
+    def __iter__(self) -> Iterator[msgspec.Raw]:
+        given = 0
+        while self._limit is None or given < self._limit:
+            wanted = PAGE if self._limit is None else min(PAGE, self._limit - given)
+            page = self._daemon.records(self._stream, self.cursor, wanted, WAIT if self._follow else 0.0)
+            yield from page.records
+            given += len(page.records)
+            self.cursor = page.next
+            if not page.more and not self._follow:
+                return
+            sys.stdout.flush()
+
+
+def _line(record: dict[str, Any]) -> Line:
+    kind = record["type"].removeprefix("linli.").removesuffix(".v1")
+    number = record["sequence"].lstrip("0")
+    time = record["time"][:19].replace("T", " ")
+    return Line([Word(time, "dim"), Word(number, "dim"), kind, Word(record.get("subject", ""), "strong"), _sum(record)])
+
+
+def _sum(record: dict[str, Any]) -> str:
+    data = record.get("data") or {}
+    kind = record["type"]
+    if kind == "linli.reading.v1":
+        return ", ".join(f"{name} {value(point)}" for name, point in data["points"].items())
+    if kind == "linli.gap.v1":
+        return f"{data['first']} to {data['last']} ({data['count']}): {data['cause']}"
+    words = [data.get(key) for key in ("severity", "state", "reason", "lane", "direction", "by", "note")]
+    plate = data.get("plate")
+    if isinstance(plate, dict):
+        words.append(plate.get("text"))
+    text = data.get("text")
+    words += text.values() if isinstance(text, dict) else [text]
+    return ", ".join(str(word) for word in words if word)

@@ -1,0 +1,163 @@
+"""`linli status`: what is wrong first, since when and what to do; then devices, cameras, alarms, links and backlog."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.alarms import alarm_table
+from gateway.cli.client import find, place
+from gateway.cli.devices import device_table
+from gateway.cli.output import (
+    STATE_TONES,
+    Block,
+    Cell,
+    Line,
+    Table,
+    Tone,
+    Word,
+    duration,
+    json_option,
+    print_json,
+    show,
+    since,
+    size,
+)
+
+WEIGHT_TONES: dict[str, Tone] = {"major": "bad", "minor": "warn", "warning": "dim"}
+
+
+@click.command()
+@place
+@json_option
+def status(config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Say what is wrong, since when and what to do; then everything else."""
+    answer = find(config, state).ask("status")
+    if as_json:
+        print_json(answer)
+    else:
+        show(summary(answer))
+
+
+def summary(state: dict[str, Any]) -> list[Block]:
+    """A status as a technician reads it."""
+    blocks = [*_head(state), *_problems(state), *_alarms(state)]
+    if state["devices"]:
+        blocks += [*_heading("Devices"), device_table(state["devices"])]
+    if state["cameras"]:
+        blocks += [*_heading("Cameras"), _cameras(state)]
+    if state["lines"]:
+        blocks += [*_heading("Lines"), _lines(state)]
+    if state["uplinks"]:
+        blocks += [*_heading("Uplinks"), _uplinks(state)]
+    if state["consumers"]:
+        blocks += [*_heading("Delivered to"), _consumers(state)]
+    return [*blocks, *_store(state)]
+
+
+def _heading(text: str) -> list[Block]:
+    return [Line([]), Line([Word(text, "strong")])]
+
+
+def _head(state: dict[str, Any]) -> list[Block]:
+    place_ = f", {state['site']}" if state.get("site") else ""
+    up = f"linli {state['version']}, up {duration(state['uptime_s'])}, {state['time'][:19].replace('T', ' ')}"
+    blocks: list[Block] = [Line([Word(f"{state['gateway']}{place_}", "strong")]), Line([Word(up, "dim")])]
+    if state.get("contact"):
+        blocks.append(Line([Word(f"contact: {state['contact']}", "dim")]))
+    return blocks
+
+
+def _problems(state: dict[str, Any]) -> list[Block]:
+    problems = state["problems"]
+    if not problems:
+        online = sum(device["state"] == "online" for device in state["devices"])
+        seeing = sum(camera["state"] == "online" for camera in state["cameras"])
+        cameras = f", {seeing} of {len(state['cameras'])} cameras" if state["cameras"] else ""
+        text = f"No problems: {online} of {len(state['devices'])} devices online{cameras}."
+        return [Line([]), Line([Word(text, "good")])]
+    blocks: list[Block] = _heading(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    for problem in problems:
+        blocks.append(Line([Word("!", WEIGHT_TONES[problem["severity"]]), problem["text"]], 2))
+        if problem["since"]:
+            blocks.append(Line([Word(f"since {since(problem['since'], state['time'])}", "dim")], 4))
+        blocks.append(Line([Word("do:", "dim"), problem["fix"]], 4))
+    return blocks
+
+
+def _alarms(state: dict[str, Any]) -> list[Block]:
+    rows = [row for row in state["alarms"] if row["state"] != "normal"]
+    if not rows:
+        text = f"No alarms ({len(state['alarms'])} configured)."
+        return [Line([Word(text, "good")])] if state["alarms"] else []
+    blocks: list[Block] = [*_heading("Alarms"), alarm_table(rows, state["time"])]
+    waiting = [row["name"] for row in rows if row["state"] != "acknowledged"]
+    if waiting:
+        blocks.append(Line([Word(f"to acknowledge: linli ack {waiting[0]}", "dim")], 2))
+    return blocks
+
+
+def _cameras(state: dict[str, Any]) -> Table:
+    rows: list[list[Cell]] = []
+    for camera in state["cameras"]:
+        frames = camera.get("frames") or {}
+        passages = camera.get("last_passages") or []
+        rows.append(
+            [
+                Word(camera["name"], "strong"),
+                Word(camera["state"], STATE_TONES.get(camera["state"], "")),
+                camera.get("purpose", ""),
+                f"{frames.get('offered', 0)} offered, {frames.get('looked', 0)} looked at",
+                f"{len(passages)} latest passages" if passages else camera.get("reason") or "",
+            ]
+        )
+    return Table(("camera", "state", "purpose", "frames", ""), rows)
+
+
+def _lines(state: dict[str, Any]) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            Word(line["name"], "strong"),
+            Word(line["state"], STATE_TONES.get(line["state"], "")),
+            f"{line['busy']:.0%}",
+            str(line["transactions"]),
+            str(line["errors"]),
+            str(line["address"]),
+        ]
+        for line in state["lines"]
+    ]
+    return Table(("line", "state", "busy", "transactions", "errors", "address"), rows)
+
+
+def _uplinks(state: dict[str, Any]) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            Word(uplink["name"], "strong"),
+            Word(uplink["state"], STATE_TONES.get(uplink["state"], "warn")),
+            since(uplink.get("since"), state["time"]),
+            uplink.get("url", ""),
+            uplink.get("reason") or "",
+        ]
+        for uplink in state["uplinks"]
+    ]
+    return Table(("uplink", "state", "since", "url", ""), rows)
+
+
+def _consumers(state: dict[str, Any]) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            row["consumer"] + (" (required)" if row["required"] else ""),
+            row["stream"],
+            row["acked"].rpartition(".")[2],
+            Word(f"{row['lag']} waiting", "warn") if row["lag"] else Word("all", "good"),
+        ]
+        for row in state["consumers"]
+    ]
+    return Table(("consumer", "stream", "confirmed up to", "records"), rows)
+
+
+def _store(state: dict[str, Any]) -> list[Block]:
+    store = state["store"]
+    counts = ", ".join(f"{stream} {bounds['last']}" for stream, bounds in state["streams"].items())
+    text = f"{size(store['bytes'])} of {size(store['quota'])}; last records: {counts}"
+    return [*_heading("Store"), Line([text], 0)]

@@ -1,0 +1,228 @@
+"""What can be asked of the daemon: one place for the local socket, HTTP and MQTT."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from gateway import __version__
+from gateway.commands.arguments import Argument, checked
+from gateway.commands.diagnosis import Problem, diagnose
+from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Stream
+from gateway.rules import AlarmState, Phase, Rules, Transition
+from gateway.settings import Settings
+from gateway.settings.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from gateway.links import Line
+    from gateway.sources import Source
+    from gateway.store import Store
+
+__all__ = ["Commands", "Problem"]
+
+ANSWER_BYTES = 8 << 20  # of records in one answer: the gateway's memory is small
+RANGE = {
+    "stream": Argument(str),
+    "after": Argument(str),
+    "limit": Argument(int, default=1000, least=1, most=10_000),
+}
+VERBS: dict[str, dict[str, Argument]] = {
+    "status": {},
+    "ping": {},
+    "devices": {},
+    "read": {"device": Argument(str, required=True), "point": Argument(str)},
+    "alarms": {"all": Argument(bool, default=False)},
+    "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
+    "records": RANGE,
+    "replay": RANGE,
+}
+NOT_BUILT = ("write", "reload")
+
+
+class Viewed(Protocol):
+    """A part of the gateway that shows its state."""
+
+    def view(self) -> Mapping[str, Any]:
+        """The state, ready for JSON."""
+
+
+class Commands:
+    """Executes verbs. Answers are ready for ``msgspec.json.encode``; a record in them is its stored bytes.
+
+    ``apply`` stores and acts on a transition; ``notices`` are problems known since the start (parts not built).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: "Store",
+        rules: Rules,
+        sources: Mapping[str, "Source"],
+        lines: Sequence["Line"],
+        cameras: Sequence[Viewed],
+        uplinks: Sequence[Viewed],
+        clock: Clock,
+        apply: Callable[[Transition], Awaitable[None]],
+        notices: Iterable[Problem] = (),
+    ) -> None:
+        self._settings, self._store, self._rules, self._sources = settings, store, rules, sources
+        self._lines, self._cameras, self._uplinks = lines, cameras, uplinks
+        self._clock, self._apply, self._notices = clock, apply, tuple(notices)
+        self._started, self._started_at = clock.monotonic(), clock.wall()
+
+    async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
+        """Do ``verb`` for ``actor``.
+
+        CommandError says why it was refused (400 arguments, 404 no such thing, 409 not in this state, 410 cursor of
+        another epoch, 501 not built yet); DeviceError and LinkError come from a device that was asked.
+        """
+        if verb in NOT_BUILT:
+            raise CommandError(f"{verb} is not built yet in this version", 501)
+        if verb not in VERBS:
+            raise CommandError(f'no command "{verb[:80]}"; {did_you_mean(verb, VERBS)}', 404)
+        values = checked(verb, VERBS[verb], arguments)
+        match verb:
+            case "status":
+                return self.status()
+            case "devices":
+                return self._devices()
+            case "read":
+                return await self._read(values["device"], values["point"])
+            case "alarms":
+                return self._alarms(values["all"])
+            case "ack":
+                return await self._ack(values["alarm"], values["note"], actor)
+            case "records" | "replay":
+                return await self._records(values["stream"], values["after"], values["limit"])
+        time = self._clock.rfc3339(self._clock.wall())
+        return {"gateway": self._settings.gateway.id, "version": __version__, "time": time}
+
+    def status(self) -> dict[str, Any]:
+        """Everything about how the gateway is, as ``GET /v1/status`` answers it."""
+        gateway, store = self._settings.gateway, self._store
+        state: dict[str, Any] = {
+            "gateway": gateway.id,
+            "site": gateway.site,
+            "contact": gateway.contact,
+            "epoch": store.epoch,
+            "version": __version__,
+            "time": self._clock.rfc3339(self._clock.wall()),
+            "timequality": self._clock.quality(),
+            "uptime_s": round(self._clock.monotonic() - self._started, 1),
+            "problems": [],
+            "devices": self._devices(),
+            "cameras": [dict(camera.view()) for camera in self._cameras],
+            "lines": [line.view() for line in self._lines],
+            "alarms": self._alarms(True),
+            "uplinks": [dict(uplink.view()) for uplink in self._uplinks],
+            "streams": {stream: self._stream(stream) for stream in STREAMS},
+            "consumers": self._consumers(),
+            "store": {"quota": self._settings.store.records, **store.view()},
+        }
+        started = self._clock.rfc3339(self._started_at)
+        state["problems"] = [*diagnose(state, state["timequality"], started), *self._notices]
+        return state
+
+    def _stream(self, stream: Stream) -> dict[str, int]:
+        first, last = self._store.bounds(stream)
+        return {"first": first, "last": last, "unstored": self._store.unstored(stream)}
+
+    def _devices(self) -> list[dict[str, Any]]:
+        rows = [source.view() for source in self._sources.values()]
+        missing = [device for device in self._settings.device if device.name not in self._sources]
+        return rows + [
+            {
+                "name": device.name,
+                "model": device.profile or "",
+                "line": device.line,
+                "address": device.address,
+                "state": "offline",
+                "reason": "not_built",
+                "sentence": "its driver or its kind of line is not built yet",
+                "since": None,
+                "last": {},
+                "polls": 0,
+                "errors": 0,
+            }
+            for device in missing
+        ]
+
+    def _alarms(self, everything: bool) -> list[dict[str, Any]]:
+        return [self._alarm(state) for state in self._rules.states() if everything or state.phase is not Phase.NORMAL]
+
+    def _alarm(self, state: AlarmState) -> dict[str, Any]:
+        return {
+            "name": state.name,
+            "active": state.active,
+            **state.data(self._clock.rfc3339),
+            "blind": dict(state.blind or {}),
+        }
+
+    def _consumers(self) -> list[dict[str, Any]]:
+        consumers = [(consumer.name, consumer.streams, consumer.required) for consumer in self._settings.api.consumer]
+        if (mqtt := self._settings.uplink.mqtt) is not None:
+            consumers.append(("mqtt", mqtt.streams, mqtt.required))
+        rows = []
+        for name, streams, required in consumers:
+            for stream in (stream for stream in SEND_ORDER if stream in streams):
+                position = self._store.position(name, stream)
+                rows.append(
+                    {
+                        "consumer": name,
+                        "stream": stream,
+                        "acked": str(Cursor(self._store.epoch, stream, position)),
+                        "lag": max(0, self._store.bounds(stream).last - position),
+                        "required": required,
+                    }
+                )
+        return rows
+
+    async def _read(self, name: str, point: str | None) -> dict[str, Any]:
+        source = self._sources.get(name)
+        if source is None:
+            raise CommandError(f'no device "{name[:80]}"; {did_you_mean(name, self._sources)}', 404)
+        points = self._points(name)
+        if point is not None and point not in points:
+            raise CommandError(f'device {name} has no point "{point[:80]}"; {did_you_mean(point, points)}', 404)
+        reading = await source.read_now(None if point is None else frozenset({point}))
+        values: dict[str, dict[str, Any]] = {}
+        for key, value in reading.points.items():
+            shown = {"value": value.value, "unit": reading.units.get(key, ""), "quality": value.quality}
+            values[key] = shown if value.reason is None else {**shown, "reason": value.reason}
+        return {"device": name, "time": self._clock.rfc3339(reading.time), "points": values}
+
+    def _points(self, device: str) -> frozenset[str]:
+        return self._sources[device].points
+
+    async def _ack(self, alarm: str, note: str | None, actor: str) -> dict[str, Any]:
+        clock = self._clock
+        transition = self._rules.acknowledge(alarm, actor, note, clock.wall(), clock.monotonic())
+        await self._apply(transition)
+        return self._alarm(transition.state)
+
+    async def _records(self, stream: str | None, after: str | None, limit: int) -> dict[str, Any]:
+        cursor = self._cursor(stream, after)
+        found = await self._store.records(cursor.stream, cursor.sequence, limit, ANSWER_BYTES)
+        end = found[-1].sequence if found else cursor.sequence
+        return {
+            "records": [msgspec.Raw(record.json) for record in found],
+            "next": str(cursor._replace(sequence=end)),
+            "more": self._store.bounds(cursor.stream).last > end,
+        }
+
+    def _cursor(self, stream: str | None, after: str | None) -> Cursor:
+        known = next((name for name in STREAMS if name == stream), None)
+        if stream is not None and known is None:
+            raise CommandError(f'no stream "{stream[:80]}"; {did_you_mean(stream, STREAMS)}', 404)
+        if after is None:
+            if known is None:
+                raise CommandError(f"say which stream: {', '.join(STREAMS)}")
+            return Cursor(self._store.epoch, known, 0)
+        cursor = Cursor.parse(after)
+        if known is not None and cursor.stream != known:
+            raise CommandError(f"the cursor belongs to stream {cursor.stream}, not to {known}")
+        self._store.check(cursor)
+        last = self._store.bounds(cursor.stream).last
+        if cursor.sequence > last:
+            raise CommandError(f"the cursor is beyond the end of {cursor.stream}: its last sequence is {last}")
+        return cursor

@@ -1,0 +1,159 @@
+"""Says what is wrong: turns the parts' views into sentences with since when and what to do."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+Weight = Literal["major", "minor", "warning"]
+View = Mapping[str, Any]
+
+WEIGHTS: tuple[Weight, ...] = ("major", "minor", "warning")
+WELL = frozenset({"online", "open"})
+BEGINNING = frozenset({"starting", "opening"})
+FULL = 0.9  # of the quota
+
+DEVICE_FIXES = {
+    "timeout": "check its power, its wiring (A and B swapped?), its address {address} and its speed; "
+    "then try: linli read {name}",
+    "not_built": "nothing to do on site: this gateway's version cannot run it yet",
+}
+CAMERA_FIXES = {
+    "ended": "nothing to do: the file was played to its end; repeat = true plays it again and again",
+    "not_built": "nothing to do on site: this gateway's version cannot run it yet",
+}
+
+
+class Problem(TypedDict):
+    """One sentence for a technician: ``part`` is what it is about, ``since`` RFC 3339 or None when not known."""
+
+    part: str
+    severity: Weight
+    text: str
+    since: str | None
+    fix: str
+
+
+def diagnose(state: View, clock_quality: str, started: str) -> list[Problem]:
+    """All problems of a status, the worst first; ``started`` is the daemon's start, RFC 3339."""
+    found = [*_store(state["store"]), *_clock(clock_quality, started)]
+    found += _lines(state["lines"], state["devices"])
+    broken = {line["name"] for line in state["lines"] if line["state"] not in WELL | BEGINNING}
+    found += [problem for device in state["devices"] if device["line"] not in broken for problem in _device(device)]
+    found += [problem for camera in state["cameras"] for problem in _camera(camera)]
+    found += [problem for uplink in state["uplinks"] for problem in _uplink(uplink)]
+    found += _blind(state["alarms"], {problem["part"] for problem in found}, state["devices"])
+    found += _waiting(state["consumers"], state["store"])
+    return sorted(found, key=lambda problem: WEIGHTS.index(problem["severity"]))
+
+
+def _store(store: View) -> Iterable[Problem]:
+    if store.get("failing"):
+        fix = "check the card or disk and its free space; alarms still act here and are written when it recovers"
+        text = f"records cannot be written: {store['failing']}"
+        yield Problem(part="store", severity="major", text=text, since=store.get("failing_since"), fix=fix)
+
+
+def _clock(quality: str, started: str) -> Iterable[Problem]:
+    if quality == "unknown":
+        fix = "connect a time server (timedatectl shows its state) or set the time with timedatectl set-time"
+        text = "the time is not known, so records are marked timequality=unknown"
+        yield Problem(part="clock", severity="minor", text=text, since=started, fix=fix)
+
+
+def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
+    for line in lines:
+        if line["state"] in WELL | BEGINNING:
+            continue
+        mine = [device for device in devices if device["line"] == line["name"]]
+        sinces = [device["since"] for device in mine if device["state"] != "online" and device.get("since")]
+        why = line.get("sentence") or line.get("reason") or "no reason given"
+        count = f"; its {len(mine)} devices are not read" if len(mine) > 1 else ""
+        count = f"; its device {mine[0]['name']} is not read" if len(mine) == 1 else count
+        fix = "check that the adapter is plugged in and that the path is right: ls -l /dev/serial/by-id"
+        if line["kind"] != "serial":
+            fix = f"check cable, power and address {line['address']} of the other end"
+        yield Problem(
+            part=f"line {line['name']}",
+            severity="major",
+            text=f"line {line['name']} is {line['state']}: {why}{count}",
+            since=line.get("since") or min(sinces, default=None),
+            fix=fix,
+        )
+
+
+def _device(device: View) -> Iterable[Problem]:
+    state, reason = device["state"], device.get("reason") or ""
+    if state in WELL | BEGINNING:
+        return
+    fix = DEVICE_FIXES.get(reason, "see the reason of each point with: linli read {name}")
+    sentence = device.get("sentence") or reason
+    yield Problem(
+        part=f"device {device['name']}",
+        severity="warning" if reason == "not_built" else "minor",
+        text=f"device {device['name']} is {state}: {sentence}" if sentence else f"device {device['name']} is {state}",
+        since=device.get("since"),
+        fix=fix.format(name=device["name"], address=device.get("address", "")),
+    )
+
+
+def _camera(camera: View) -> Iterable[Problem]:
+    state, reason = camera["state"], camera.get("reason") or ""
+    if state in WELL | BEGINNING:
+        return
+    url = camera.get("url") or "its address"
+    fix = f"check its power and network, then {url}, user and password"
+    sentence = camera.get("sentence") or reason
+    quiet = state == "ended" or reason == "not_built"
+    yield Problem(
+        part=f"camera {camera['name']}",
+        severity="warning" if quiet else "minor",
+        text=f"camera {camera['name']} is {state}: {sentence}" if sentence else f"camera {camera['name']} is {state}",
+        since=camera.get("since"),
+        fix=CAMERA_FIXES.get("ended" if state == "ended" else reason, fix),
+    )
+
+
+def _uplink(uplink: View) -> Iterable[Problem]:
+    name, since = uplink["name"], uplink.get("since")
+    if uplink["state"] not in WELL | BEGINNING:
+        why = uplink.get("reason") or "no reason given"
+        fix = f"check the network and {uplink.get('url', 'the broker')}; records wait here and go when it is back"
+        text = f"uplink {name} is {uplink['state']}: {why}"
+        yield Problem(part=f"uplink {name}", severity="major", text=text, since=since, fix=fix)
+    for text in uplink.get("problems", ()):
+        fix = "see [uplink.mqtt] in the configuration and the rights of this client at the broker"
+        yield Problem(part=f"uplink {name}", severity="minor", text=f"uplink {name}: {text}", since=since, fix=fix)
+
+
+def _blind(alarms: Sequence[View], known: set[str], devices: Sequence[View]) -> Iterable[Problem]:
+    """Alarms whose condition cannot be judged, unless a problem that was named already explains it."""
+    for alarm in alarms:
+        unread = {name.partition(".")[0] for name in alarm["blind"]}
+        rows = [device for device in devices if device["name"] in unread]
+        explained = [row for row in rows if row["state"] != "online" or f"device {row['name']}" in known]
+        if not alarm["blind"] or len(explained) == len(unread):
+            continue
+        why = ", ".join(f"{name} ({reason})" for name, reason in sorted(alarm["blind"].items()))
+        yield Problem(
+            part=f"alarm {alarm['name']}",
+            severity="minor",
+            text=f"alarm {alarm['name']} cannot be judged, its inputs are bad: {why}",
+            since=None,
+            fix="it holds its state until they are good again: linli read shows why they are not",
+        )
+
+
+def _waiting(consumers: Sequence[View], store: View) -> Iterable[Problem]:
+    """A nearly full store that waits for a consumer is about to lose records."""
+    quota = store.get("quota") or 0
+    if not quota or store["bytes"] < FULL * quota:
+        return
+    for row in consumers:
+        if row["required"] and row["lag"]:
+            yield Problem(
+                part=f"consumer {row['consumer']}",
+                severity="minor",
+                text=f"the store is {store['bytes'] / quota:.0%} full and {row['lag']} records of {row['stream']} "
+                f"wait for {row['consumer']}; soon the oldest are given up, with a gap record",
+                since=None,
+                fix=f"find out why {row['consumer']} does not confirm, or raise [store] records",
+            )
