@@ -1,0 +1,265 @@
+"""The MQTT 5 uplink: keeps one session to the broker, lets the outbox and the inbox work over it, tells its state."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import aiomqtt
+import msgspec
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway import __version__
+from gateway.contract import Clock, ConfigError
+from gateway.metrics import UPLINK_UP
+from gateway.settings.core import MqttSettings
+from gateway.uplink import notices, reasons
+from gateway.uplink.address import parse, password, tls_context
+from gateway.uplink.dial import ConnectionFailedError
+from gateway.uplink.inbox import Executes, Inbox
+from gateway.uplink.outbox import Outbox, Records
+from gateway.uplink.session import WILL_DELAY, Ack, Session, properties
+from gateway.uplink.topics import topic
+from gateway.uplink.wire import SessionWire
+
+NAME = "mqtt"
+FIRST_RETRY = 0.25
+# After a short outage the broker is back within seconds of its return; after a long one it is not stormed.
+SHORT_OUTAGE, SHORT_RETRY, LAST_RETRY = 120.0, 2.0, 10.0
+STEADY_SECONDS = 10.0
+TICK = 1.0
+GOODBYE_SECONDS, FLUSH_STEP = 1.0, 0.02
+
+log = logging.getLogger("linli.uplink")
+
+
+class Vessel(Records, Protocol):
+    """What the uplink needs of the store."""
+
+    failing: str | None
+
+
+class MqttUplink:
+    """One way out. ``run`` for ever, ``flush`` at the end, ``view`` at any time."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        gateway: str,
+        store: Vessel,
+        commands: Executes,
+        clock: Clock,
+        status: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._settings, self._gateway, self._store, self._clock, self._status = settings, gateway, store, clock, status
+        self._broker = parse(settings)
+        self._outbox = Outbox(NAME, store, gateway, settings.streams, clock)
+        self._inbox = Inbox(NAME, gateway, commands, clock)
+        self._stop = asyncio.Event()
+        self._state, self._reason, self._since = "starting", "", clock.wall()
+        self._refusal = ""
+        self._state_refusal = ""
+        self._was_connected = False
+
+    # ------------------------------------------------------------------------------------------------ outside
+
+    def view(self) -> dict[str, Any]:
+        """State for people and /v1/status: name, url, state, reason, since, in_flight, backlog, held, parked."""
+        return {
+            "name": NAME,
+            "url": self._broker.url,
+            "insecure": self._broker.insecure,
+            "state": self._state,
+            "reason": self._reason,
+            "since": self._clock.rfc3339(self._since),
+            "in_flight": self._outbox.in_flight(),
+            "backlog": self._outbox.backlog(),
+            "held": self._outbox.held(),
+            "parked": self._outbox.parked,
+            "problems": self._problems(),
+        }
+
+    async def run(self) -> None:
+        """Connect, serve, reconnect; returns after ``flush``."""
+        delay, outage = 0.0, self._clock.monotonic()
+        while not self._stop.is_set():
+            began = self._clock.monotonic()
+            error = await self._one_session()
+            if error is None:
+                break
+            now = self._clock.monotonic()
+            if self._state == "online" and now - began > STEADY_SECONDS:
+                delay, outage = 0.0, now
+            await self._down(error)
+            largest = SHORT_RETRY if now - outage < SHORT_OUTAGE and not error.refused else LAST_RETRY
+            delay = min(largest, max(FIRST_RETRY, delay * 2))
+            await self._nap(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects only
+        self._turn("offline", "stopped")
+
+    async def flush(self, seconds: float) -> None:
+        """Send what is there for at most ``seconds``, then say goodbye; ``run`` returns."""
+        end = self._clock.monotonic() + seconds
+        while (
+            self._clock.monotonic() < end - min(GOODBYE_SECONDS, seconds / 2)
+            and self._state in ("starting", "online")
+            and not self._outbox.idle()
+        ):
+            await self._clock.sleep(FLUSH_STEP)
+        self._stop.set()
+        while self._clock.monotonic() < end and self._state in ("starting", "online"):
+            await self._clock.sleep(FLUSH_STEP)
+
+    # ------------------------------------------------------------------------------------------------ sessions
+
+    async def _one_session(self) -> ConnectionFailedError | None:
+        """Live through one connection; why it ended, or None when we were asked to stop."""
+        will = properties(PacketTypes.WILLMESSAGE, ContentType="application/json", WillDelayInterval=WILL_DELAY)
+        try:
+            session = Session(
+                self._broker,
+                self._gateway,
+                will=aiomqtt.Will(self._topic("state"), self._offline("lost"), 1, True, will),
+                # The first session of a process has nothing to resume; a later one goes on within the will's delay,
+                # so that a short outage never shows as offline.
+                clean=not self._was_connected,
+                user=self._settings.user,
+                password=password(self._settings),
+                tls=tls_context(self._settings) if self._broker.tls else None,
+            )
+        except ConfigError as error:
+            return ConnectionFailedError(str(error), refused=True)
+        opening = asyncio.ensure_future(session.open())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                return None
+            opening.result()
+            return await self._serve(session)
+        except ConnectionFailedError as error:
+            return error
+        finally:
+            opening.cancel()
+            stopping.cancel()
+            await session.close(politely=self._stop.is_set())
+
+    async def _serve(self, session: Session) -> ConnectionFailedError | None:
+        """Work over an open session until it is lost, an error ends it, or we stop."""
+        error: ConnectionFailedError | None = None
+        await self._up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._outbox.pump(SessionWire(session, self._gateway, self._settings)))
+                group.create_task(self._inbox.run(session))
+                group.create_task(self._tell_state(session))
+                group.create_task(self._until_stopped(session))
+                raise await session.lost()
+        except* ConnectionFailedError as failures:
+            error = await session.lost() if session.ended else _first(failures)
+        except* _StoppedError:
+            pass
+        finally:
+            UPLINK_UP.labels(NAME).set(0)
+            await self._outbox.lost(error.code if error is not None else None)
+        return None if self._stop.is_set() else error
+
+    async def _until_stopped(self, session: Session) -> None:
+        await self._stop.wait()
+        await session.deliver(self._topic("state"), self._offline("stopped"), about=_json(), retain=True)
+        raise _StoppedError
+
+    async def _tell_state(self, session: Session) -> None:
+        """Keep the retained state true: at once after connecting, and whenever it changes."""
+        told: dict[str, Any] | None = None
+        while True:
+            state = self._online()
+            if state != told:
+                payload = msgspec.json.encode({**state, "time": self._clock.rfc3339(self._clock.wall())})
+                self._judge_state(await session.deliver(self._topic("state"), payload, about=_json(), retain=True))
+                told = state
+            await self._clock.sleep(TICK)
+
+    def _judge_state(self, ack: Ack) -> None:
+        sentence = reasons.publish_sentence(ack.code, self._topic("state"), ack.text) if ack.code >= 0x80 else ""
+        if sentence and sentence != self._state_refusal:
+            log.warning("%s: %s", NAME, sentence)
+        self._state_refusal = sentence
+
+    def _online(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"state": "online", "gateway": self._gateway, "epoch": self._store.epoch}
+        state["version"] = __version__
+        if self._store.failing is not None:
+            alarms = self._status().get("alarms", [])
+            state |= {"store": self._store.failing, "alarms": [{**alarm, "stored": False} for alarm in alarms]}
+        return state
+
+    def _offline(self, reason: str) -> bytes:
+        state = {"state": "offline", "gateway": self._gateway, "epoch": self._store.epoch, "reason": reason}
+        if reason == "stopped":
+            state["time"] = self._clock.rfc3339(self._clock.wall())
+        return msgspec.json.encode(state)
+
+    # ------------------------------------------------------------------------------------------------ state
+
+    async def _up(self) -> None:
+        self._was_connected = True
+        self._turn("online", "")
+        UPLINK_UP.labels(NAME).set(1)
+        log.info("%s: connected to %s", NAME, self._broker.url)
+        if self._refusal:
+            self._refusal = ""
+            await self._store.put(
+                [notices.accepted(self._clock, NAME, None, f"the broker at {self._broker.url} takes this gateway")]
+            )
+
+    async def _down(self, error: ConnectionFailedError) -> None:
+        sentence = str(error)
+        if sentence == self._reason:
+            return
+        log.warning("%s: %s", NAME, sentence)
+        self._turn("offline", sentence)
+        if error.refused and sentence != self._refusal:
+            self._refusal = sentence
+            await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence)])
+
+    def _turn(self, state: str, reason: str) -> None:
+        if state != self._state:
+            self._since = self._clock.wall()
+        self._state, self._reason = state, reason
+
+    def _problems(self) -> list[str]:
+        found = [*self._outbox.held().values(), self._state_refusal, self._inbox.problem]
+        if self._settings.ack == "platform":
+            found.append('ack = "platform" is not built yet: the broker\'s acknowledgement counts as delivery')
+        if self._broker.insecure:
+            found.append(f"{self._broker.url} is not encrypted: records and passwords can be read on the way")
+        return [sentence for sentence in found if sentence]
+
+    def _topic(self, last: str) -> str:
+        return topic(self._gateway, last)
+
+    async def _nap(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+
+
+class _StoppedError(Exception):
+    """Ends the tasks of a session on our own wish."""
+
+
+def _json() -> Properties:
+    return properties(PacketTypes.PUBLISH, ContentType="application/json")
+
+
+def _first(failures: BaseExceptionGroup[ConnectionFailedError]) -> ConnectionFailedError:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

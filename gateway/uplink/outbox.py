@@ -1,0 +1,294 @@
+"""The outbox: which records go next, how many publishes are in flight, and what each answer of the broker means."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NoReturn, Protocol
+
+from gateway.contract import SEND_ORDER, Clock, Cursor, Draft, Record, Stream
+from gateway.metrics import BACKLOG, DELIVERED, REFUSED, UNHEARD
+from gateway.uplink import notices, reasons
+from gateway.uplink.dial import ConnectionFailedError
+from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
+from gateway.uplink.session import Ack
+from gateway.uplink.topics import topic
+
+BATCH_RECORDS = 500
+BATCH_BYTES = 64 * 1024
+SMALLEST_BATCH_BYTES = 4 * 1024
+# Bytes of the lower streams in flight: what an alarm may find before it on the wire. On a slow link the budget
+# shrinks until they are acknowledged within about a second.
+BUDGET, SMALLEST_BUDGET = 512 * 1024, 16 * 1024
+FAST, SLOW = 0.25, 1.0
+ANSWER_SECONDS = 30.0
+PAUSE_SECONDS = 1.0
+
+log = logging.getLogger("linli.uplink")
+
+
+class Records(Protocol):
+    """What the outbox needs of the store."""
+
+    epoch: str
+
+    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
+        """Queue for the next commit."""
+
+    async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> Sequence[Record]:
+        """Committed records behind ``after``; at least one, if there is any, however large."""
+
+    async def wait(self, streams: Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:
+        """Wait for a record behind ``after`` in any of the streams."""
+
+    def bounds(self, stream: Stream) -> tuple[int, int]:
+        """First and last kept sequence."""
+
+    def position(self, consumer: str, stream: Stream) -> int:
+        """Last sequence the consumer has confirmed; 0 at first."""
+
+    def confirm(self, consumer: str, stream: Stream, sequence: int) -> None:
+        """Move the consumer's cursor with the next commit."""
+
+
+class Wire(Protocol):
+    """A connection as the outbox sees it. ``window``: publishes in flight."""
+
+    window: int
+
+    def room(self, stream: Stream) -> int:
+        """Largest payload in bytes that the broker takes on this stream's topic."""
+
+    def publish(self, stream: Stream, payload: bytes, cursor: str, done: Callable[[Ack], None]) -> int:
+        """Send; returns the payload's bytes on the wire, 0 when it is too large to be sent."""
+
+
+class Outbox:
+    """One cursor per stream over the store; the cursor moves in order and only on the broker's word."""
+
+    def __init__(self, name: str, store: Records, gateway: str, streams: Collection[Stream], clock: Clock) -> None:
+        self._name, self._store, self._gateway, self._clock = name, store, gateway, clock
+        self.lanes = [Lane(stream, store.position(name, stream)) for stream in SEND_ORDER if stream in streams]
+        self._wake = asyncio.Event()
+        self._budget = BUDGET
+        self._batch_bytes = BATCH_BYTES
+        self._careful = 0
+        self.parked = 0
+        self.answers = 0
+
+    # ------------------------------------------------------------------------------------------------ outside
+
+    def backlog(self) -> dict[Stream, int]:
+        """Records not yet confirmed, per stream; also sets the metric."""
+        counts: dict[Stream, int] = {}
+        for lane in self.lanes:
+            first, last = self._store.bounds(lane.stream)
+            counts[lane.stream] = max(0, last - max(lane.confirmed, first - 1))
+            BACKLOG.labels(self._name, lane.stream).set(counts[lane.stream])
+        return counts
+
+    def in_flight(self) -> int:
+        """Publishes without an answer."""
+        return sum(lane.sent() for lane in self.lanes)
+
+    def held(self) -> dict[Stream, str]:
+        """Streams that the broker refuses, each with a sentence."""
+        return {lane.stream: lane.held.sentence for lane in self.lanes if lane.held is not None}
+
+    async def pump(self, wire: Wire) -> NoReturn:
+        """Send for ever over one connection; ConnectionFailedError when the broker stops answering."""
+        self._budget, self._batch_bytes = BUDGET, BATCH_BYTES
+        while True:
+            await self._settle()
+            lane = self._next_lane(wire)
+            if lane is not None:
+                await self._send(lane, wire)
+            else:
+                await self._rest()
+
+    def idle(self) -> bool:
+        """Whether everything is confirmed that the broker will take."""
+        ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
+        return all(lane.held is not None or lane.confirmed >= ends[lane.stream] for lane in self.lanes)
+
+    async def lost(self, code: int | None) -> None:
+        """The connection ended. Ended because of what we sent (0x95, 0x99), the culprit is looked for one by one."""
+        sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
+        unanswered = [batch for batch in sent if batch.ack is None]
+        if code in reasons.AT_FAULT and len(unanswered) == 1:
+            unanswered[0].ack = Ack(code, "")
+        elif code in reasons.AT_FAULT:
+            self._careful = len(unanswered)
+        for lane in self.lanes:
+            lane.lost()
+        await self._settle()
+
+    # ------------------------------------------------------------------------------------------------ answers
+
+    async def _settle(self) -> None:
+        """Judge the answers that came, move the cursors, and tell the platform what was refused."""
+        drafts: list[Draft] = []
+        now = self._clock.monotonic()
+        for lane in self.lanes:
+            parked: dict[int, list[Batch]] = {}
+            for batch in [batch for batch in lane.flight if batch.state is BatchState.SENT and batch.ack is not None]:
+                drafts += self._judge(lane, batch, now, parked)
+            drafts += self._park(lane, parked)
+            drafts += self._end_of_hold(lane, now)
+        if drafts:
+            # Before the cursor: a parked record must be named in the same commit that passes over it, or an earlier.
+            await self._store.put(drafts)
+        for lane in self.lanes:
+            if lane.advance():
+                self._store.confirm(self._name, lane.stream, lane.confirmed)
+                first, last = self._store.bounds(lane.stream)
+                BACKLOG.labels(self._name, lane.stream).set(max(0, last - max(lane.confirmed, first - 1)))
+
+    def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
+        code, text = batch.ack or Ack(0, "")
+        batch.ack = None
+        self.answers += 1
+        if code < 0x80:
+            self._taken(lane, batch, code, now)
+            return []
+        REFUSED.labels(self._name, lane.stream, reasons.name(code)).inc()
+        if code in reasons.AT_FAULT and batch.count > 1:
+            batch.state, batch.limit = BatchState.DUE, batch.count // 2
+            if code == reasons.PACKET_TOO_LARGE:
+                self._batch_bytes = max(SMALLEST_BATCH_BYTES, min(self._batch_bytes, batch.size // 2))
+            return []
+        if code in reasons.AT_FAULT:
+            batch.state = BatchState.DONE
+            parked.setdefault(code, []).append(batch)
+            return []
+        batch.state = BatchState.DUE
+        return self._refuse(lane, code, text, now)
+
+    def _taken(self, lane: Lane, batch: Batch, code: int, now: float) -> None:
+        batch.state = BatchState.DONE
+        DELIVERED.labels(self._name, lane.stream).inc(batch.count)
+        if code == reasons.NO_SUBSCRIBERS:
+            UNHEARD.labels(self._name, lane.stream).inc()
+        if lane.hold is not None:
+            lane.hold.accepted(now)
+        self._careful = max(0, self._careful - 1)
+        took = batch.answered_at - batch.sent_at
+        if took > SLOW:
+            self._budget = max(SMALLEST_BUDGET, self._budget // 2)
+        elif took < FAST:
+            self._budget = min(BUDGET, self._budget + batch.size)
+
+    def _refuse(self, lane: Lane, code: int, text: str, now: float) -> list[Draft]:
+        sentence = reasons.publish_sentence(code, topic(self._gateway, lane.stream), text)
+        drafts = []
+        if lane.hold is None or lane.hold.code != code:
+            lane.hold = Hold(code, sentence)
+            log.warning("%s: %s", self._name, sentence)
+            drafts = [notices.refused(self._clock, self._name, lane.stream, code, sentence, effect="held")]
+        lane.hold.refused(now)
+        return drafts
+
+    def _park(self, lane: Lane, parked: Mapping[int, Sequence[Batch]]) -> list[Draft]:
+        drafts = []
+        for code, batches in parked.items():
+            self.parked += len(batches)
+            self._careful = max(0, self._careful - len(batches))
+            sentence = reasons.publish_sentence(code, topic(self._gateway, lane.stream))
+            log.warning("%s: parked %d of %s: %s", self._name, len(batches), lane.stream, sentence)
+            records = [batch.only[1] for batch in batches if batch.only is not None]
+            records = [record for record in records if not notices.is_own(record)]
+            if records:
+                drafts.append(notices.parked(self._clock, self._name, lane.stream, code, sentence, records))
+        return drafts
+
+    def _end_of_hold(self, lane: Lane, now: float) -> list[Draft]:
+        quiet = lane.hold.quiet_since if lane.hold is not None else None
+        if quiet is None or now < quiet + QUIET_SECONDS:
+            return []
+        lane.hold = None
+        sentence = f"the broker takes {topic(self._gateway, lane.stream)} again"
+        log.info("%s: %s", self._name, sentence)
+        return [notices.accepted(self._clock, self._name, lane.stream, sentence)]
+
+    # ------------------------------------------------------------------------------------------------ sending
+
+    def _next_lane(self, wire: Wire) -> Lane | None:
+        now = self._clock.monotonic()
+        for lane in self.lanes:
+            if lane.wants(self._store.bounds(lane.stream)[1], now) and self._may_send(lane, wire):
+                return lane
+        return None
+
+    def _may_send(self, lane: Lane, wire: Wire) -> bool:
+        flying = [batch for other in self.lanes for batch in other.flight if batch.state is BatchState.SENT]
+        if self._careful:
+            return not flying
+        if lane.urgent:
+            return len(flying) < wire.window
+        kept_free = min(8, max(1, wire.window // 4)) if wire.window > 1 else 0
+        return len(flying) < wire.window - kept_free and sum(batch.size for batch in flying) < self._budget
+
+    async def _send(self, lane: Lane, wire: Wire) -> None:
+        room = wire.room(lane.stream)
+        size = min(self._batch_bytes, self._budget, room)
+        batch = lane.due()
+        after, limit = (batch.after, batch.limit) if batch is not None else (lane.read_to, BATCH_RECORDS)
+        records = await self._store.records(lane.stream, after, limit, size)
+        if batch is not None:
+            records = [record for record in records if record.sequence <= batch.last]
+            if not records:  # evicted since it was sent first: a gap record accounts for it
+                batch.state = BatchState.DONE
+                return
+        elif not records:
+            lane.paused_until = self._clock.monotonic() + PAUSE_SECONDS
+            return
+        while len(records) > 1 and sum(len(record.json) + 1 for record in records) + 1 > room:
+            records = records[: len(records) // 2]
+        if batch is None:
+            batch = Batch(after, records[-1].sequence, limit)
+            lane.add(batch)
+        lane.cut(batch, records[-1].sequence)
+        self._publish(lane, batch, records, wire)
+
+    def _publish(self, lane: Lane, batch: Batch, records: Sequence[Record], wire: Wire) -> None:
+        def done(ack: Ack) -> None:
+            batch.ack, batch.answered_at = ack, self._clock.monotonic()
+            self._wake.set()
+
+        payload = b"[" + b",".join([record.json for record in records]) + b"]"
+        cursor = str(Cursor(self._store.epoch, lane.stream, batch.last))
+        batch.count, batch.state, batch.sent_at = len(records), BatchState.SENT, self._clock.monotonic()
+        batch.only = (records[0].sequence, records[0].json) if len(records) == 1 else None
+        batch.size = wire.publish(lane.stream, payload, cursor, done)
+        if not batch.size:
+            batch.size = len(payload)
+            batch.ack = Ack(reasons.PACKET_TOO_LARGE, "")
+
+    async def _rest(self) -> None:
+        """Sleep until an answer comes, a new record is committed, or something is due by time."""
+        now = self._clock.monotonic()
+        ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
+        drained = {lane.stream: lane.read_to for lane in self.lanes if ends[lane.stream] <= lane.read_to}
+        times = [lane.wakes_at(ends[lane.stream]) for lane in self.lanes]
+        times += [lane.hold.quiet_since + QUIET_SECONDS for lane in self.lanes if lane.hold and lane.hold.quiet_since]
+        sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
+        oldest = min((batch.sent_at for batch in sent), default=now)
+        if now - oldest > ANSWER_SECONDS:
+            raise ConnectionFailedError("the broker acknowledges nothing any more, though the connection stands")
+        times.append(oldest + ANSWER_SECONDS + 0.1)
+        nap = min(time for time in times if time is not None and time > now) - now
+        waits: list[asyncio.Future[object]] = [
+            asyncio.ensure_future(self._wake.wait()),
+            asyncio.ensure_future(self._clock.sleep(nap)),
+        ]
+        if drained:
+            waits.append(asyncio.ensure_future(self._store.wait(drained.keys(), drained, nap)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+        for task in waits:
+            if not task.cancelled():
+                task.result()  # what failed while waiting must be heard
+        self._wake.clear()

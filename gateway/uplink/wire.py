@@ -1,0 +1,48 @@
+"""A session as the outbox sees it: topics, properties and, if asked for, compression."""
+
+from collections.abc import Callable
+
+from paho.mqtt.packettypes import PacketTypes
+
+from gateway.contract import Stream
+from gateway.settings.core import MqttSettings
+from gateway.uplink.session import Ack, Session, properties
+from gateway.uplink.topics import topic
+
+BATCH_TYPE = "application/cloudevents-batch+json"
+# Bytes of a PUBLISH beside topic and payload: headers, content type and user properties, generously.
+HEAD_BYTES = 300
+# Two places under the broker's receive maximum stay free, for the state and for an answer to a command.
+KEPT_FREE = 2
+
+
+class SessionWire:
+    """Publishes batches of one gateway's streams over one session."""
+
+    def __init__(self, session: Session, gateway: str, settings: MqttSettings) -> None:
+        self.window = min(settings.window, max(1, session.receive_maximum - KEPT_FREE))
+        self._session, self._gateway = session, gateway
+        self._compress = _compressor() if settings.zstd else None
+
+    def room(self, stream: Stream) -> int:
+        """Largest payload in bytes that the broker takes on this stream's topic."""
+        return self._session.largest_packet - len(topic(self._gateway, stream)) - HEAD_BYTES
+
+    def publish(self, stream: Stream, payload: bytes, cursor: str, done: Callable[[Ack], None]) -> int:
+        """Send; returns the payload's bytes on the wire, 0 when it is too large to be sent."""
+        user = [("cursor", cursor)]
+        if self._compress is not None:
+            payload = self._compress(payload)
+            user.append(("encoding", "zstd"))
+        if len(payload) > self.room(stream):
+            return 0
+        about = properties(PacketTypes.PUBLISH, ContentType=BATCH_TYPE, UserProperty=user)
+        self._session.send(topic(self._gateway, stream), payload, done, about=about)
+        return len(payload)
+
+
+def _compressor() -> Callable[[bytes], bytes]:
+    import zstandard  # needs memory only where it is asked for
+
+    compress: Callable[[bytes], bytes] = zstandard.ZstdCompressor(level=3).compress
+    return compress
