@@ -250,17 +250,17 @@ class Line:
         return await open_tcp(self.address, self._settings.turnaround, self._clock)
 
     def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
-        """The line is down: tell the log once, and everyone who waits."""
-        if not quiet and (self.state, self.reason) != ("down", error.reason):
+        """The line is down: tell the log once an outage, and everyone who waits."""
+        first = self.state != "down"
+        if first and not quiet:
             log.warning("line %s: %s", self.name, error)
-        changed = self.state != "down" or self.reason != error.reason
         self.reason, self.sentence = error.reason, str(error)
         for turn in (*self._polls, *self._probes):
             if not turn.granted.done():
                 turn.granted.set_exception(LinkError(str(error), error.reason))
         self._polls.clear()
         self._probes.clear()
-        if changed:
+        if first:
             self._enter("down")
 
     def _enter(self, state: str) -> None:
