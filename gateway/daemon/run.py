@@ -44,8 +44,8 @@ def run(path: Path) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(plan))
     except* LinliError as group:
-        for error in _leaves(group):
-            log.error("%s", error)
+        for failure in _leaves(group):
+            log.error("%s", failure)
         code = EXIT_FAILED
     return code
 
