@@ -1,0 +1,291 @@
+"""When the store writes: at once for what is urgent, by the window for the rest, and again and again on a bad disk."""
+
+import asyncio
+import logging
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
+from gateway.metrics import COMMIT_SECONDS, DROPPED
+from gateway.store.bell import Bell
+from gateway.store.database import NOTHING, Committed, Database, Expiry
+from gateway.store.envelope import AT_ONCE, Stamp, Waiting, waiting
+from gateway.store.notices import gateway_state
+from gateway.store.queue import Batch, Queue
+from gateway.store.reserve import Reserve
+
+log = logging.getLogger("linli.store")
+
+URGENT_ORDER: tuple[Stream, ...] = tuple(stream for stream in SEND_ORDER if stream in AT_ONCE)
+CURSOR_IDLE = 5.0  # seconds that a position waits for a commit to ride with when no data flow
+RETRY = (0.5, 10.0)  # seconds between tries on a disk that does not take it, first and longest
+REST = "rest"  # facts and media entries, counted beside the streams
+DISK_CODES = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class Committer:
+    """Owns the queue and the one task that empties it into the database.
+
+    ``failing`` is a sentence while the disk does not take everything; ``done`` rings after every commit and loss.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        writer: ThreadPoolExecutor,
+        reserve: Reserve,
+        clock: Clock,
+        window: float,
+        chores_every: float,
+        expiry: Callable[[], Expiry],
+        committed: Callable[[Committed], None],
+    ) -> None:
+        self.queue = Queue()
+        self.done = Bell(clock)
+        self.failing: str | None = None
+        self._database = database
+        self._writer = writer
+        self._reserve = reserve
+        self._clock = clock
+        self._window = window
+        self._chores_every = chores_every
+        self._expiry = expiry
+        self._committed = committed
+        self._wake = Bell(clock)
+        self._put: Counter[str] = Counter()
+        self._settled: Counter[str] = Counter()
+        self._lost: Counter[Stream] = Counter()
+        self._urgent = self._closing = self._ended = False
+        self._fatal: LinliError | None = None
+        self._waits_since = self._cursors_since = math.inf  # monotonic
+        self._chores_at = clock.monotonic()
+        self._retry_at = self._restore_at = math.inf
+        self._retry_after = RETRY[0]
+        self._takes = 0.0  # seconds of a usual commit
+        self._on_reserve = False
+
+    # ------------------------------------------------------------------------------------------------ what comes in
+
+    async def room(self) -> None:
+        """Wait while too much perception and management waits; on a failing disk it is shed instead."""
+        while self.queue.full() and self.failing is None:
+            self.check()
+            await self.done.wait()
+
+    def add(self, items: Collection[Waiting], facts: Mapping[str, bytes | None], *, urgent: bool) -> None:
+        """Take drafts and facts into the queue."""
+        if self._closing:
+            raise LinliError("the store is closing and takes no more records")
+        self.check()
+        self.queue.add(items, facts)
+        for item in items:
+            self._put[item.draft.stream] += 1
+        if self.failing is not None:
+            self._shed()
+        self.touch(urgent=urgent)
+
+    def touch(self, *, urgent: bool) -> None:
+        """Say that something was put into the queue."""
+        self._put[REST] += 1
+        self._waits_since = min(self._waits_since, self._clock.monotonic())
+        self._urgent = self._urgent or urgent
+        self._wake.ring()
+
+    def touch_cursor(self) -> None:
+        """Say that a position has moved: it rides with the next commit, or goes alone when there is none for long."""
+        if self._cursors_since == math.inf:
+            self._cursors_since = self._clock.monotonic()
+            self._wake.ring()
+
+    async def settled(self, streams: Collection[Stream] = STREAMS) -> None:
+        """Return when what was put so far into these streams is on disk, or was given up."""
+        names = [*streams, REST] if len(streams) == len(STREAMS) else [*streams]
+        goal = {name: self._put[name] for name in names}
+        if any(self._settled[name] < count for name, count in goal.items()):
+            self._urgent = True
+            self._wake.ring()
+        while any(self._settled[name] < count for name, count in goal.items()):
+            self.check()
+            await self.done.wait()
+
+    def unsettled(self, stream: Stream) -> int:
+        """Count the drafts of a stream that are not on disk."""
+        return self._put[stream] - self._settled[stream]
+
+    def check(self) -> None:
+        """Raise what ended the writing, if anything did."""
+        if self._fatal is not None:
+            raise self._fatal
+        if self._ended:
+            raise LinliError("the store is closed")
+
+    # ------------------------------------------------------------------------------------------------- what goes out
+
+    def prepare(self) -> None:
+        """Take the reserve's room before the first commit; without it, only what is urgent is written."""
+        if not self._reserve.restore():
+            self._live_on_reserve("the disk was full at start")
+
+    async def run(self) -> None:
+        """Commit until closed; then once more what waits. Ends with LinliError when the database is damaged."""
+        try:
+            while not self._closing and self._fatal is None:
+                due = self._due()
+                if due > (now := self._clock.monotonic()):
+                    await self._wake.wait(due - now)
+                    continue
+                await self._commit()
+            await self._last_commits()
+        finally:
+            self._closing = self._ended = True
+            self.done.ring()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _last_commits(self) -> None:
+        while self._something_to_write() or self.queue.cursors:
+            self._restore_at = -math.inf
+            if not await self._commit():
+                break
+        left = sum(self.queue.waiting(stream) for stream in STREAMS)
+        if left:
+            DROPPED.labels(where="store", cause="disk").inc(left)
+            log.error("closed with %d records that the disk did not take", left)
+
+    def _something_to_write(self) -> bool:
+        return self.queue.has(URGENT_ORDER) if self._on_reserve else not self.queue.empty()
+
+    def close(self) -> None:
+        """Have ``run`` write what waits and end."""
+        self._closing = True
+        self._wake.ring()
+
+    def die(self, error: LinliError) -> None:
+        """End the writing after what waits, for a reason that only a restart can mend."""
+        if self._fatal is None:
+            self._fatal = error
+            log.error("%s", error)
+        self._wake.ring()
+        self.done.ring()
+
+    def _due(self) -> float:
+        """When to commit next."""
+        if self._retry_at != math.inf:
+            return self._retry_at
+        due = min(self._chores_at, self._cursors_since + CURSOR_IDLE, self._restore_at)
+        if self._something_to_write():
+            # On a slow card the commit begins earlier, so that it ends within the window.
+            wait = max(self._window - 2 * self._takes, self._window / 2)
+            due = min(due, -math.inf if self._urgent else self._waits_since + wait)
+        return due
+
+    async def _commit(self) -> bool:
+        """Write one batch; False when the disk did not take it."""
+        now = self._clock.monotonic()
+        if now >= self._restore_at:
+            self._on_reserve = not self._reserve.restore()
+            self._restore_at = now + RETRY[1] if self._on_reserve else math.inf
+        expiry = NOTHING
+        if now >= self._chores_at:
+            expiry = self._expiry()
+            self._chores_at = now + self._chores_every
+        batch = self.queue.take(self._database.batch_bytes, URGENT_ORDER if self._on_reserve else SEND_ORDER)
+        rest = 0 if self.queue.facts else self._put[REST]
+        self._urgent = self._urgent and not self.queue.empty()
+        wall = self._clock.wall()
+        stamp = Stamp(wall, self._clock.rfc3339(wall), self._clock.quality())
+        loop = asyncio.get_running_loop()
+        try:
+            done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry)
+        except sqlite3.DatabaseError as error:
+            self.queue.restore(batch)
+            self._trouble(error)
+            return False
+        self._note(batch, done, rest, self._clock.monotonic() - now)
+        if self._database.log_is_long() and not self._urgent:
+            await loop.run_in_executor(self._writer, self._database.checkpoint)
+        return True
+
+    def _note(self, batch: Batch, done: Committed, rest: int, took: float) -> None:
+        """Account for a commit that succeeded."""
+        for stream, items in batch.drafts.items():
+            self._settled[stream] += len(items)
+        self._settled[REST] = max(self._settled[REST], rest)
+        self._takes += (took - self._takes) / 8
+        COMMIT_SECONDS.set(took)
+        self._cursors_since = math.inf if not self.queue.cursors else self._clock.monotonic()
+        # What did not fit into this batch has waited already, so it goes at once.
+        self._waits_since = math.inf if self.queue.empty() else -math.inf
+        self._retry_at, self._retry_after = math.inf, RETRY[0]
+        if done.again:
+            self._chores_at = self._clock.monotonic()
+        self._committed(done)
+        if self.failing is not None and not self._on_reserve:
+            self._recovered()
+        self.done.ring()
+
+    # -------------------------------------------------------------------------------------------------- trouble
+
+    def _trouble(self, error: sqlite3.DatabaseError) -> None:
+        code = error.sqlite_errorcode & 0xFF
+        if code in DAMAGE_CODES:
+            self.die(LinliError(f"the store is damaged ({error}): it is set aside at the next start"))
+            return
+        if code not in DISK_CODES:
+            raise error
+        full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._reserve.is_needed())
+        if full and not self._on_reserve:
+            self._live_on_reserve(str(error))
+            return
+        self._fail(f"the disk does not take records ({error}): check the card and whether it is mounted read-only")
+        now = self._clock.monotonic()
+        self._retry_at = now + self._retry_after
+        self._retry_after = min(2 * self._retry_after, RETRY[1])
+        self._shed()
+
+    def _live_on_reserve(self, reason: str) -> None:
+        self._reserve.release()
+        self._on_reserve = True
+        self._restore_at = self._clock.monotonic() + RETRY[1]
+        self._fail(f"the disk is full ({reason}): only alarms and disposals are written; make room or lower the quotas")
+        self._shed()
+
+    def _fail(self, sentence: str) -> None:
+        if self.failing is None:
+            log.error("%s", sentence)
+        self.failing = sentence
+        self.done.ring()  # those who wait for room now shed
+
+    def _shed(self) -> None:
+        lost = self.queue.shed()
+        for stream, count in lost.items():
+            DROPPED.labels(where="store", cause="disk").inc(count)
+            self._settled[stream] += count
+        self._lost += lost
+        if lost:
+            self.done.ring()
+
+    def _recovered(self) -> None:
+        self.failing = None
+        lost, self._lost = dict(self._lost), Counter()
+        told = ", ".join(f"{count} of {stream}" for stream, count in lost.items()) or "none"
+        log.warning("the disk takes records again; drafts lost meanwhile: %s", told)
+        wall = self._clock.wall()
+        sentence = f"The disk takes records again; records lost meanwhile: {told}."
+        draft = gateway_state(wall, "disk_recovered", sentence, lost=lost)
+        if not self._closing:
+            self.add([waiting(draft, self._clock.quality())], {}, urgent=False)

@@ -1,0 +1,279 @@
+"""The writer's side of the database: one transaction a commit, from drafts to rows. Lives in the writer thread."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.contract import STREAMS, Draft, Record, Stream, record_id
+from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
+from gateway.store.media import MediaIndex
+from gateway.store.packing import EMPTY, Dictionary, Packer
+from gateway.store.queue import Batch, CursorKey
+from gateway.store.retention import Budget, Evictor, Gap
+
+Row = tuple[int, int, int, int, bytes]
+ROW_RECORDS = 256
+ROW_BYTES = 256 << 10
+CACHE = -512  # KiB of page cache: the hot path touches a handful of pages
+EVICT_AT_ONCE = 8 << 20  # a smaller quota than before is reached in steps, not in one long stall
+FRAME = 24  # bytes of a frame of the write-ahead log besides its page
+SHRINK_IN_MEMORY = 16 << 20  # VACUUM keeps its copy in memory
+PAGES_PER_COMMIT = 6  # of the tree, besides those of the payload
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Age limits to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``; all in ns."""
+
+    streams: Mapping[Stream, tuple[int, int | None]] = field(default_factory=dict)
+    media: int = 0
+
+
+NOTHING = Expiry()
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit did: new records by stream, the first kept of each, and sizes in bytes."""
+
+    records: dict[Stream, list[Record]] = field(default_factory=dict)
+    firsts: dict[Stream, int] = field(default_factory=dict)
+    used: int = 0
+    media_bytes: int = 0
+    filed: list[str] = field(default_factory=list)  # names of media files that the index has learned
+    doomed: list[str] = field(default_factory=list)  # names of media files that the index has forgotten
+    again: bool = False  # more is to be evicted than was done at once
+
+
+class Database:
+    """The only writer of the file. Raises sqlite3.Error; a commit that raised has changed nothing."""
+
+    def __init__(
+        self, path: Path, gateway: str, budget: Budget, media_quota: int, rfc3339: Callable[[int], str]
+    ) -> None:
+        self._rfc3339 = rfc3339
+        self.batch_bytes = budget.transaction
+        self._budget = budget
+        self._connection = connect(path)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        # A safety net only: checkpoints are called for when nothing urgent waits.
+        page_size: int = self._connection.execute("PRAGMA page_size").fetchone()[0]
+        self._page_size = page_size
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {2 * budget.checkpoint // page_size:d}")
+        self._connection.execute(f"PRAGMA journal_size_limit = {budget.log:d}")
+        about = dict(self._connection.execute("SELECT name, value FROM about").fetchall())
+        self.epoch: str = about["epoch"]
+        self.last: dict[Stream, int] = {stream: self._edge("max(last)", stream) for stream in STREAMS}
+        self.firsts: dict[Stream, int] = {stream: self._edge("min(first)", stream) for stream in STREAMS}
+        self._envelope = Envelope(gateway, self.epoch)
+        self._evictor = Evictor(self._connection, budget)
+        self.media = MediaIndex(self._connection, media_quota)
+        self._packers = {stream: Packer() for stream in STREAMS}
+        newest = self._connection.execute(
+            "SELECT number, content FROM dictionaries ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        if newest:
+            self._packers["perception"] = Packer(Dictionary(newest[0], EMPTY.decompress(newest[1])))
+        log_file = path.with_name(path.name + "-wal")
+        self._log_bytes = log_file.stat().st_size if log_file.exists() else 0
+
+    def _edge(self, what: str, stream: Stream) -> int:
+        number: int | None = self._connection.execute(f'SELECT {what} FROM "{stream}"').fetchone()[0]  # noqa: S608
+        return number or 0
+
+    def facts(self) -> dict[str, bytes]:
+        """All facts."""
+        return dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
+
+    def cursors(self) -> dict[CursorKey, int]:
+        """All positions."""
+        rows = self._connection.execute("SELECT consumer, stream, sequence FROM cursors")
+        return {(consumer, stream): sequence for consumer, stream, sequence in rows}
+
+    def used(self) -> int:
+        """Bytes of pages in use."""
+        return self._evictor.used()
+
+    def commit(self, batch: Batch, stamp: Stamp, expiry: Expiry = NOTHING) -> Committed:
+        """Write a batch, evict what has to go, and tell it: all in one transaction."""
+        done = Committed()
+        last = dict(self.last)
+        with self._transaction():
+            gaps: list[Gap] = []
+            for stream, (keep, confirmed) in expiry.streams.items():
+                gaps += self._evictor.expire(stream, keep, stamp.wall, confirmed)
+            drafts = {stream: list(items) for stream, items in batch.drafts.items()}
+            for notice in self.media.account(batch, stamp, expiry.media):
+                drafts.setdefault("management", []).append(waiting(notice, stamp.quality))
+            rows: dict[Stream, list[Row]] = {}
+            for stream, items in drafts.items():
+                self._append(done, rows, last, stream, items, stamp)
+            need = sum(len(row[-1]) + 3 * self._page_size for each in rows.values() for row in each)
+            need += self._page_size * PAGES_PER_COMMIT
+            gaps += self._evictor.make_room(need, EVICT_AT_ONCE)
+            for gap in gaps:
+                self._append(done, rows, last, gap.stream, [_tell(gap, stamp)], stamp)
+                self._evictor.told(gap, last[gap.stream])
+            for stream, each in rows.items():
+                self._connection.executemany(
+                    f'INSERT INTO "{stream}" (first, last, recorded, dictionary, payload) VALUES (?, ?, ?, ?, ?)',  # noqa: S608
+                    each,
+                )
+            self._ride_along(batch)
+            if gaps:
+                self._drop_dictionaries()
+            packer = self._learn()
+            done.used = self._evictor.used()
+        self.last = last
+        if packer:
+            self._packers["perception"] = packer
+        done.filed = [f"{entry.sha256}.{entry.suffix}" for entry in batch.media]
+        done.doomed = self.media.doomed()
+        done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
+        done.media_bytes = self.media.bytes
+        done.again = done.used > self._budget.pages
+        self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)
+        return done
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        done = False
+        try:
+            yield
+            self._connection.execute("COMMIT")
+            done = True
+        finally:
+            if not done:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        # On a full or broken disk SQLite has often rolled back by itself, and may not read either.
+        with contextlib.suppress(sqlite3.OperationalError):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self.media.reload()
+
+    def _append(
+        self,
+        done: Committed,
+        rows: dict[Stream, list[Row]],
+        last: dict[Stream, int],
+        stream: Stream,
+        items: Sequence[Waiting],
+        stamp: Stamp,
+    ) -> None:
+        """Number, write out and pack the next records of a stream."""
+        records = [
+            Record(sequence, self._envelope.json(item, self._rfc3339(item.draft.time), sequence, stamp))
+            for sequence, item in enumerate(items, start=last[stream] + 1)
+        ]
+        last[stream] += len(records)
+        done.records.setdefault(stream, []).extend(records)
+        rows.setdefault(stream, []).extend(self._rows(stream, records, stamp))
+
+    def _rows(self, stream: Stream, records: Sequence[Record], stamp: Stamp) -> list[Row]:
+        packer = self._packers[stream]
+        rows = []
+        for part in _parts(records):
+            first, last = part[0].sequence, part[-1].sequence
+            payload = packer.pack([record.json for record in part], first)
+            rows.append((first, last, stamp.trusted, packer.dictionary.number, payload))
+        return rows
+
+    def _ride_along(self, batch: Batch) -> None:
+        """Write what rides along: facts and cursors."""
+        self._connection.executemany(
+            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            [(name, value) for name, value in batch.facts.items() if value is not None],
+        )
+        self._connection.executemany(
+            "DELETE FROM facts WHERE name = ?", [(name,) for name, value in batch.facts.items() if value is None]
+        )
+        self._connection.executemany(
+            "INSERT INTO cursors (consumer, stream, sequence) VALUES (?, ?, ?)"
+            " ON CONFLICT (consumer, stream) DO UPDATE SET sequence = excluded.sequence",
+            [(*key, sequence) for key, sequence in batch.cursors.items()],
+        )
+
+    def _learn(self) -> Packer | None:
+        """Store a better dictionary when the packer has one; it is used from the next commit on."""
+        content = self._packers["perception"].lesson()
+        if content is None:
+            return None
+        small = EMPTY.compress(content)
+        kept: int = self._connection.execute("SELECT ifnull(sum(length(content)), 0) FROM dictionaries").fetchone()[0]
+        if kept + len(small) > self._budget.dictionaries:
+            return None
+        number = self._packers["perception"].dictionary.number + 1
+        self._connection.execute("INSERT INTO dictionaries (number, content) VALUES (?, ?)", (number, small))
+        return Packer(Dictionary(number, content))
+
+    def _drop_dictionaries(self) -> None:
+        """Delete those that no row needs any more: rows of a stream use ever newer ones."""
+        oldest = self._connection.execute("SELECT dictionary FROM perception ORDER BY first LIMIT 1").fetchone()
+        if oldest:
+            self._connection.execute("DELETE FROM dictionaries WHERE number < ?", oldest)
+
+    def log_is_long(self) -> bool:
+        """Tell whether it is time for a checkpoint."""
+        return self._log_bytes >= self._budget.checkpoint
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log into the database, as far as readers let us; a failure only leaves it longer."""
+        busy, frames, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._log_bytes = 0 if frames == copied and not busy else (frames - copied) * (self._page_size + FRAME)
+
+    def shrink(self) -> None:
+        """Give pages back to the file system after the quota was made smaller."""
+        pages: int = self._connection.execute("PRAGMA page_count").fetchone()[0]
+        used = self.used()
+        if pages * self._page_size > self._budget.pages >= used and used <= SHRINK_IN_MEMORY:
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Copy the log into the database and close."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a full or read-only disk: the log keeps it all
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open with what writer and reader share."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    connection.execute(f"PRAGMA cache_size = {CACHE:d}")
+    # Debian's SQLite overwrites deleted pages with zeros, which would write every byte a third time.
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _tell(gap: Gap, stamp: Stamp) -> Waiting:
+    data = {"stream": gap.stream, "first": gap.first, "last": gap.last, "count": gap.last - gap.first + 1}
+    draft = Draft(
+        stream=gap.stream,
+        type="linli.gap.v1",
+        source="",
+        subject=gap.stream,
+        time=stamp.wall,
+        data={**data, "cause": gap.cause},
+        id=record_id(stamp.wall),
+    )
+    return waiting(draft, stamp.quality)
+
+
+def _parts(records: Sequence[Record]) -> Iterator[list[Record]]:
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        if part and (len(part) >= ROW_RECORDS or size + len(record.json) > ROW_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += len(record.json)
+    if part:
+        yield part

@@ -1,0 +1,65 @@
+"""Creates and migrates the database file, as a short-lived child: sqlite-utils would cost the daemon 18 MB."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+# A small commit rewrites whole pages: 512 bytes cost the fewest (scripts/bench_store prints the comparison).
+PAGE_SIZE = 512
+EPOCH_LETTERS = string.ascii_lowercase + string.digits
+ROWS = {"first": int, "last": int, "recorded": int, "dictionary": int, "payload": bytes}
+
+
+def _v1(database: Database) -> None:
+    for stream in ("perception", "management", "alarm", "disposal"):
+        database.table(stream).create(ROWS, pk="first", not_null=set(ROWS))
+    database.table("dictionaries").create({"number": int, "content": bytes}, pk="number")
+    database.table("gaps").create(
+        {"stream": str, "sequence": int, "first": int, "last": int}, pk=("stream", "sequence")
+    )
+    database.table("cursors").create({"consumer": str, "stream": str, "sequence": int}, pk=("consumer", "stream"))
+    database.table("facts").create({"name": str, "value": bytes}, pk="name")
+    database.table("media").create(
+        {"sha256": str, "bytes": int, "content_type": str, "suffix": str, "recorded": int}, pk="sha256"
+    )
+    database.table("about").create({"name": str, "value": str}, pk="name")
+    epoch = "".join(secrets.choice(EPOCH_LETTERS) for _ in range(10))
+    database.table("about").insert_all(
+        [{"name": "epoch", "value": epoch}, {"name": "created", "value": str(time.time_ns())}]
+    )
+
+
+# A released migration never changes: tests/store/released/ keeps every released schema to migrate from.
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_v1,)
+VERSION = len(MIGRATIONS)
+
+
+def migrate(path: Path, page_size: int = PAGE_SIZE) -> None:
+    """Bring the database at ``path`` to the newest version, each step in one transaction."""
+    import sqlite_utils
+
+    database = sqlite_utils.Database(path)
+    connection = database.conn
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        connection.execute(f"PRAGMA page_size = {page_size:d}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        with database.atomic():
+            step(database)
+            connection.execute(f"PRAGMA user_version = {number:d}")
+    connection.close()
+
+
+if __name__ == "__main__":
+    migrate(Path(sys.argv[1]))

@@ -1,0 +1,337 @@
+"""The store as the other parts see it: put, read, wait, confirm."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Stream
+from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
+from gateway.settings import StoreSettings
+from gateway.store.commits import Committer
+from gateway.store.database import Committed, Expiry
+from gateway.store.envelope import waiting
+from gateway.store.gallery import Media
+from gateway.store.media import MediaFolder
+from gateway.store.notices import gateway_state
+from gateway.store.opening import DATABASE, Lock, Opened, mark_suspect, open_database
+from gateway.store.packing import DamagedError
+from gateway.store.reserve import Reserve
+from gateway.store.retention import Budget
+from gateway.store.tail import Tail
+
+log = logging.getLogger("linli.store")
+
+NO_FACTS: Mapping[str, bytes | None] = MappingProxyType({})
+CHORES = (1.0, 3600.0)  # seconds between looks at the age of records, shortest and longest
+CHORES_PER_KEEP = 50
+SECOND = 1_000_000_000
+
+
+class Bounds(NamedTuple):
+    """The first and the last record that a stream holds; both 0 before its first record."""
+
+    first: int
+    last: int
+
+
+class Threads(NamedTuple):
+    """One named thread for each kind of blocking work."""
+
+    writer: ThreadPoolExecutor
+    reader: ThreadPoolExecutor
+    files: ThreadPoolExecutor
+
+    @classmethod
+    def start(cls) -> Self:
+        """Make the three; a thread starts with its first work."""
+        return cls(*(ThreadPoolExecutor(1, f"linli-store-{name}") for name in ("write", "read", "media")))
+
+    def stop(self) -> None:
+        """End them; what they have begun is finished."""
+        for pool in self:
+            pool.shutdown(wait=True)
+
+
+class Store:
+    """Four streams of records, their consumers' positions, small facts and media, in one directory.
+
+    ``epoch`` names this incarnation of the database. ``media(sha256)`` finds a file and its content type; None when
+    it is unknown or was evicted.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        clock: Clock,
+        required: Mapping[str, frozenset[Stream]],
+        state: Path,
+        lock: Lock,
+        threads: Threads,
+        opened: Opened,
+        reserve: Reserve,
+    ) -> None:
+        self.epoch = opened.database.epoch
+        self._settings = settings
+        self._clock = clock
+        self._required = required
+        self._state = state
+        self._lock = lock
+        self._threads = threads
+        self._database = opened.database
+        self._reader = opened.reader
+        self._facts = opened.database.facts()
+        self._positions = opened.database.cursors()
+        self._last: dict[Stream, int] = dict(opened.database.last)
+        self._firsts: dict[Stream, int] = dict(opened.database.firsts)
+        self._used = opened.database.used()
+        self._tail = Tail()
+        keep = settings.keep
+        self._keep = {stream: int(getattr(keep, stream) * SECOND) for stream in STREAMS}
+        shortest = min(*self._keep.values(), int(keep.media * SECOND)) / SECOND
+        self._commits = Committer(
+            opened.database,
+            threads.writer,
+            reserve,
+            clock,
+            settings.commit,
+            min(max(shortest / CHORES_PER_KEEP, CHORES[0]), CHORES[1]),
+            self._expiry,
+            self._committed,
+        )
+        self._media = Media(
+            MediaFolder(state / "media"), settings.media, opened.database.media.bytes, self._commits, threads.files
+        )
+        self.media: Callable[[str], tuple[Path, str] | None] = self._media.find
+        self._commits.prepare()
+        self._task = asyncio.create_task(self._commits.run(), name="store-commits")
+        self._task.add_done_callback(_log_bug)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: StoreSettings,
+        state: Path,
+        gateway: str,
+        clock: Clock,
+        required: Mapping[str, frozenset[Stream]],
+    ) -> Self:
+        """Open or make the store in ``state``; ``required`` consumers hold back retention by age.
+
+        LinliError when another daemon uses the directory, or the disk cannot be used at all.
+        """
+        budget = Budget(settings.records)
+        threads = Threads.start()
+        loop = asyncio.get_running_loop()
+        lock = None
+        try:
+            lock = await loop.run_in_executor(threads.writer, Lock, state)
+            reserve = Reserve(state / "reserve", budget.reserve)
+            opened = await loop.run_in_executor(
+                threads.writer,
+                lambda: open_database(
+                    state, gateway, budget, settings.media, clock.rfc3339, clock.wall(), reserve.release
+                ),
+            )
+        except LinliError:
+            if lock:
+                lock.release()
+            threads.stop()
+            raise
+        store = cls(settings, clock, required, state, lock, threads, opened, reserve)
+        await store._begin(opened)
+        return store
+
+    async def _begin(self, opened: Opened) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads.writer, self._database.shrink)
+        # Not waited for: files are found without it, and a new one is written after it, in the same thread.
+        loop.run_in_executor(self._threads.files, MediaFolder(self._state / "media").sweep, self._state / DATABASE)
+        if opened.damage:
+            trouble, name = opened.damage
+            sentence = f"The store was damaged ({trouble}); it is set aside as {name} and a new epoch has begun."
+            draft = gateway_state(self._clock.wall(), "store_damaged", sentence, "degraded", set_aside=name)
+            await self.put([draft], urgent=True)
+
+    # ------------------------------------------------------------------------------------------------------ records
+
+    async def put(
+        self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Mapping[str, bytes | None] = NO_FACTS
+    ) -> None:
+        """Queue drafts, and facts that hold from the same commit on (None forgets one).
+
+        Waits only when too much perception and management waits already, and never when ``urgent``.
+        LinliError when a draft cannot be JSON, or the store has ended.
+        """
+        quality = self._clock.quality()
+        items = [waiting(draft, quality) for draft in drafts]
+        if not urgent:
+            await self._commits.room()
+        self._commits.add(items, facts, urgent=urgent)
+        for name, value in facts.items():
+            if value is None:
+                self._facts.pop(name, None)
+            else:
+                self._facts[name] = value
+
+    async def committed(self, streams: Collection[Stream] = STREAMS) -> None:
+        """Return when all that was put so far (into these streams) is on disk; hurries the commit."""
+        await self._commits.settled(streams)
+
+    def facts(self, prefix: str) -> dict[str, bytes]:
+        """Return the facts whose names begin so, those of queued puts included."""
+        return {name: value for name, value in self._facts.items() if name.startswith(prefix)}
+
+    async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> list[Record]:
+        """Return committed records that follow ``after``: at most ``limit``, and ``max_bytes`` if more than one.
+
+        CommandError 503 when they cannot be read now.
+        """
+        if after >= self._last[stream] or limit < 1:
+            return []
+        found = self._tail.after(stream, after, limit, max_bytes)
+        if found is not None:
+            return found
+        last = self._last[stream]
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._threads.reader, self._reader.records, stream, after, limit, max_bytes
+            )
+        except DamagedError as error:
+            raise self._damaged(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise self._damaged(str(error)) from error
+            raise CommandError(f"records cannot be read now: {error}", status=503) from error
+        # The reader may already see a commit that nobody here was told of.
+        return [record for record in found if record.sequence <= last]
+
+    def _damaged(self, trouble: str) -> CommandError:
+        mark_suspect(self._state, trouble)
+        self._commits.die(LinliError(f"the store is damaged ({trouble}): it is set aside at the next start"))
+        return CommandError(f"stored records are damaged: {trouble}", status=503)
+
+    async def wait(self, streams: Stream | Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds until one of the streams has a committed record beyond ``after``."""
+        names: Collection[Stream] = (streams,) if isinstance(streams, str) else streams
+        deadline = self._clock.monotonic() + timeout
+        while not any(self._last[stream] > after.get(stream, 0) for stream in names):
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or self._task.done():
+                return False
+            await self._commits.done.wait(left)
+        return True
+
+    def bounds(self, stream: Stream) -> Bounds:
+        """Return the first and the last record kept."""
+        return Bounds(self._firsts[stream], self._last[stream])
+
+    # ---------------------------------------------------------------------------------------------------- consumers
+
+    def position(self, consumer: str, stream: Stream) -> int:
+        """Return the last sequence that a consumer has confirmed, 0 at first."""
+        return self._positions.get((consumer, stream), 0)
+
+    def confirm(self, consumer: str, stream: Stream, sequence: int) -> None:
+        """Move a consumer on; going back changes nothing. CommandError 400 beyond the end of the stream."""
+        if sequence > self._last[stream]:
+            raise CommandError(f"{stream} ends at {self._last[stream]}: {sequence} cannot be confirmed")
+        if sequence > self.position(consumer, stream):
+            self._positions[consumer, stream] = sequence
+            self._commits.queue.cursors[consumer, stream] = sequence
+            self._commits.touch_cursor()
+
+    def check(self, cursor: Cursor) -> None:
+        """CommandError 410 for a cursor of another epoch; ``cursor`` in it is where this epoch begins."""
+        if cursor.epoch != self.epoch:
+            raise CommandError(
+                f"the cursor is of epoch {cursor.epoch[:40]}, the store is in epoch {self.epoch}: begin again with its"
+                " first cursor",
+                status=410,
+                cursor=str(Cursor(self.epoch, cursor.stream, 0)),
+            )
+
+    # -------------------------------------------------------------------------------------------------------- media
+
+    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+        """File a picture or clip; returns ``sha256``, ``bytes``, ``content_type`` once it is on disk.
+
+        LinliError when it is larger than the quota, of an unknown type, or the disk does not take it.
+        """
+        return await self._media.put(data, content_type, suffix, self._stamp_time())
+
+    # ------------------------------------------------------------------------------------------------------- itself
+
+    @property
+    def failing(self) -> str | None:
+        """A sentence while the disk does not take everything, else None."""
+        return self._commits.failing
+
+    def unstored(self, stream: Stream) -> int:
+        """Count the drafts of a stream that are not on disk yet."""
+        return self._commits.unsettled(stream)
+
+    def view(self) -> dict[str, Any]:
+        """Describe the store for status: sizes in bytes, first and last by stream."""
+        return {
+            "epoch": self.epoch,
+            "bytes": self._used,
+            "quota": self._settings.records,
+            "media_bytes": self._media.bytes,
+            "media_quota": self._settings.media,
+            "failing": self.failing,
+            "streams": {
+                stream: {**self.bounds(stream)._asdict(), "unstored": self.unstored(stream)} for stream in STREAMS
+            },
+        }
+
+    async def close(self) -> None:
+        """Write what waits, and leave the directory; afterwards put and committed raise LinliError."""
+        self._commits.close()
+        await asyncio.wait([self._task])
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads.reader, self._reader.close)
+        await loop.run_in_executor(self._threads.writer, self._database.close)
+        await loop.run_in_executor(None, self._threads.stop)
+        self._lock.release()
+
+    def _stamp_time(self) -> int:
+        return 0 if self._clock.quality() == "unknown" else self._clock.wall()
+
+    def _expiry(self) -> Expiry:
+        """Say what age limits hold now; none while the time is not known."""
+        if self._clock.quality() == "unknown":
+            return Expiry()
+        confirmed: dict[Stream, int | None] = {
+            stream: min(
+                (self.position(name, stream) for name, streams in self._required.items() if stream in streams),
+                default=None,
+            )
+            for stream in STREAMS
+        }
+        limits = {stream: (keep, confirmed[stream]) for stream, keep in self._keep.items()}
+        return Expiry(limits, int(self._settings.keep.media * SECOND))
+
+    def _committed(self, done: Committed) -> None:
+        self._used = done.used
+        self._firsts = done.firsts
+        for stream, records in done.records.items():
+            self._last[stream] = records[-1].sequence
+            RECORDS.labels(stream=stream).inc(len(records))
+        for stream in STREAMS:
+            self._tail.extend(stream, done.records.get(stream, ()), self._firsts[stream])
+        self._media.committed(done)
+        STORE_BYTES.labels(part="records").set(done.used)
+        STORE_BYTES.labels(part="media").set(done.media_bytes)
+        for (consumer, stream), sequence in self._positions.items():
+            BACKLOG.labels(consumer=consumer, stream=stream).set(self._last[stream] - sequence)
+
+
+def _log_bug(task: asyncio.Task[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, LinliError):
+        log.critical("the store has stopped writing", exc_info=error)
