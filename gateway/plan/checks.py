@@ -1,18 +1,13 @@
 """Checks of what one part of a configuration owes another: names, addresses, security, time zone."""
 
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from gateway.plan.findings import Findings, Sketch
-from gateway.settings import CameraSettings, MqttSettings
 from gateway.settings.address import host_port, is_loopback
 from gateway.settings.document import Keys
-from gateway.settings.nearest import did_you_mean
 
 # Uplinks have a position in every stream like a consumer, under these names.
 UPLINKS = ("mqtt", "http", "gat1400")
-CAMERA_SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "rtp", "file")
-CREDENTIALS = "holds a user or password, which status and logs would show; write user and password_file instead"
 
 
 def check_names(sketch: Sketch, findings: Findings) -> None:
@@ -27,25 +22,10 @@ def check_names(sketch: Sketch, findings: Findings) -> None:
             findings.error((*keys, "name"), f"a device has this name already (line {line}); give the camera another")
         if camera.vehicles is not None:
             _unique(findings, (*keys, "vehicles", "lanes"))
-    for number, consumer in enumerate(sketch.settings.api.consumer):
-        if consumer.name in UPLINKS:
-            findings.error(
-                ("api", "consumer", number, "name"), "is the name of a built-in uplink; give the consumer another"
-            )
-
-
-def check_gateway(sketch: Sketch, findings: Findings) -> None:
-    """The time zone exists."""
-    zone = sketch.settings.gateway.timezone
-    if zone is None:
-        return
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones  # only few configurations need it
-
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(zone, available_timezones(), what='zones, such as "Asia/Shanghai"')
-        findings.error(("gateway", "timezone"), f'"{zone}" is not a time zone; {hint}')
+    for number in range(len(findings.document.value(("api", "consumer")) or ())):
+        keys = ("api", "consumer", number, "name")
+        if findings.document.value(keys) in UPLINKS:
+            findings.error(keys, "is the name of a built-in uplink; give the consumer another")
 
 
 def check_api(sketch: Sketch, findings: Findings) -> None:
@@ -54,11 +34,7 @@ def check_api(sketch: Sketch, findings: Findings) -> None:
     for key, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if getattr(api, key) is not None and getattr(api, other) is None:
             findings.error(("api", key), f"needs {other} beside it; name that file too")
-    try:
-        host, _ = host_port(api.listen, any_port=True)
-    except ValueError as error:
-        findings.error(("api", "listen"), str(error))
-        return
+    host, _ = host_port(api.listen, any_port=True)
     if not is_loopback(host) and api.tls_cert is None and api.tls_key is None:
         findings.error(
             ("api", "listen"),
@@ -72,32 +48,29 @@ def check_mqtt(sketch: Sketch, findings: Findings) -> None:
     if mqtt is None:
         return
     keys: Keys = ("uplink", "mqtt")
-    for sentence in _broker(mqtt):
-        findings.error((*keys, "url"), sentence)
+    address = urlsplit(mqtt.url)
+    if address.scheme == "mqtt" and not mqtt.insecure and not is_loopback(address.hostname or ""):
+        findings.error(
+            (*keys, "url"),
+            "is not encrypted; write mqtts://, or insecure = true beside it to accept that anyone on the way can "
+            "read and change what is sent",
+        )
     for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if getattr(mqtt, key) is not None and getattr(mqtt, other) is None:
             findings.error((*keys, key), f"needs {other} beside it; name that file too")
     if mqtt.password_file is not None and mqtt.user is None:
         findings.warning((*keys, "password_file"), "is sent without a user; most brokers expect user too")
     tls_files = [key for key in ("ca_file", "cert_file", "key_file") if getattr(mqtt, key) is not None]
-    if mqtt.url.startswith("mqtt:") and tls_files:
+    if address.scheme == "mqtt" and tls_files:
         findings.warning((*keys, tls_files[0]), "has no effect with mqtt://; write mqtts:// to encrypt")
-    if mqtt.url.startswith("mqtts:") and mqtt.insecure:
+    if address.scheme == "mqtts" and mqtt.insecure:
         findings.warning((*keys, "insecure"), "has no effect with mqtts://, which always checks the broker; delete it")
 
 
 def check_lines(sketch: Sketch, findings: Findings) -> None:
-    """Addresses are addresses, and one wire is one line."""
+    """One wire is one line."""
     ports: dict[tuple[str, str], int] = {}
     for keys, line in sketch.items("line"):
-        for key in ("tcp", "udp", "listen"):
-            text = getattr(line, key)
-            if text is None:
-                continue
-            try:
-                host_port(text)
-            except ValueError as error:
-                findings.error((*keys, key), str(error))
         for key in ("serial", "listen"):
             wire = getattr(line, key)
             if wire is None:
@@ -111,11 +84,8 @@ def check_lines(sketch: Sketch, findings: Findings) -> None:
 
 
 def check_cameras(sketch: Sketch, findings: Findings) -> None:
-    """A camera can be addressed, and looks for something."""
+    """A camera has a user for its password, and looks for something."""
     for keys, camera in sketch.items("camera"):
-        sentence = _camera_address(camera)
-        if sentence:
-            findings.error((*keys, "url"), sentence)
         if camera.password_file is not None and camera.user is None:
             findings.error((*keys, "password_file"), "needs user beside it; name the camera's user too")
         if camera.vehicles is None and camera.falling is None:
@@ -138,44 +108,3 @@ def _unique(findings: Findings, where: Keys) -> None:
             line = findings.document.line(seen[name])
             findings.error(keys, f"this name is used already in line {line}; give it another")
         seen.setdefault(name, keys)
-
-
-def _broker(mqtt: MqttSettings) -> Iterable[str]:
-    try:
-        parts = urlsplit(mqtt.url)
-        port = parts.port
-    except ValueError:
-        yield "is not an address; expected mqtts://HOST:PORT"
-        return
-    if parts.username is not None or parts.password is not None:
-        yield CREDENTIALS
-    if parts.scheme not in ("mqtt", "mqtts"):
-        hint = did_you_mean(parts.scheme, ("mqtt", "mqtts")) if "://" in mqtt.url else ""
-        yield f"expected mqtts://HOST:PORT, or mqtt:// without TLS; {hint}".removesuffix("; ")
-    elif not parts.hostname or port == 0:
-        yield "names no host or no port; expected mqtts://HOST:PORT"
-    elif parts.path not in ("", "/") or parts.query or parts.fragment:
-        yield "has something behind the port; expected mqtts://HOST:PORT and nothing more"
-    elif parts.scheme == "mqtt" and not mqtt.insecure and not is_loopback(parts.hostname):
-        yield (
-            "is not encrypted; write mqtts://, or insecure = true beside it to accept that anyone on the way can "
-            "read and change what is sent"
-        )
-
-
-def _camera_address(camera: CameraSettings) -> str | None:
-    if "://" not in camera.url:
-        return None
-    try:
-        parts = urlsplit(camera.url)
-        bad_port = parts.port == 0
-    except ValueError:
-        return "is not an address; expected rtsp://HOST/PATH"
-    if parts.username is not None or parts.password is not None:
-        return CREDENTIALS
-    if parts.scheme not in CAMERA_SCHEMES:
-        hint = did_you_mean(parts.scheme, CAMERA_SCHEMES)
-        return f"expected rtsp://HOST/PATH, a device such as /dev/video0, or a video file; {hint}"
-    if parts.scheme != "file" and (not parts.hostname or bad_port):
-        return f"names no host; expected {parts.scheme}://HOST/PATH"
-    return None

@@ -1,6 +1,6 @@
 """Joins every device with its line, its profile and its driver."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.contract import ConfigError, Driver
@@ -39,7 +39,6 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
         resolved = resolve_device(device, line, profile)
         devices.resolved[device.name] = resolved
         _address_once(seen, keys, resolved, findings)
-        _references(keys, device, resolved, findings, document)
         if device.name in findings.stopped("device"):
             continue
         if line.name in findings.stopped("line"):
@@ -143,20 +142,3 @@ def _address_once(
             (*keys, "address"),
             f"line {line} has this address already on the same line; two devices with one address disturb each other",
         )
-
-
-def _references(
-    keys: Keys, device: DeviceSettings, resolved: ResolvedDevice, findings: Findings, document: Document | None
-) -> None:
-    """``decimals`` and ``ratio`` name points of the same device."""
-    points: Mapping[str, object] = resolved.spec.points
-    for name, point in resolved.spec.points.items():
-        for key in ("decimals", "ratio"):
-            other = getattr(point, key)
-            if not isinstance(other, str) or other in points:
-                continue
-            sentence = f'there is no point "{other}"; {did_you_mean(other, [o for o in points if o != name])}'
-            if name in device.points or document is None:
-                findings.error((*keys, "points", name, key), sentence)
-            else:
-                findings.errors.append(document.problem(("points", name, key), sentence))

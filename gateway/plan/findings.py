@@ -71,30 +71,39 @@ class Sketch:
 def sketch(document: Document) -> tuple[Sketch | None, list[Problem]]:
     """Validate a document; with problems, once more without what has them. None when nothing is left to check."""
     settings, problems = validate(document, Settings)
-    data = document.data
-    left_out = {
-        (*problem.keys, "")[:2] if problem.keys[:1] and problem.keys[0] in LISTS else problem.keys[:1]
-        for problem in problems
-    }
-    index = {
-        kind: tuple(
-            number
-            for number in range(len(data[kind]) if isinstance(data.get(kind), list) else 0)
-            if not left_out & {(kind, number), (kind, "")}
-        )
-        for kind in LISTS
-    }
-    broken = {kind: _names(document, kind) for kind in LISTS}
+    wrong = {problem.keys for problem in problems}
+    index = {kind: _sound(document, (kind,), wrong) for kind in LISTS}
     if settings is None:
-        rest: dict[str, object] = {"gateway": {"id": "unknown"}}
-        rest |= {key: value for key, value in data.items() if key not in LISTS and (key,) not in left_out}
-        rest |= {kind: [data[kind][number] for number in index[kind]] for kind in LISTS}
-        settings, _ = validate(document, Settings, rest)
+        settings, _ = validate(document, Settings, _without(document, wrong, index))
     if settings is None:
         return None, problems
-    for kind in LISTS:
-        broken[kind] -= {item.name for item in getattr(settings, kind)}
+    broken = {kind: _names(document, kind) - {item.name for item in getattr(settings, kind)} for kind in LISTS}
     return Sketch(settings, index, {kind: frozenset(names) for kind, names in broken.items()}), problems
+
+
+def _sound(document: Document, where: Keys, wrong: set[Keys]) -> tuple[int, ...]:
+    """Return which elements of a list have nothing wrong in them; none when the list itself is wrong."""
+    items = document.value(where)
+    if where in wrong or not isinstance(items, list):
+        return ()
+    depth = len(where) + 1
+    bad = {keys[:depth] for keys in wrong}
+    return tuple(number for number in range(len(items)) if (*where, number) not in bad)
+
+
+def _without(document: Document, wrong: set[Keys], index: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
+    """Return the data without what is wrong: elements of lists one by one, other tables as a whole."""
+    data: dict[str, object] = {"gateway": {"id": "unknown"}, **document.data}
+    for kind, numbers in index.items():
+        data[kind] = [document.data[kind][number] for number in numbers]
+    consumers: Keys = ("api", "consumer")
+    if any(keys[:2] == consumers for keys in wrong) and isinstance(data.get("api"), dict):
+        kept = [document.value((*consumers, number)) for number in _sound(document, consumers, wrong)]
+        data["api"] = {**document.data["api"], "consumer": kept}
+    for keys in wrong:
+        if keys and keys[0] not in LISTS and keys[:2] != consumers:
+            data.pop(str(keys[0]), None)
+    return {"gateway": {"id": "unknown"}, **data}
 
 
 def _names(document: Document, kind: str) -> set[str]:

@@ -1,6 +1,7 @@
 """The words that settings are made of: frozen tables, names, durations in seconds, sizes in bytes."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -10,6 +11,15 @@ BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)$"
 SIZE = r"^[0-9]{1,9}(\.[0-9]{1,6})?(B|KiB|MiB|GiB|TiB)$"
 NAME = r"^[a-z][a-z0-9-]*$"
+# What people write for a unit, in small letters.
+DURATION_SLIPS = {
+    "msec": "ms", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m",
+    "minutes": "m", "hr": "h", "hour": "h", "hours": "h", "day": "d", "days": "d", "ms": "ms", "s": "s", "h": "h",
+}  # fmt: skip
+SIZE_SLIPS = {
+    "kb": "KiB", "k": "KiB", "mb": "MiB", "m": "MiB", "gb": "GiB", "g": "GiB", "tb": "TiB", "t": "TiB", "b": "B",
+    "kib": "KiB", "mib": "MiB", "gib": "GiB", "tib": "TiB",
+}  # fmt: skip
 A_DURATION = 'expected a duration in quotes such as "250ms", "5s", "10m", "1h" or "30d"'
 A_SIZE = 'expected a size in quotes such as "64MiB" or "8GiB"'
 
@@ -35,7 +45,7 @@ def parse_duration(value: object) -> float:
     """Read ``"250ms" "5s" "10m" "1h" "30d"`` as seconds."""
     match = re.match(DURATION, value) if isinstance(value, str) else None
     if match is None or not isinstance(value, str):
-        raise ValueError(A_DURATION)
+        raise ValueError(_no_quantity(value, A_DURATION, DURATION_SLIPS))
     unit = match[2]
     return float(value.removesuffix(unit)) * UNITS[unit]
 
@@ -44,9 +54,21 @@ def parse_size(value: object) -> int:
     """Read ``"64MiB" "8GiB"`` as bytes."""
     match = re.match(SIZE, value) if isinstance(value, str) else None
     if match is None or not isinstance(value, str):
-        raise ValueError(A_SIZE)
+        raise ValueError(_no_quantity(value, A_SIZE, SIZE_SLIPS))
     unit = match[2]
     return int(float(value.removesuffix(unit)) * BYTES[unit])
+
+
+def _no_quantity(value: object, expected: str, slips: Mapping[str, str]) -> str:
+    text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([A-Za-z]{0,9})", text)
+    if match is None:
+        return expected
+    if not match[2]:
+        return f"has no unit; {expected}"
+    unit = slips.get(match[2].lower(), match[2])
+    known = unit in UNITS or unit in BYTES
+    return f'is written differently; did you mean "{match[1]}{unit}"?' if known else f'"{match[2]}" is no unit; {expected}'
 
 
 def duration_text(seconds: float) -> str:
@@ -99,6 +121,12 @@ def _pair(value: object) -> object:
     return tuple(value)
 
 
+def _polygon(value: object) -> object:
+    if isinstance(value, list | tuple) and len(value) < 3:
+        raise ValueError("an area needs at least three points [x, y] in pixels")
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _range(value: object) -> object:
     if not isinstance(value, list | tuple) or len(value) != 2 or any(isinstance(v, bool | str) for v in value):
         raise ValueError("expected two numbers [lowest, highest]")
@@ -128,4 +156,4 @@ NumberOrText = Annotated[float | int | str, BeforeValidator(_number_or_text)]
 IntOrText = Annotated[int | str, BeforeValidator(_int_or_text)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range), AfterValidator(_rising)]
 PixelPoint = Annotated[tuple[float, float], BeforeValidator(_pair)]
-Polygon = Annotated[tuple[PixelPoint, ...], Field(min_length=3)]
+Polygon = Annotated[tuple[PixelPoint, ...], BeforeValidator(_polygon), Field(min_length=3)]

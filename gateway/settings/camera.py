@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from gateway.settings.address import CameraUrl
 from gateway.settings.base import MisfitError, Name, PixelPoint, Polygon, Table
 
 # A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
@@ -91,7 +92,7 @@ class CameraSettings(Table):
     """``[[camera]]``: a stream, a V4L2 device or a file; refused without a purpose."""
 
     name: Name = Field(description="the camera's name", examples=["north-gate"])
-    url: str = Field(
+    url: CameraUrl = Field(
         min_length=1,
         description="an rtsp:// address, a V4L2 device such as /dev/video0, or a video file",
         examples=["rtsp://camera-1.lan/stream1"],

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gateway.contract import SEND_ORDER, STREAMS, Stream
+from gateway.settings.address import BrokerUrl, ListenOn
 from gateway.settings.base import Duration, Name, Size, Table, pattern
+from gateway.settings.nearest import did_you_mean
 
 DAY = 86400.0
 MIB = 1 << 20
@@ -15,6 +17,20 @@ GatewayId = Annotated[str, pattern(r"^[a-z0-9-]{3,64}$", "expected 3 to 64 of a-
 TokenHash = Annotated[
     str, pattern(r"^[0-9a-f]{64}$", "expected the 64 hexadecimal digits that `linli token new NAME` prints")
 ]
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones  # only few configurations need it
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, available_timezones(), what='zones, such as "Asia/Shanghai"')
+        raise ValueError(f'"{name}" is not a time zone; {hint}') from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Streams = Annotated[tuple[Stream, ...], Field(min_length=1)]
 
 
@@ -22,13 +38,13 @@ class GatewaySettings(Table):
     """``[gateway]``: who and where this gateway is."""
 
     id: GatewayId = Field(
-        description="the gateway's name towards the platform, 3 to 64 of a-z, 0-9 and -; never change it later",
+        description="the gateway's name towards the platform, never changed later: 3 to 64 of a-z, 0-9 and -",
         examples=["sh-pudong-0421"],
     )
     site: str = Field(default="", description="where it stands, for people", examples=["Garden Lane 12, gate house"])
     state: Path = Field(default=Path("/var/lib/linli"), description="folder of the store, media and identity")
     contact: str = Field(default="", description="whom to call; shown on the status page and in the acceptance report")
-    timezone: str | None = Field(
+    timezone: TimeZone | None = Field(
         default=None,
         description="zone of the times in records, instead of the machine's own",
         examples=["Asia/Shanghai"],
@@ -74,7 +90,7 @@ class ConsumerSettings(Table):
 class ApiSettings(Table):
     """``[api]``: the HTTP interface; anything but loopback needs TLS."""
 
-    listen: str = Field(
+    listen: ListenOn = Field(
         default="127.0.0.1:8470",
         description="ADDRESS:PORT to serve on; anything but loopback needs tls_cert and tls_key",
     )
@@ -86,7 +102,7 @@ class ApiSettings(Table):
 class MqttSettings(Table):
     """``[uplink.mqtt]``: the broker, what goes there and what counts as delivered."""
 
-    url: str = Field(
+    url: BrokerUrl = Field(
         description="mqtts://HOST:PORT of the broker, or mqtt:// without TLS", examples=["mqtts://broker.example:8883"]
     )
     insecure: bool = Field(default=False, description="allow plain mqtt:// beyond loopback; shows in status")

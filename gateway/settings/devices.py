@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.contract import LineKind
+from gateway.settings.address import HostPort
 from gateway.settings.base import Duration, IntOrText, MisfitError, Name, NumberOrText, Range, Table, pattern
 
 SerialFormat = Annotated[
@@ -44,9 +45,9 @@ class LineSettings(Table):
     serial: Path | None = Field(
         default=None, description="the serial port; best by id", examples=["/dev/serial/by-id/usb-FTDI_0421-if00"]
     )
-    tcp: str | None = Field(default=None, description="HOST:PORT to connect to", examples=["192.168.10.20:502"])
-    udp: str | None = Field(default=None, description="HOST:PORT to send datagrams to", examples=["192.168.10.20:502"])
-    listen: str | None = Field(
+    tcp: HostPort | None = Field(default=None, description="HOST:PORT to connect to", examples=["192.168.10.20:502"])
+    udp: HostPort | None = Field(default=None, description="HOST:PORT to send datagrams to", examples=["10.0.0.20:502"])
+    listen: HostPort | None = Field(
         default=None, description="ADDRESS:PORT where devices call us", examples=["0.0.0.0:5200"]
     )
     baud: Baud = Field(default=9600, description=BAUD)
@@ -145,7 +146,7 @@ class PointSettings(Table):
                 "is a writable number without valid; say what may be written, e.g. valid = [0, 100]", "write"
             )
         if self.report.deadband and (text or self.type == "bool"):
-            raise MisfitError(f"has a deadband, but a {self.type} is no number; delete deadband", "report")
+            raise MisfitError(f'has a deadband, but "{self.type}" is no number; delete deadband', "report")
         return self
 
     @property

@@ -65,7 +65,7 @@ def _problem(document: Document, model: type[BaseModel], keys: Keys, error: Erro
     if len(keys) == 3 and keys[0] == "camera" and keys[2] == "purpose":
         sentence = PURPOSE
     elif kind == "missing" and error["loc"][-1] == keys[-1]:
-        sentence = f"is missing: {_about(field, str(keys[-1]))}"
+        sentence = f"is missing; expected {_about(field, str(keys[-1]))}"
     elif kind == "extra_forbidden":
         sentence = _unknown(model, keys, value)
     elif kind == "literal_error":
@@ -89,7 +89,7 @@ def _plain(kind: str, context: Mapping[str, Any], message: str, field: FieldInfo
     if kind == "too_short":
         return f"has too few values; expected at least {context['min_length']}"
     if kind == "too_long":
-        return f"has {context['actual_length']} values; expected {context['max_length']}"
+        return f"has {context['actual_length']} values; expected {context['max_length']}: {_about(field, '')}"
     if kind == "string_too_short":
         return f"is empty or too short; expected {_about(field, '')}"
     if kind == "string_too_long":

@@ -11,7 +11,7 @@ from gateway.settings.load import refusal, validate
 
 def profile_folders(configuration: Path | None = None) -> tuple[Path, ...]:
     """Return where profiles lie, the first wins: beside the configuration, /etc, the installation, the checkout."""
-    beside = (configuration.absolute().parent / "devices",) if configuration else ()
+    beside = (configuration.parent / "devices",) if configuration else ()
     return (
         *beside,
         Path("/etc/linli/devices"),

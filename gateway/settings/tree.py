@@ -12,7 +12,7 @@ from gateway.settings.rules import AlarmSettings
 class Settings(Table):
     """Everything a linli.toml can say."""
 
-    gateway: GatewaySettings = Field(description="who and where this gateway is")
+    gateway: GatewaySettings = Field(description="the table [gateway] with the gateway's id")
     store: StoreSettings = Field(default=StoreSettings(), description="quotas, retention, commit window")
     api: ApiSettings = Field(default=ApiSettings(), description="the HTTP interface")
     uplink: UplinkSettings = Field(default=UplinkSettings(), description="the ways out")
