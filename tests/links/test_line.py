@@ -18,8 +18,7 @@ from tests.modbus_farm import PtyBus, Slave, TcpFarm
 @asynccontextmanager
 async def running(line: Line) -> AsyncIterator[Line]:
     task = asyncio.create_task(line.run())
-    while line.state == "opening":
-        await asyncio.sleep(0.001)
+    await line.changed()
     try:
         yield line
     finally:
