@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.cli.client import Daemon, find, place
 from gateway.cli.output import Line, Word, json_option, show, value, write_line
-from gateway.contract import STREAMS
+from gateway.contract import STREAMS, Cursor, Stream
 
 PAGE = 1000
 WAIT = 30.0  # seconds of one long poll
@@ -25,7 +25,7 @@ WAIT = 30.0  # seconds of one long poll
 @place
 @json_option
 def records(
-    stream: str,
+    stream: Stream,
     after: str | None,
     last: int | None,
     limit: int | None,
@@ -53,30 +53,48 @@ def records(
     except KeyboardInterrupt:
         pass
     sys.stdout.flush()
-    click.echo(f"next cursor: {reader.cursor}", err=True)
+    if reader.cursor is not None:
+        click.echo(f"next cursor: {reader.cursor}", err=True)
 
 
-def _before_the_last(daemon: Daemon, stream: str, count: int) -> str:
+def _before_the_last(daemon: Daemon, stream: Stream, count: int) -> str:
     state = daemon.ask("status")
-    bounds = state["streams"][stream]
-    return f"{state['epoch']}.{stream}.{max(0, bounds['last'] - count)}"
+    return str(Cursor(state["epoch"], stream, max(0, state["streams"][stream]["last"] - count)))
+
+
+class _Place(msgspec.Struct):
+    """What of a record tells its place."""
+
+    epoch: str
+    stream: Stream
+    sequence: str
 
 
 class _Reader:
     """Iterates over records page by page; ``cursor`` is the position after the last that was given out."""
 
     def __init__(self, daemon: Daemon, stream: str, after: str | None, limit: int | None, follow: bool) -> None:
-        self.cursor = after
         self._daemon, self._stream, self._limit, self._follow = daemon, stream, limit, follow
+        self._after = after
+        self._given: msgspec.Raw | None = None
+
+    @property
+    def cursor(self) -> str | None:
+        if self._given is None:
+            return self._after
+        place = msgspec.json.decode(self._given, type=_Place)
+        return str(Cursor(place.epoch, place.stream, int(place.sequence)))
 
     def __iter__(self) -> Iterator[msgspec.Raw]:
-        given = 0
-        while self._limit is None or given < self._limit:
-            wanted = PAGE if self._limit is None else min(PAGE, self._limit - given)
-            page = self._daemon.records(self._stream, self.cursor, wanted, WAIT if self._follow else 0.0)
-            yield from page.records
-            given += len(page.records)
-            self.cursor = page.next
+        count = 0
+        while self._limit is None or count < self._limit:
+            wanted = PAGE if self._limit is None else min(PAGE, self._limit - count)
+            page = self._daemon.records(self._stream, self._after, wanted, WAIT if self._follow else 0.0)
+            for record in page.records:
+                self._given = record
+                yield record
+            count += len(page.records)
+            self._after, self._given = page.next, None
             if not page.more and not self._follow:
                 return
             sys.stdout.flush()

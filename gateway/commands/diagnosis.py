@@ -11,15 +11,7 @@ WELL = frozenset({"online", "open"})
 BEGINNING = frozenset({"starting", "opening"})
 FULL = 0.9  # of the quota
 
-DEVICE_FIXES = {
-    "timeout": "check its power, its wiring (A and B swapped?), its address {address} and its speed; "
-    "then try: linli read {name}",
-    "not_built": "nothing to do on site: this gateway's version cannot run it yet",
-}
-CAMERA_FIXES = {
-    "ended": "nothing to do: the file was played to its end; repeat = true plays it again and again",
-    "not_built": "nothing to do on site: this gateway's version cannot run it yet",
-}
+NOT_BUILT = "nothing to do on site: this version of the gateway cannot run it yet"
 
 
 class Problem(TypedDict):
@@ -65,12 +57,12 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
             continue
         mine = [device for device in devices if device["line"] == line["name"]]
         sinces = [device["since"] for device in mine if device["state"] != "online" and device.get("since")]
-        why = line.get("sentence") or line.get("reason") or "no reason given"
-        count = f"; its {len(mine)} devices are not read" if len(mine) > 1 else ""
-        count = f"; its device {mine[0]['name']} is not read" if len(mine) == 1 else count
-        fix = "check that the adapter is plugged in and that the path is right: ls -l /dev/serial/by-id"
+        fix = "check that the adapter is plugged in and that its path is right: ls -l /dev/serial/by-id"
         if line["kind"] != "serial":
             fix = f"check cable, power and address {line['address']} of the other end"
+        why, fix = _parted(line, fix)
+        count = f"; its {len(mine)} devices are not read" if len(mine) > 1 else ""
+        count = f"; its device {mine[0]['name']} is not read" if len(mine) == 1 else count
         yield Problem(
             part=f"line {line['name']}",
             severity="major",
@@ -81,35 +73,44 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
 
 
 def _device(device: View) -> Iterable[Problem]:
-    state, reason = device["state"], device.get("reason") or ""
+    name, state = device["name"], device["state"]
     if state in WELL | BEGINNING:
         return
-    fix = DEVICE_FIXES.get(reason, "see the reason of each point with: linli read {name}")
-    sentence = device.get("sentence") or reason
+    why, fix = _parted(device, "see what each point says")
+    unbuilt = device.get("reason") == "not_built"
     yield Problem(
-        part=f"device {device['name']}",
-        severity="warning" if reason == "not_built" else "minor",
-        text=f"device {device['name']} is {state}: {sentence}" if sentence else f"device {device['name']} is {state}",
+        part=f"device {name}",
+        severity="warning" if unbuilt else "minor",
+        text=f"device {name} is {state}: {why}",
         since=device.get("since"),
-        fix=fix.format(name=device["name"], address=device.get("address", "")),
+        fix=NOT_BUILT if unbuilt else f"{fix}; to try it: linli read {name}",
     )
 
 
 def _camera(camera: View) -> Iterable[Problem]:
-    state, reason = camera["state"], camera.get("reason") or ""
+    name, state = camera["name"], camera["state"]
     if state in WELL | BEGINNING:
         return
-    url = camera.get("url") or "its address"
-    fix = f"check its power and network, then {url}, user and password"
-    sentence = camera.get("sentence") or reason
-    quiet = state == "ended" or reason == "not_built"
-    yield Problem(
-        part=f"camera {camera['name']}",
-        severity="warning" if quiet else "minor",
-        text=f"camera {camera['name']} is {state}: {sentence}" if sentence else f"camera {camera['name']} is {state}",
-        since=camera.get("since"),
-        fix=CAMERA_FIXES.get("ended" if state == "ended" else reason, fix),
+    why, fix = _parted(
+        camera, f"check its power and network, its user and password, and {camera.get('url', 'its url')}"
     )
+    unbuilt, ended = camera.get("reason") == "not_built", state == "ended"
+    if ended:
+        fix = "nothing to do: the file was played to its end; repeat = true plays it again and again"
+    yield Problem(
+        part=f"camera {name}",
+        severity="warning" if unbuilt or ended else "minor",
+        text=f"camera {name} {'has' if ended else 'is'} {state}: {why}",
+        since=camera.get("since"),
+        fix=NOT_BUILT if unbuilt else fix,
+    )
+
+
+def _parted(view: View, fix: str) -> tuple[str, str]:
+    """What happened and what to do: the parts' sentences give their own advice after a semicolon."""
+    sentence = view.get("sentence") or view.get("reason") or "no reason given"
+    what, semicolon, advice = sentence.rpartition("; ")
+    return (what, advice) if semicolon else (sentence, fix)
 
 
 def _uplink(uplink: View) -> Iterable[Problem]:
@@ -130,7 +131,8 @@ def _blind(alarms: Sequence[View], known: set[str], devices: Sequence[View]) -> 
         unread = {name.partition(".")[0] for name in alarm["blind"]}
         rows = [device for device in devices if device["name"] in unread]
         explained = [row for row in rows if row["state"] != "online" or f"device {row['name']}" in known]
-        if not alarm["blind"] or len(explained) == len(unread):
+        waiting = set(alarm["blind"].values()) <= {"never_read"}  # a start takes its time; a device that fails says so
+        if waiting or len(explained) == len(unread):
             continue
         why = ", ".join(f"{name} ({reason})" for name, reason in sorted(alarm["blind"].items()))
         yield Problem(

@@ -1,0 +1,132 @@
+"""Problems: every one with its part, since when and what to do; causes hide their consequences."""
+
+from typing import Any
+
+import pytest
+
+from gateway.commands.diagnosis import diagnose
+from tests.desk import device_view, line_view, uplink_view
+
+STARTED = "2026-11-21T19:00:00.000+00:00"
+SINCE = "2026-11-21T20:16:40.000+00:00"
+
+
+def found(clock: str = "synced", **parts: Any) -> list[dict[str, Any]]:
+    state = {
+        "devices": [device_view("sump")],
+        "lines": [line_view()],
+        "cameras": [],
+        "uplinks": [uplink_view()],
+        "alarms": [],
+        "consumers": [],
+        "store": {"bytes": 10, "quota": 100, "failing": None},
+    } | parts
+    return [dict(problem) for problem in diagnose(state, clock, STARTED)]
+
+
+def camera_view(state: str, reason: str = "") -> dict[str, Any]:
+    return {"name": "gate", "url": "rtsp://camera", "state": state, "reason": reason, "since": SINCE}
+
+
+def alarm_view(**blind: str) -> dict[str, Any]:
+    return {"name": "high", "state": "normal", "blind": {name.replace("_", "."): why for name, why in blind.items()}}
+
+
+def test_nothing_wrong_is_an_empty_list() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize("state", ["starting", "opening"])
+def test_what_only_begins_is_no_problem(state: str) -> None:
+    assert found(devices=[device_view("sump", "starting")], lines=[line_view(state)]) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "part", "severity", "text", "since", "fix"),
+    [
+        (
+            {"devices": [device_view("sump", "offline", "timeout", "no answer for 1 s; check its power, wiring")]},
+            "device sump", "minor", "device sump is offline: no answer for 1 s", SINCE, "linli read sump",
+        ),
+        (
+            {"devices": [device_view("sump", "degraded", "crc", "")]},
+            "device sump", "minor", "device sump is degraded: crc", SINCE, "linli read sump",
+        ),
+        (
+            {"devices": [device_view("sump", "offline", "not_built", "its driver is not built")]},
+            "device sump", "warning", "not built", SINCE, "nothing to do on site",
+        ),
+        (
+            {"lines": [line_view("down", "unplugged", "it is gone; plug the adapter in again")]},
+            "line rs485-1", "major", "line rs485-1 is down: it is gone; its device sump is not read", None, "plug the",
+        ),
+        (
+            {"lines": [line_view("down", "refused", "", "tcp")], "devices": [device_view("sump", "offline")] * 3},
+            "line rs485-1", "major", "down: refused; its 3 devices are not read", SINCE, "check cable, power",
+        ),
+        (
+            {"uplinks": [uplink_view("offline", "connection refused")]},
+            "uplink mqtt", "major", "uplink mqtt is offline: connection refused", SINCE, "records wait here",
+        ),
+        (
+            {"uplinks": [uplink_view(problems=("alarm is held: 0x87 not authorized",))]},
+            "uplink mqtt", "minor", "0x87", SINCE, "rights of this client",
+        ),
+        (
+            {"cameras": [camera_view("offline", "no route")]},
+            "camera gate", "minor", "camera gate is offline: no route", SINCE, "rtsp://camera",
+        ),
+        (
+            {"cameras": [camera_view("ended")]},
+            "camera gate", "warning", "camera gate has ended", SINCE, "repeat = true",
+        ),
+        (
+            {"store": {"bytes": 1, "quota": 9, "failing": "disk full"}},
+            "store", "major", "records cannot be written: disk full", None, "free space",
+        ),
+        ({"clock": "unknown"}, "clock", "minor", "timequality=unknown", STARTED, "timedatectl"),
+        (
+            {"alarms": [alarm_view(sump_level="na")]},
+            "alarm high", "minor", "sump.level (na)", None, "holds its state",
+        ),
+    ],
+)  # fmt: skip
+def test_problem(parts: dict[str, Any], part: str, severity: str, text: str, since: str | None, fix: str) -> None:
+    (problem,) = found(**parts)
+    assert (problem["part"], problem["severity"]) == (part, severity)
+    assert text in problem["text"]
+    assert fix in problem["fix"]
+    # A line does not know since when it is down; the first device that went with it does.
+    assert problem["since"] == since or part.startswith("line")
+
+
+def test_a_line_is_down_since_its_first_device_is_gone() -> None:
+    early = device_view("pump", "offline") | {"since": "2026-11-21T20:00:00.000+00:00"}
+    (problem,) = found(lines=[line_view("down")], devices=[device_view("sump", "offline"), early])
+    assert problem["since"] == early["since"]
+
+
+def test_a_broken_line_hides_its_devices_and_a_dead_device_its_alarms() -> None:
+    dead = device_view("sump", "offline", "timeout", "silent; check its power")
+    assert [
+        p["part"] for p in found(lines=[line_view("down")], devices=[dead], alarms=[alarm_view(sump_level="x")])
+    ] == ["line rs485-1"]
+    assert [p["part"] for p in found(devices=[dead], alarms=[alarm_view(sump_level="timeout")])] == ["device sump"]
+
+
+def test_a_full_store_names_the_required_consumer_it_waits_for() -> None:
+    rows = [
+        {"consumer": "platform", "stream": "alarm", "lag": 7, "required": True},
+        {"consumer": "other", "stream": "alarm", "lag": 7, "required": False},
+        {"consumer": "platform", "stream": "disposal", "lag": 0, "required": True},
+    ]
+    (problem,) = found(consumers=rows, store={"bytes": 95, "quota": 100, "failing": None})
+    assert "95% full and 7 records of alarm wait for platform" in problem["text"]
+    assert found(consumers=rows) == []
+
+
+def test_the_worst_comes_first() -> None:
+    weights = [problem["severity"] for problem in found(
+        clock="unknown", cameras=[camera_view("ended")], uplinks=[uplink_view("offline")]
+    )]  # fmt: skip
+    assert weights == ["major", "minor", "warning"]
