@@ -213,12 +213,12 @@ async def test_a_refused_connection_comes_up_later(caplog):
     line = Line(LineSettings(name="tcp", tcp=f"127.0.0.1:{port}"), SystemClock())
     async with running(line):
         assert (line.state, line.reason) == ("down", "refused")
-        await asyncio.sleep(1.2)
-        async with farm:
+        await farm.start()
+        while line.state != "open":
             await line.changed()
-            assert line.state == "open"
-            reopened = line.changed()
-        await reopened
+        down = asyncio.create_task(line.changed())
+        await farm.stop()
+        await down
         assert line.state == "down"
     assert ["refuses" in message or "closed" in message for message in warnings(caplog)] == [True, True]
 
