@@ -8,6 +8,8 @@ import random
 GOLDEN = 0.6180339887498949  # its multiples fall evenly into 0..1, however many devices a line has
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 30.0
+# Event loops round timers to milliseconds and may wake early: such a poll belongs to the slot it was meant for.
+EARLY = 0.002
 
 
 class Pace:
@@ -26,7 +28,7 @@ class Pace:
 
     def start(self, now: float) -> int:
         """A poll starts now; returns how many slots were missed before it."""
-        slot = math.floor((now - self._phase) / self._every)
+        slot = math.floor((now + EARLY - self._phase) / self._every)
         missed = 0 if self._last is None else max(0, slot - self._last - 1)
         self._last = slot
         return missed
