@@ -1,0 +1,216 @@
+"""`linli replay`: runs a recorded clip through a camera's pipeline, without a daemon, and prints the records."""
+
+import contextlib
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.output import Line, Table, json_option, show, write_line
+from gateway.clock import SystemClock
+from gateway.contract import ConfigError, LinkError
+
+if TYPE_CHECKING:
+    from gateway.contract import VisionEvent
+    from gateway.settings import CameraSettings
+
+EPOCH = "replay"
+STREAM = "perception"
+PROGRESS_EVERY = 0.5
+
+
+@click.command()
+@click.argument("camera")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-c", "--config", type=click.Path(path_type=Path), default=Path("/etc/linli/linli.toml"), show_default=True
+)
+@click.option("--start", metavar="TIME", help="When the clip began (RFC 3339); default: the file's modification time.")
+@click.option("--media", type=click.Path(path_type=Path), help="Folder for the pictures; default: a new one.")
+@click.option("--reads", is_flag=True, help="Add every single read of a plate.")
+@json_option
+def replay(
+    camera: str, file: Path, config: Path, start: str | None, media: Path | None, reads: bool, as_json: bool
+) -> None:
+    """Run a recorded clip FILE through the pipeline of CAMERA and print its records, oldest first.
+
+    No daemon is needed. The same clip gives the same records every time, ids and recordedtime aside.
+    """
+    from gateway.plan import load_plan
+
+    try:
+        plan = load_plan(config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(78)
+    settings = {one.name: one for one in plan.settings.camera}
+    if camera not in settings:
+        raise click.UsageError(f"{config} has no camera {camera}; it has: {', '.join(settings) or 'none'}")
+    clock = SystemClock(plan.settings.gateway.timezone)
+    try:
+        events = play(settings[camera], file, _start(start, file), plan.models_folder, clock.rfc3339, reads=reads)
+        folder = MediaFolder(media)
+        records = Records(plan.settings.gateway.id, clock)
+        rows = []
+        for event in events:
+            record = records.make(event, {key: folder.keep(*item) for key, item in event.media.items()})
+            if as_json:
+                write_line(record)
+                sys.stdout.flush()
+            else:
+                rows.append(_row(clock.rfc3339(event.time), event.data))
+    except LinkError as error:
+        raise click.ClickException(str(error)) from error
+    except ImportError as error:
+        sentence = f"the extra `vision` is not installed ({error.name} missing); run scripts/setup"
+        raise click.ClickException(sentence) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or media}: {error.strerror}") from error
+    if not as_json:
+        heading = ("time", "lane", "direction", "plate", "status", "list")
+        show([Table(heading, rows)] if rows else [Line(("no vehicle went through",))])
+
+
+def play(
+    camera: "CameraSettings",
+    file: Path,
+    start: int,
+    models: Path,
+    stamp: Callable[[int], str],
+    *,
+    reads: bool = False,
+) -> "Iterator[VisionEvent]":
+    """Run the clip, which begins at ``start`` (ns since 1970), as fast as it goes; LinkError when it cannot be played.
+
+    What lessens the result (no models, broken lines of a list, a clip that breaks off) is said on stderr.
+    """
+    import cv2
+
+    from gateway.vision.capture import Capture
+    from gateway.vision.events import passage_event
+    from gateway.vision.gate import VehicleGate
+    from gateway.vision.lists import PlateLists
+    from gateway.vision.packs import PackError
+    from gateway.vision.sight import ModelSight
+
+    if camera.vehicles is None:
+        raise LinkError(f"camera {camera.name} looks for nothing that is built; give it [camera.vehicles]", "not_built")
+    cv2.setNumThreads(1)
+    lists = PlateLists({"allow": camera.vehicles.lists.allow, "deny": camera.vehicles.lists.deny})
+    for problem in lists.problems:
+        _warn(problem)
+    sight = None
+    try:
+        sight = ModelSight(models)
+    except PackError as error:
+        _warn(f"{error}; passages come without plates")
+    gate = VehicleGate(camera, sight, lists)
+    progress = Progress()
+    with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:
+        try:
+            for frame in capture.frames():
+                progress.show(frame.time)
+                for passage in gate.offer(frame, start + round(frame.time * 1e9)) or ():
+                    yield passage_event(camera.name, passage, stamp, frame.time, reads=reads)
+        except LinkError as error:
+            if not progress.frames:
+                raise
+            _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
+        for passage in gate.finish():
+            yield passage_event(camera.name, passage, stamp, progress.time, reads=reads)
+    progress.end()
+
+
+class Records:
+    """Numbers events as records of a fresh run; the JSON is made where the daemon's is made."""
+
+    def __init__(self, gateway: str, clock: SystemClock) -> None:
+        from gateway.store.envelope import Envelope
+
+        self._envelope = Envelope(gateway, EPOCH)
+        self._clock = clock
+        self._sequence = 0
+
+    def make(self, event: "VisionEvent", media: dict[str, dict[str, Any]]) -> bytes:
+        """One record as one line of JSON."""
+        from gateway.daemon.drafts import vision_draft
+        from gateway.store.envelope import Stamp, waiting
+
+        self._sequence += 1
+        wall = self._clock.wall()
+        # Nobody knows how right the clock was that the start comes from.
+        stamp = Stamp(wall=wall, recorded=self._clock.rfc3339(wall), quality="unknown")
+        item = waiting(vision_draft(event, media), "unknown")
+        return self._envelope.json(item, self._clock.rfc3339(event.time), self._sequence, stamp)
+
+
+class MediaFolder:
+    """Where pictures go, named by their SHA-256; made when the first one comes."""
+
+    def __init__(self, named: Path | None) -> None:
+        self._named = named
+        self._folder: Path | None = None
+
+    def keep(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+        """Write one file and refer to it as a record does; OSError when it cannot be written."""
+        if self._folder is None:
+            self._folder = self._named or Path(tempfile.mkdtemp(prefix="linli-replay-"))
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if self._named is None:
+                click.echo(f"pictures are in {self._folder}", err=True)
+        sha256 = hashlib.sha256(data).hexdigest()
+        (self._folder / f"{sha256}.{suffix}").write_bytes(data)
+        return {"sha256": sha256, "bytes": len(data), "content_type": content_type}
+
+
+class Progress:
+    """How far the clip has been played; shown on a terminal only."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.time = 0.0
+        self._shown = time.monotonic()
+        self._visible = sys.stderr.isatty()
+
+    def show(self, seconds: float) -> None:
+        """Count a frame at ``seconds`` of the clip."""
+        self.frames += 1
+        self.time = seconds
+        if self._visible and time.monotonic() - self._shown >= PROGRESS_EVERY:
+            self._shown = time.monotonic()
+            click.echo(f"\r{seconds:8.1f} s of the clip, {self.frames} frames", err=True, nl=False)
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._visible:
+            click.echo("\r" + " " * 48 + "\r", err=True, nl=False)
+
+
+def _start(text: str | None, file: Path) -> int:
+    if text is None:
+        try:
+            # Milliseconds, as records show them: what is added to it then rounds the same way everywhere.
+            return file.stat().st_mtime_ns // 1_000_000 * 1_000_000
+        except OSError as error:
+            raise LinkError(f"{file}: {error.strerror}; name a video file", "not_found") from error
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(f"--start {text}: expected a time such as 2026-11-21T08:25:30+08:00") from error
+    moment = moment.astimezone() if moment.tzinfo is None else moment
+    return round(moment.timestamp() * 1_000_000) * 1000
+
+
+def _row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's data is JSON
+    plate = data["plate"]
+    return when, data["lane"], data["direction"], plate["text"] or "-", plate["status"], data["list"] or "-"
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"{click.style('warning:', fg='yellow')} {sentence}", err=True)

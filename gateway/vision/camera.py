@@ -1,0 +1,250 @@
+"""One camera as the gateway sees it: starts its worker process, listens to it, restarts it, says how it is."""
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+import random
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.contract import Clock, ConfigError, Put, SourceState, StateChange
+from gateway.metrics import CAMERA_FRAMES
+from gateway.settings import CameraSettings
+from gateway.settings.secret import read_secret
+from gateway.vision.address import without_credentials
+from gateway.vision.events import passage_event, shown_passage
+from gateway.vision.messages import LONGEST, Beat, Gone, Job, Opened, Passage, Trouble, unpack
+
+NEEDED = ("av", "cv2", "numpy", "onnxruntime")
+SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
+STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
+BACK_OFF = (0.5, 10.0)
+STEADY = 30.0  # seconds of good work after which the back-off begins anew
+PASSAGES_SHOWN = 10
+STOP_SECONDS = 2.0
+
+log = logging.getLogger("linli.vision")
+
+
+class WorkerFailedError(Exception):
+    """The worker is gone; the text is the sentence, ``reason`` the code."""
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class Camera:
+    """Runs one camera for as long as the gateway runs; nothing that happens in it ends the gateway."""
+
+    def __init__(self, settings: CameraSettings, folder_of_models: Path, clock: Clock, put: Put) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._models = folder_of_models
+        self._clock = clock
+        self._put = put
+        self._state = SourceState.STARTING
+        self._reason = "starting"
+        self._sentence = "the camera is being opened"
+        self._since = clock.wall()
+        self._frames = {"offered": 0, "looked": 0, "dropped": 0}
+        self._size: tuple[int, int] | None = None
+        self._trouble = Trouble("", "")
+        self._picture: str | None = None
+        self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
+        self._worker: asyncio.subprocess.Process | None = None
+
+    def view(self) -> dict[str, Any]:
+        """How it is now, as JSON values; no credentials, plates shortened."""
+        stamp = self._clock.rfc3339
+        return {
+            "name": self.name,
+            "purpose": self._settings.purpose,
+            "url": without_credentials(self._settings.url),
+            "state": self._state.value,
+            "reason": self._reason,
+            "text": self._sentence,
+            "since": stamp(self._since),
+            "size": list(self._size) if self._size else None,
+            "frames": dict(self._frames),
+            "last_picture": self._picture,
+            "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
+        }
+
+    async def run(self) -> None:
+        """Keep the camera going until cancelled; a file that was played to its end just stays ended."""
+        if self._settings.vehicles is None and self._settings.falling is not None:
+            sentence = "falling objects are not watched for yet; the camera is not opened"
+            self._note(SourceState.OFFLINE, "not_built", sentence)
+            return
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            sentence = f"the extra `vision` is not installed ({', '.join(missing)} missing); run scripts/setup"
+            await self._become(SourceState.OFFLINE, "not_installed", sentence)
+            return
+        await self._emit()
+        low, high = BACK_OFF
+        wait = low
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._work()
+                return
+            except WorkerFailedError as error:
+                await self._become(SourceState.OFFLINE, error.reason, str(error))
+            if self._clock.monotonic() - began > STEADY:
+                wait = low
+            await self._clock.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
+            wait = min(high, wait * 2)
+
+    async def _work(self) -> None:
+        """Run one worker to its end; WorkerFailedError unless the camera's file was played to its end."""
+        try:
+            secret = read_secret(self._settings.password_file) if self._settings.password_file else ""
+        except ConfigError as error:
+            raise WorkerFailedError(str(error), "secret") from error
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.vision.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+        self._worker = worker
+        self._size, self._trouble = None, Trouble("", "")
+        complaints = asyncio.create_task(self._log_complaints(worker, secret))
+        try:
+            job = Job(self._settings.model_dump(mode="json"), str(self._models), secret)
+            if worker.stdin is not None:
+                worker.stdin.write(msgspec.json.encode(job) + b"\n")
+                with contextlib.suppress(ConnectionError):
+                    await worker.stdin.drain()
+            await self._listen(worker)
+        finally:
+            self._worker = None
+            await self._stop(worker)
+            complaints.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await complaints
+
+    async def _listen(self, worker: asyncio.subprocess.Process) -> None:
+        """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
+        out = worker.stdout
+        if out is None:
+            raise WorkerFailedError("the worker has no output", "worker")
+        patience = STARTS
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    length = int.from_bytes(await out.readexactly(4), "big")
+                    if length > LONGEST:
+                        raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker")
+                    message = unpack(await out.readexactly(length))
+            except TimeoutError:
+                sentence = f"the worker has been silent for {patience:g} s and is started anew; check the camera"
+                raise WorkerFailedError(sentence, "timeout") from None
+            except (asyncio.IncompleteReadError, msgspec.DecodeError):
+                code = await self._stop(worker)
+                raise WorkerFailedError(f"the worker ended ({_ending(code)}) and is started anew", "worker") from None
+            patience = SILENT
+            if isinstance(message, Gone):
+                if message.reason != "ended":
+                    raise WorkerFailedError(message.sentence, message.reason)
+                await self._become(SourceState.ENDED, "ended", message.sentence)
+                return
+            await self._take(message)
+
+    async def _take(self, message: Opened | Beat | Trouble | Passage) -> None:
+        if isinstance(message, Opened):
+            self._size = (message.width, message.height)
+            await self._become_open()
+        elif isinstance(message, Trouble):
+            self._trouble = message
+            if self._size is not None:
+                await self._become_open()
+        elif isinstance(message, Beat):
+            for what, count in (
+                ("offered", message.offered),
+                ("looked", message.looked),
+                ("dropped", message.dropped),
+            ):
+                self._frames[what] += count
+                CAMERA_FRAMES.labels(self.name, what).inc(count)
+        else:
+            self._passages.append(message)
+            if message.picture is not None:
+                self._picture = hashlib.sha256(message.picture.jpeg).hexdigest()
+            await self._put(passage_event(self.name, message, self._clock.rfc3339, self._clock.monotonic()))
+
+    async def _become_open(self) -> None:
+        if self._trouble.reason:
+            await self._become(SourceState.DEGRADED, self._trouble.reason, self._trouble.sentence)
+        else:
+            width, height = self._size or (0, 0)
+            await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
+
+    async def _log_complaints(self, worker: asyncio.subprocess.Process, secret: str) -> None:
+        if worker.stderr is None:
+            return
+        while True:
+            try:
+                line = await worker.stderr.readline()
+            except ValueError:
+                continue  # longer than the buffer: the rest follows
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            log.warning("camera %s: %s", self.name, text.replace(secret, "***") if secret else text)
+
+    @staticmethod
+    async def _stop(worker: asyncio.subprocess.Process) -> int:
+        """End a worker: its closed input tells it to; what does not hear is killed."""
+        if worker.stdin is not None:
+            worker.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                return await worker.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                worker.kill()
+            return await worker.wait()
+
+    async def _become(self, state: SourceState, reason: str, sentence: str) -> None:
+        if self._note(state, reason, sentence):
+            await self._emit()
+
+    def _note(self, state: SourceState, reason: str, sentence: str) -> bool:
+        """Keep the state; False when it says nothing new."""
+        if (state, reason) == (self._state, self._reason):
+            self._sentence = sentence
+            return False
+        self._state, self._reason, self._sentence, self._since = state, reason, sentence, self._clock.wall()
+        level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
+        log.log(level, "camera %s is %s: %s", self.name, state.value, sentence)
+        return True
+
+    async def _emit(self) -> None:
+        change = StateChange(
+            "camera",
+            self.name,
+            self._state,
+            self._reason,
+            self._sentence,
+            self._clock.wall(),
+            self._clock.monotonic(),
+        )
+        await self._put(change)
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,199 @@
+"""Frames from a file, an RTSP stream or a V4L2 device through PyAV: luma first, colour only when asked for."""
+
+import stat
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import av.error
+import av.logging
+import numpy as np
+
+from gateway.contract import LinkError
+from gateway.vision.address import STREAMS, with_credentials, without_credentials
+from gateway.vision.evidence import Pixels, burn
+
+OPEN_SECONDS = 7.0  # together with the parent's own deadline nothing hangs for 10 s
+READ_SECONDS = 7.0
+BROKEN_PACKETS = 250  # in a row, before a stream counts as broken
+# The luma plane comes first and has 8 bits in these; anything else is converted.
+LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray"})
+
+av.logging.set_level(None)  # libav prints addresses with passwords
+
+
+class Frame:
+    """One picture: its time (seconds from the first frame of the run) and, on demand, its masked pixels."""
+
+    __slots__ = ("_bgr", "_luma", "_masks", "_video", "index", "time")
+
+    def __init__(
+        self, video: av.VideoFrame, time: float, index: int, masks: Sequence[Sequence[tuple[float, float]]]
+    ) -> None:
+        self._video, self.time, self.index, self._masks = video, time, index, masks
+        self._luma: Pixels | None = None
+        self._bgr: Pixels | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self._video.width)
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self._video.height)
+
+    @property
+    def luma(self) -> Pixels:
+        """Brightness (height, width) with the masks burnt in; without masks a view into the decoder's own plane."""
+        if self._luma is None:
+            if self._video.format.name in LUMA_FIRST:
+                plane = self._video.planes[0]
+                rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+                luma: Pixels = rows[: self.height, : self.width]
+            else:
+                luma = np.asarray(self._video.to_ndarray(format="gray"), np.uint8)
+            self._luma = burn(luma.copy(), self._masks) if self._masks else luma
+        return self._luma
+
+    @property
+    def bgr(self) -> Pixels:
+        """Colours (height, width, 3), masks burnt in; converted on first use."""
+        if self._bgr is None:
+            self._bgr = burn(np.asarray(self._video.to_ndarray(format="bgr24"), np.uint8), self._masks)
+        return self._bgr
+
+
+class Capture:
+    """One opened camera or file; ``frames`` gives its pictures until it ends. Close it when done."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str = "",
+        masks: Sequence[Sequence[tuple[float, float]]] = (),
+    ) -> None:
+        """Open; LinkError says what to do when that fails."""
+        self._masks = masks
+        try:
+            self._shown = without_credentials(url)
+            target, options, kind = _target(url, user, password)
+        except ValueError as error:
+            raise LinkError(
+                f"the camera's url is malformed: {error}; write rtsp://HOST/PATH or a file", "url"
+            ) from error
+        try:
+            self._container: Any = av.open(
+                target, format=kind, options=options, timeout=(OPEN_SECONDS, READ_SECONDS), metadata_errors="replace"
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise _failure(self._shown, error) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise LinkError(f"{self._shown} has no picture in it; give a video stream or a video file", "no_video")
+        stream = self._container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_type = "NONE"
+        # The loop filter costs a fifth of the decoding and smooths what is read.
+        stream.codec_context.options = {"skip_loop_filter": "all"}
+        self._stream = stream
+        self.codec = str(stream.codec_context.name)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self._period = float(1 / rate) if 1 <= rate <= 240 else 0.04
+
+    @property
+    def period(self) -> float:
+        """Seconds from frame to frame, as far as the container says."""
+        return self._period
+
+    def frames(self, index: int = 0) -> Iterator[Frame]:
+        """Decode frame by frame, times never going back; broken packets are stepped over.
+
+        LinkError when the stream breaks, falls silent for READ_SECONDS, or holds no frame that can be decoded.
+        """
+        broken, given = 0, 0
+        last = -self._period
+        begin: Any = None
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+                pictures = packet.decode()
+            except StopIteration:
+                break
+            except av.error.InvalidDataError as error:
+                broken += 1
+                if broken > BROKEN_PACKETS:
+                    raise _failure(self._shown, error) from error
+                continue
+            except (av.error.FFmpegError, OSError) as error:
+                raise _failure(self._shown, error) from error
+            for picture in pictures:
+                broken = 0
+                moment = picture.time
+                if begin is None:
+                    begin = self._begin(moment)
+                time = last + self._period if moment is None else float(moment) - begin
+                # Cameras repeat and mix up time stamps; a step of half a frame keeps the order.
+                time = max(time, last + 0.5 * self._period if given else 0.0)
+                last = time
+                yield Frame(picture, time, index + given, self._masks)
+                given += 1
+        if not given:
+            raise LinkError(f"{self._shown} holds no frame that can be decoded; give another file", "not_playable")
+
+    def _begin(self, first: float | None) -> float:
+        start = self._stream.start_time
+        if start is not None and self._stream.time_base is not None:
+            return float(start * self._stream.time_base)
+        return first or 0.0
+
+    def close(self) -> None:
+        """Let go of the camera or file."""
+        self._container.close()
+
+
+def _target(url: str, user: str | None, password: str) -> tuple[str, dict[str, str], str | None]:
+    scheme = urlsplit(url).scheme
+    if scheme in STREAMS:
+        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if scheme.startswith("rtsp") else {}
+        return with_credentials(url, user, password), options, None
+    path = Path(url.removeprefix("file://"))
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise LinkError(f"{path}: {error.strerror}; check the camera's url", "not_found") from error
+    if stat.S_ISCHR(mode):
+        return str(path), {}, "v4l2"
+    if not stat.S_ISREG(mode):
+        raise LinkError(f"{path} is neither a file nor a camera device; check the camera's url", "not_playable")
+    if path.stat().st_size == 0:
+        raise LinkError(f"{path} is empty; give a video file", "not_playable")
+    # Without the prefix a colon in the name would be a protocol; a playlist must not reach out to the network.
+    return f"file:{path}", {"protocol_whitelist": "file,crypto,data"}, None
+
+
+def _failure(shown: str, error: Exception) -> LinkError:
+    """Say what happened without libav's own text, which quotes the address with the password."""
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return LinkError(f"{shown} refuses the login; check user and password_file", "unauthorized")
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return LinkError(f"{shown}: the camera knows no such stream; check the path in url", "not_found")
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return LinkError(f"{shown} does not answer; check the camera's power, cable and address", "timeout")
+    if isinstance(error, av.error.InvalidDataError):
+        return LinkError(f"{shown} is no video that can be played; check file and codec", "not_playable")
+    if isinstance(error, ConnectionError):
+        return LinkError(f"{shown} refuses or drops the connection; check address, port and network", "refused")
+    if isinstance(error, PermissionError):
+        return LinkError(f"{shown} may not be read by this user; give it the rights (group video)", "forbidden")
+    if isinstance(error, av.error.EOFError):
+        return LinkError(f"{shown} closed the stream; check the camera", "closed")
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return LinkError(f"{shown} cannot be opened or broke off: {text}; check url and camera", "unreachable")

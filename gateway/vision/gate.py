@@ -1,0 +1,312 @@
+"""One vehicle lane: looks at frames, follows what moves and its plates, and says which vehicles went through."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.settings import CameraSettings
+from gateway.vision.capture import Frame
+from gateway.vision.evidence import Pixels, vehicle_box
+from gateway.vision.fuse import WeighedRead, alike, fuse, settled
+from gateway.vision.lists import PlateLists
+from gateway.vision.messages import Passage
+from gateway.vision.motion import MotionGate
+from gateway.vision.passages import PassageBook
+from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
+from gateway.vision.shapes import Box, around
+from gateway.vision.track import MotionTrack, PlateTrack
+
+LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
+SETTLED_EVERY = 0.2  # seconds between looks at a plate that needs no more reads
+WIDE_EVERY = 0.15  # seconds between looks for new plates in all that moves, while none is followed there
+WIDE_SETTLED = 0.4  # the same while one is
+CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
+CHECK_STANDING = 5.0
+LOST_MISSES = 4
+LOST_AFTER = 0.8
+HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
+STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
+MOTION_LOST = 0.7
+MOTION_LEFT = 0.3  # seconds, at the picture's edge: the next one may come in right behind
+MOTION_RESUMES = 20.0
+READABLE = 44.0  # pixels of plate width below which nothing can be read
+GOOD_WIDTH = 110.0
+GOOD_SHARPNESS = 0.4
+READS_ENOUGH = 14
+APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
+
+
+class PlateSight(Protocol):
+    """What finds and reads plates; the real one runs models."""
+
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
+        """Plates in a region of a BGR picture, in pixels of the whole; ``expected`` is a known plate's width."""
+
+    def read(self, crop: Pixels) -> PlateRead | None:
+        """Read a rectified plate."""
+
+
+class VehicleGate:
+    """Takes every frame of a camera in order, gives each vehicle that went through once."""
+
+    def __init__(self, camera: CameraSettings, sight: PlateSight | None, lists: PlateLists) -> None:
+        """Without ``sight`` (models are missing) passages come from motion alone."""
+        lanes = camera.vehicles.lanes if camera.vehicles else ()
+        self._sight = sight
+        self._motion = MotionGate()
+        self._book = PassageBook(camera.name, lanes, lists)
+        self._plates: list[PlateTrack] = []
+        self._held: list[PlateTrack] = []
+        self._moving: list[MotionTrack] = []
+        self._paused: list[MotionTrack] = []
+        self._seen: list[MotionTrack] = []
+        self._looked = -LOOK_EVERY
+        self._widely = -WIDE_SETTLED
+        self._number = 0
+        self._size = (0, 0)
+
+    def offer(self, frame: Frame, wall: int) -> list[Passage] | None:
+        """Look at a frame whose time is ``wall`` (ns since 1970); None when it was too soon after the last look."""
+        now = frame.time
+        if now - self._looked < LOOK_EVERY - 1e-4:
+            return None
+        self._looked = now
+        if self._size not in ((0, 0), (frame.width, frame.height)):
+            passages = self.finish()
+            self._size = (frame.width, frame.height)
+            return passages
+        self._size = (frame.width, frame.height)
+        boxes = self._motion.look(frame.luma)
+        self._follow_motion(frame, wall, boxes)
+        if self._sight is not None:
+            self._follow_plates(self._sight, frame, wall, boxes)
+        return self._close(now)
+
+    def finish(self) -> list[Passage]:
+        """Close everything that is open: the stream ended or broke."""
+        for track in [*self._held, *self._plates]:
+            self._book.plate_ended(track, self._known_motions())
+        for motion in [*self._moving, *self._paused]:
+            self._book.motion_ended(motion, self._size)
+        self._plates, self._held, self._moving, self._paused = [], [], [], []
+        self._motion = MotionGate()
+        self._looked = -LOOK_EVERY
+        self._widely = -WIDE_SETTLED
+        return self._book.take(math.inf, [])
+
+    # ------------------------------------------------------------------------------------------------- what moves
+
+    def _follow_motion(self, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
+        now = frame.time
+        free = list(boxes)
+        self._seen = []
+        for track in sorted(self._moving, key=lambda one: -len(one.path)):
+            box = _nearest(track, free)
+            if box is not None:
+                free.remove(box)
+                self._seen.append(track)
+                track.add(now, wall, box)
+        for box in free:
+            found = self._resumed(box)
+            if found is None:
+                self._number += 1
+                found = MotionTrack(self._number)
+            found.add(now, wall, box)
+            self._moving.append(found)
+            self._seen.append(found)
+        for track in self._seen:
+            clear = track.box.meets(Box(2, 2, self._size[0] - 2, self._size[1] - 2)).area
+            if track.best is None or clear > 1.15 * track.best[0]:
+                track.best = (clear, frame, wall, track.box)
+
+    def _resumed(self, box: Box) -> MotionTrack | None:
+        """The track that stopped where something moves now."""
+        for track in self._paused:
+            if track.box.overlap(box) > 0.2 or track.box.holds(box.middle) or box.holds(track.box.middle):
+                self._paused.remove(track)
+                return track
+        return None
+
+    def _known_motions(self) -> dict[int, MotionTrack]:
+        return {track.number: track for track in [*self._moving, *self._paused]}
+
+    # ------------------------------------------------------------------------------------------------- plates
+
+    def _follow_plates(self, sight: PlateSight, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
+        now = frame.time
+        regions = [(region, size) for region, size in self._regions(now, boxes) if region.area > 0]
+        found: list[FoundPlate] = []
+        for region, size in regions:
+            for plate in sight.find(frame.bgr, region, size):
+                if all(plate.box.overlap(other.box) < 0.3 for other in found):
+                    found.append(plate)
+        pairs = sorted(
+            (
+                (math.dist(track.expected(now), plate.middle) / track.reach(now), place, track)
+                for track in self._plates
+                for place, plate in enumerate(found)
+                if _fits(track, plate, now)
+            ),
+            key=lambda pair: pair[:2],
+        )
+        taken: set[int] = set()
+        seen: set[int] = set()
+        for _, place, track in pairs:
+            if place not in taken and track.number not in seen:
+                taken.add(place)
+                seen.add(track.number)
+                self._sighted(sight, track, frame, wall, found[place])
+        for track in self._plates:
+            spot = track.expected(now)
+            gone = not Box(0, 0, *self._size).holds(spot)
+            if track.number not in seen and (gone or any(region.holds(spot) for region, _ in regions)):
+                track.misses += 1
+                track.tried = now
+        for place, plate in enumerate(found):
+            if place not in taken:
+                self._number += 1
+                track = PlateTrack(self._number)
+                self._plates.append(track)
+                self._sighted(sight, track, frame, wall, plate)
+
+    def _regions(self, now: float, boxes: Sequence[Box]) -> list[tuple[Box, float]]:
+        """Where to look for plates now, and for which width: around those followed, at times in all that moves."""
+        width, height = self._size
+        due: list[tuple[Box, float]] = []
+        followed = False
+        for track in self._plates:
+            spot = track.expected(now)
+            touched = any(box.grown(0.1).holds(spot) for box in boxes)
+            if track.standing and not touched:
+                wait = CHECK_WAITING if track.misses else CHECK_STANDING
+            elif not touched:
+                wait = CHECK_WAITING
+            else:
+                wait = SETTLED_EVERY if settled(track.reads) else 0.0
+            followed = followed or (touched and not track.standing)
+            if now - track.tried >= wait - 1e-4:
+                across = max(track.reach(now) + track.last.size, 1.6 * track.last.size)
+                box = Box(spot[0] - across, spot[1] - 0.7 * across, spot[0] + across, spot[1] + 0.7 * across)
+                due.append((box.within(width, height), track.last.size))
+        if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_EVERY) - 1e-4:
+            self._widely = now
+            wide = around([box.grown(0.12) for box in boxes]).within(width, height)
+            outside = [(box, size) for box, size in due if wide.meets(box).area < 0.9 * box.area]
+            return [(wide, 0.0), *outside]
+        return due
+
+    def _sighted(self, sight: PlateSight, track: PlateTrack, frame: Frame, wall: int, plate: FoundPlate) -> None:
+        track.add(frame.time, wall, plate)
+        covering = [motion for motion in self._seen if motion.box.grown(0.05).holds(plate.middle)]
+        for motion in covering:
+            track.motions.add(motion.number)
+            motion.plates.add(track.number)
+        if not self._worth_reading(track, plate):
+            return
+        crop = rectified(frame.bgr, plate)
+        track.read_at = track.last
+        read = sight.read(crop)
+        clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
+        weight = min(1.0, plate.width / GOOD_WIDTH) * clear
+        merit = clear * min(1.6, plate.width / GOOD_WIDTH) * self._in_view(plate)
+        merit *= 0.2 + read.weakest if read else 0.1
+        if track.best is None or merit > track.best[0]:
+            track.best = (merit, frame, wall, plate.box, covering[0].box if covering else None)
+        if read is not None:
+            track.add_read(WeighedRead(frame.time, wall, read, background_colour(crop), weight))
+            if len(track.reads) == 1:
+                self._rejoin(track)
+
+    def _in_view(self, plate: FoundPlate) -> float:
+        """The share of the vehicle around this plate that the picture shows, as far as the plate's size tells."""
+        whole = vehicle_box(plate.box, None)
+        return whole.within(*self._size).area / whole.area
+
+    @staticmethod
+    def _worth_reading(track: PlateTrack, plate: FoundPlate) -> bool:
+        if plate.width < READABLE:
+            return False
+        before = track.read_at
+        if before is None:
+            return True
+        moved = math.dist((before.x, before.y), plate.middle) > APART * plate.width
+        if not moved and plate.width < 1.08 * before.size:
+            return False
+        if settled(track.reads):
+            return len(track.reads) < READS_ENOUGH and plate.width > 1.25 * max(before.size, GOOD_WIDTH / 2)
+        return len(track.reads) < READS_ENOUGH or plate.width > 1.1 * before.size
+
+    def _rejoin(self, track: PlateTrack) -> None:
+        """Go on with a plate that was lost a moment ago, if this is the same one."""
+        text = track.reads[0].read.text
+        for lost in self._held:
+            verdict = fuse(lost.reads)
+            near = math.dist(lost.expected(track.last.time), (track.last.x, track.last.y)) < 2 * lost.reach(
+                track.last.time
+            )
+            unread = verdict is None or (verdict.status != "accepted" and bool(lost.motions & track.motions))
+            if (verdict is not None and alike(verdict.text, text)) or (unread and near):
+                self._held.remove(lost)
+                track.take_over(lost)
+                return
+
+    # ------------------------------------------------------------------------------------------------- endings
+
+    def _close(self, now: float) -> list[Passage]:
+        known = self._known_motions()
+        for track in list(self._plates):
+            silent = now - track.last.time
+            if track.misses >= LOST_MISSES and silent >= LOST_AFTER:
+                self._plates.remove(track)
+                self._held.append(track)
+            elif track.standing and track.anchor is not None and now - track.anchor.time > STAYS and not track.misses:
+                if track.moved:
+                    self._book.plate_arrived(track, known)
+                track.forget()
+        self._close_held(now, known)
+        self._close_motions(now)
+        return self._book.take(now, [*self._plates, *self._held])
+
+    def _close_held(self, now: float, known: dict[int, MotionTrack]) -> None:
+        for track in list(self._held):
+            x, y = track.expected(track.last.time + 0.5)
+            margin = 0.5 * track.last.size
+            left = not Box(margin, margin, self._size[0] - margin, self._size[1] - margin).holds((x, y))
+            if left or not track.moved or now - track.last.time >= HELD:
+                self._held.remove(track)
+                self._book.plate_ended(track, known)
+
+    def _close_motions(self, now: float) -> None:
+        for motion in list(self._moving):
+            edge = 0.02 * self._size[0]
+            inside = Box(edge, edge, self._size[0] - edge, self._size[1] - edge)
+            stopped = motion.box.meets(inside) == motion.box
+            if now - motion.last.time >= (MOTION_LOST if stopped else MOTION_LEFT):
+                self._moving.remove(motion)
+                (self._paused.append if stopped else self._end_motion)(motion)
+        for motion in list(self._paused):
+            if now - motion.last.time >= MOTION_RESUMES:
+                self._paused.remove(motion)
+                self._end_motion(motion)
+
+    def _end_motion(self, motion: MotionTrack) -> None:
+        self._book.motion_ended(motion, self._size)
+
+
+def _fits(track: PlateTrack, plate: FoundPlate, now: float) -> bool:
+    ratio = plate.width / max(1.0, track.last.size)
+    return 0.6 < ratio < 1.7 and math.dist(track.expected(now), plate.middle) < track.reach(now)
+
+
+def _nearest(track: MotionTrack, boxes: Sequence[Box]) -> Box | None:
+    """The box that goes on with this track: the most common area, or the nearest middle within its own size."""
+    best: tuple[float, Box] | None = None
+    last = track.last
+    for box in boxes:
+        overlap = track.box.overlap(box)
+        distance = math.dist((last.x, last.y), box.middle)
+        if overlap > 0.05 or distance < 0.6 * max(last.size, math.sqrt(box.area)):
+            merit = overlap - distance / max(1.0, last.size)
+            if best is None or merit > best[0]:
+                best = (merit, box)
+    return best[1] if best else None

@@ -1,0 +1,120 @@
+"""Which lane a path belongs to and which way it went: crossings of the lane lines, or the movement alone."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.settings import LaneSettings
+from gateway.vision.shapes import Spot, along, side
+
+STEPS = {"up": (0.0, -1.0), "down": (0.0, 1.0), "left": (-1.0, 0.0), "right": (1.0, 0.0)}
+BEYOND = 0.15  # of the line's length: a car that passes just beside the drawn line has crossed it
+HYSTERESIS = 0.15  # of the size: nearer to the line than this is neither side
+
+
+class Place(NamedTuple):
+    """Where a vehicle was: seconds, pixels of its middle, and its apparent size (pixels)."""
+
+    time: float
+    x: float
+    y: float
+    size: float
+
+
+class Course(NamedTuple):
+    """A path's verdict: lane, direction, and the time of the crossing that decided it (None without one)."""
+
+    lane: str
+    direction: str
+    crossed: float | None
+    crossings: int
+
+
+def course(path: Sequence[Place], lanes: Sequence[LaneSettings], camera: str) -> Course:
+    """Judge a path: by the lanes' lines if there are any, else by the movement; ``path`` has at least one place."""
+    if not lanes:
+        return Course(camera, movement(path), None, 0)
+    nearest: tuple[float, str] | None = None
+    best: Course | None = None
+    for lane in lanes:
+        events = crossings(path, lane)
+        net = sum(sign for _, sign in events)
+        if net:
+            sign = 1 if net > 0 else -1
+            when = max(time for time, way in events if way == sign)
+            found = Course(lane.name, "in" if net > 0 else "out", when, len(events))
+            if best is None or best.direction == "none" or (best.crossed or 0.0) < when:
+                best = found
+        elif events and best is None:
+            best = Course(lane.name, "none", events[-1][0], len(events))
+        middle = ((lane.line[0][0] + lane.line[1][0]) / 2, (lane.line[0][1] + lane.line[1][1]) / 2)
+        distance = min(math.hypot(place.x - middle[0], place.y - middle[1]) for place in path)
+        if nearest is None or distance < nearest[0]:
+            nearest = (distance, lane.name)
+    if best is not None:
+        return best
+    return Course(nearest[1] if nearest else camera, "none", None, 0)
+
+
+def crossings(path: Sequence[Place], lane: LaneSettings) -> list[tuple[float, int]]:
+    """Every crossing of the lane's line: its time, and 1 for the way in or -1 for the way out."""
+    a, b = lane.line
+    length = math.hypot(b[0] - a[0], b[1] - a[1])
+    if length == 0.0:
+        return []
+    ahead = STEPS[lane.enter]
+    inwards = side(lane.line, (a[0] + ahead[0], a[1] + ahead[1]))
+    turn = 1.0 if inwards >= 0 else -1.0
+    events: list[tuple[float, int]] = []
+    before: tuple[float, Place] | None = None
+    for place in path:
+        distance = turn * side(lane.line, (place.x, place.y)) / length
+        if abs(distance) < HYSTERESIS * place.size:
+            continue
+        if before is not None and (before[0] < 0) != (distance < 0):
+            share = before[0] / (before[0] - distance)
+            where = _between(before[1], place, share)
+            if -BEYOND <= along(lane.line, where) <= 1.0 + BEYOND:
+                when = before[1].time + share * (place.time - before[1].time)
+                events.append((when, 1 if distance > 0 else -1))
+        before = (distance, place)
+    return events
+
+
+def _between(one: Place, other: Place, share: float) -> Spot:
+    return one.x + share * (other.x - one.x), one.y + share * (other.y - one.y)
+
+
+def movement(path: Sequence[Place]) -> str:
+    """Name the way in the picture: toward, away, left, right; none when it ends about where it began."""
+    first, last = path[0], path[-1]
+    across, down = last.x - first.x, last.y - first.y
+    size = (first.size + last.size) / 2
+    growth = math.log(max(last.size, 1e-6) / max(first.size, 1e-6))
+    if math.hypot(across, down) < size and abs(growth) < 0.25:
+        return "none"
+    if abs(across) > 1.5 * abs(down) and abs(growth) < 0.35:
+        return "right" if across > 0 else "left"
+    # A vehicle that comes nearer grows and moves down; where the two disagree, growth is the surer sign.
+    nearer = growth / 0.25 + down / max(size, 1e-6) / 2.0
+    return "toward" if nearer > 0 else "away"
+
+
+def lengthened(path: Sequence[Place], seconds: float) -> list[Place]:
+    """Go on straight by ``seconds`` at both ends: a plate is first and last read a little inside its real way."""
+    whole = list(path)
+    if len(whole) < 2:
+        return whole
+    return [*_onward(whole[::-1], -seconds), *whole, *_onward(whole, seconds)]
+
+
+def _onward(path: Sequence[Place], seconds: float) -> list[Place]:
+    last = path[-1]
+    earlier = next((place for place in reversed(path) if abs(last.time - place.time) >= 0.15), path[0])
+    span = last.time - earlier.time
+    if span == 0.0:
+        return []
+    speed_x, speed_y = (last.x - earlier.x) / span, (last.y - earlier.y) / span
+    if math.hypot(speed_x, speed_y) < 0.5 * last.size:
+        return []
+    return [Place(last.time + seconds, last.x + speed_x * seconds, last.y + speed_y * seconds, last.size)]

@@ -1,0 +1,110 @@
+"""What the gateway and a camera's worker process say to each other, and how it goes through the pipe."""
+
+from typing import Any, BinaryIO
+
+import msgspec
+
+# Longer than any picture that leaves: a frame beyond it means that the pipe is out of step.
+LONGEST = 64 << 20
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything a worker needs, on the first line of its standard input; the password never goes by argv.
+
+    ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs.
+    """
+
+    camera: dict[str, Any]
+    models: str
+    password: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """The first frame is there: its size in pixels and the codec."""
+
+    width: int
+    height: int
+    codec: str
+
+
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """Alive; frames since the last beat: offered by the camera, looked at, dropped unanalysed."""
+
+    offered: int = 0
+    looked: int = 0
+    dropped: int = 0
+
+
+class Trouble(msgspec.Struct, frozen=True, tag=True):
+    """Something lessens what the camera can do (``reason``, ``sentence``); an empty reason: all is well again."""
+
+    reason: str
+    sentence: str
+
+
+class Gone(msgspec.Struct, frozen=True, tag=True):
+    """The worker's last word: ``ended`` for a file that was played to its end, otherwise why it failed."""
+
+    reason: str
+    sentence: str
+
+
+class Read(msgspec.Struct, frozen=True):
+    """One read of one frame: ns since 1970, text, weakest character."""
+
+    time: int
+    text: str
+    confidence: float
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A JPEG and the frame it was cut from: its time (ns since 1970) and SHA-256 of its masked BGR pixels."""
+
+    jpeg: bytes
+    frame_time: int
+    frame_sha256: str
+
+
+class Passage(msgspec.Struct, frozen=True, tag=True):
+    """One vehicle that went through, as ``linli.vehicle.passage.v1``; times in ns since 1970.
+
+    ``status`` is accepted, uncertain or none; ``characters`` holds one confidence for each character of ``text``;
+    ``listed`` is allow, deny or empty.
+    """
+
+    lane: str
+    direction: str
+    text: str
+    kind: str
+    color: str
+    status: str
+    characters: tuple[float, ...]
+    listed: str
+    time: int
+    first_time: int
+    last_time: int
+    picture: Picture | None
+    reads: tuple[Read, ...] = ()
+
+
+Message = Opened | Beat | Trouble | Gone | Passage
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def pack(message: Message) -> bytes:
+    """Encode with the length (4 bytes, big-endian) in front."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+def unpack(body: bytes) -> Message:
+    """Decode one message without its length; msgspec.DecodeError or ValidationError when it is none of ours."""
+    return _decoder.decode(body)
+
+
+def send(pipe: BinaryIO, message: Message) -> None:
+    """Write one message through; OSError when nobody reads any more."""
+    pipe.write(pack(message))
+    pipe.flush()

@@ -1,0 +1,188 @@
+"""From tracks that ended to passages: what counts as a vehicle that went through, once each, with its picture."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from gateway.settings import LaneSettings
+from gateway.vision.capture import Frame
+from gateway.vision.evidence import cut_jpeg, frame_hash, vehicle_box
+from gateway.vision.fuse import fuse
+from gateway.vision.lanes import Course, Place, course, lengthened
+from gateway.vision.lists import PlateLists
+from gateway.vision.messages import Passage, Picture, Read
+from gateway.vision.shapes import Box
+from gateway.vision.track import MotionTrack, PlateTrack
+
+SIGHTINGS = 3  # fewer are a reflection or a false find
+UNREAD_SIGHTINGS = 6  # a plate that nobody could read must have been there for longer
+BEYOND = 0.4  # seconds that a path is continued at its ends
+WAIT_FOR_PLATES = 1.5  # seconds before motion alone may speak
+
+VEHICLE_SHARE = 0.025  # of the picture: smaller things that move are people, animals, bicycles
+WHOLE_SHARE = 0.9  # larger is the light, or the camera itself
+SHAPE = 0.75  # width over height: people are taller
+LASTS = 0.4
+STRAIGHT = 0.5
+SECONDS_REMEMBERED = 30.0
+
+
+class PassageBook:
+    """Judges ended tracks of one camera and keeps passages until nothing can contradict them any more."""
+
+    def __init__(self, camera: str, lanes: Sequence[LaneSettings], lists: PlateLists) -> None:
+        self._camera = camera
+        self._lanes = lanes
+        self._lists = lists
+        self._ready: list[Passage] = []
+        self._waiting: list[MotionTrack] = []
+        self._told: list[list[Place]] = []
+        self._told_motions: set[int] = set()
+
+    def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
+        """A plate is gone; it was a passage if the plate itself moved, not if only something near it did."""
+        needed = SIGHTINGS if track.reads else UNREAD_SIGHTINGS
+        if track.moved and len(track.path) >= needed:
+            self._tell_plate(track, motions, track.last_wall)
+
+    def plate_arrived(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
+        """A vehicle came and has been standing for long: it arrived, if it crossed a line or there are no lanes."""
+        verdict = self._course(track, motions)
+        if not self._lanes or verdict.crossed is not None:
+            self._tell_plate(track, motions, track.moving_wall)
+
+    def motion_ended(self, motion: MotionTrack, size: tuple[int, int]) -> None:
+        """Something that moved is gone; it speaks for itself only if it was a vehicle and no plate speaks for it."""
+        if self._is_vehicle(motion, size):
+            self._waiting.append(motion)
+
+    def take(self, now: float, open_plates: Sequence[PlateTrack]) -> list[Passage]:
+        """Hand out what is sure by now (seconds of the stream), given the plates that are still followed."""
+        for motion in list(self._waiting):
+            plate_open = any(track.moved and track.path[0].time <= motion.last.time + 0.5 for track in open_plates)
+            if now - motion.last.time < WAIT_FOR_PLATES or (plate_open and now < math.inf):
+                continue
+            self._waiting.remove(motion)
+            if motion.number not in self._told_motions and not self._told_already(motion.path):
+                self._tell_motion(motion)
+        if now < math.inf:
+            self._told = [path for path in self._told if now - path[-1].time < SECONDS_REMEMBERED]
+        else:
+            self._told, self._told_motions = [], set()
+        ready, self._ready = self._ready, []
+        return sorted(ready, key=lambda passage: passage.time)
+
+    def _course(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> Course:
+        if not self._lanes:
+            return course(track.path, (), self._camera)
+        found = course(lengthened(track.path, BEYOND), self._lanes, self._camera)
+        if found.crossings:
+            return found
+        for number in sorted(track.motions):
+            if number in motions:
+                by_motion = course(motions[number].path, self._lanes, self._camera)
+                if by_motion.crossings:
+                    return by_motion
+        return found
+
+    def _tell_plate(self, track: PlateTrack, motions: Mapping[int, MotionTrack], last_wall: int) -> None:
+        way = self._course(track, motions)
+        verdict = fuse(track.reads)
+        own = [motions[number] for number in track.motions if number in motions]
+        single = [motion for motion in own if len(motion.plates) == 1]
+        first_wall = min([track.first_wall, *(motion.first_wall for motion in single)])
+        last_wall = max([last_wall, *(motion.last_wall for motion in single if motion.last_wall > last_wall)])
+        when = self._wall(track.path, track.first_wall, way.crossed) if way.crossed is not None else last_wall
+        picture = None
+        if track.best is not None:
+            _, frame, wall, plate, motion_box = track.best
+            picture = self._picture(frame, wall, vehicle_box(plate, motion_box))
+        accepted = verdict is not None and verdict.status == "accepted"
+        self._ready.append(
+            Passage(
+                lane=way.lane,
+                direction=way.direction,
+                text=verdict.text if verdict else "",
+                kind=verdict.kind if verdict else "other",
+                color=verdict.colour if verdict else "unknown",
+                status=verdict.status if verdict else "none",
+                characters=verdict.characters if verdict else (),
+                listed=(self._lists.match(verdict.text, when) or "") if verdict and accepted else "",
+                time=when,
+                first_time=first_wall,
+                last_time=last_wall,
+                picture=picture,
+                reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
+            )
+        )
+        self._told.append(list(track.path))
+        self._told_motions |= track.motions
+
+    def _tell_motion(self, motion: MotionTrack) -> None:
+        way = course(motion.path, self._lanes, self._camera)
+        picture = None
+        if motion.best is not None:
+            _, frame, wall, box = motion.best
+            picture = self._picture(frame, wall, box.grown(0.05))
+        when = self._wall(motion.path, motion.first_wall, way.crossed) if way.crossed is not None else motion.last_wall
+        self._ready.append(
+            Passage(
+                lane=way.lane,
+                direction=way.direction,
+                text="",
+                kind="other",
+                color="unknown",
+                status="none",
+                characters=(),
+                listed="",
+                time=when,
+                first_time=motion.first_wall,
+                last_time=motion.last_wall,
+                picture=picture,
+            )
+        )
+        self._told.append(list(motion.path))
+        self._told_motions.add(motion.number)
+
+    def _is_vehicle(self, motion: MotionTrack, size: tuple[int, int]) -> bool:
+        """Vehicle-sized, wider than a person, long enough there, and gone through rather than to and fro."""
+        whole = size[0] * size[1]
+        path, boxes = motion.path, motion.boxes
+        if len(path) < 5 or path[-1].time - path[0].time < LASTS or not whole:
+            return False
+        largest = max(boxes, key=lambda box: box.area)
+        if not VEHICLE_SHARE * whole <= largest.area <= WHOLE_SHARE * whole or largest.width < SHAPE * largest.height:
+            return False
+        spots = [(place.x, place.y) for place in path]
+        net = math.dist(spots[0], spots[-1])
+        way = sum(math.dist(one, other) for one, other in itertools.pairwise(spots))
+        if self._lanes:
+            return course(path, self._lanes, self._camera).crossed is not None
+        across, down = abs(spots[-1][0] - spots[0][0]), abs(spots[-1][1] - spots[0][1])
+        through = across > 0.3 * size[0] or down > 0.3 * size[1] or net > 0.8 * _middle_size(path)
+        return through and net > STRAIGHT * way
+
+    def _told_already(self, path: Sequence[Place]) -> bool:
+        """Whether a passage was told that was at about the same place at the same time."""
+        for told in self._told:
+            common = [(one, other) for one in path for other in told if abs(one.time - other.time) < 0.1]
+            near = [pair for pair in common if math.dist(pair[0][1:3], pair[1][1:3]) < 5 * pair[1].size]
+            if len(near) >= 2:
+                return True
+        return False
+
+    @staticmethod
+    def _wall(path: Sequence[Place], first_wall: int, time: float) -> int:
+        return first_wall + round((time - path[0].time) * 1e9)
+
+    @staticmethod
+    def _picture(frame: Frame, wall: int, box: Box) -> Picture | None:
+        shown = box.within(frame.width, frame.height)
+        if shown.area < 1:
+            return None
+        return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
+
+
+def _middle_size(path: Sequence[Place]) -> float:
+    sizes = sorted(place.size for place in path)
+    return sizes[len(sizes) // 2]

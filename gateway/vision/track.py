@@ -1,0 +1,160 @@
+"""Tracks: one plate, or one moving region, followed through the looks at a lane."""
+
+import math
+from dataclasses import dataclass, field
+
+from gateway.vision.capture import Frame
+from gateway.vision.fuse import WeighedRead
+from gateway.vision.lanes import Place
+from gateway.vision.plates import FoundPlate
+from gateway.vision.shapes import Box, Spot
+
+KEPT = 400  # places of one track; beyond that every second one goes
+READS_KEPT = 32
+MOVED = 1.0  # plate widths: what moved less stands
+GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
+STILL = 0.3  # plate widths: within this it has not left its spot
+LARGER = 1.2  # nor when its size changes by less than this
+STANDS_AFTER = 1.5  # seconds on one spot
+
+
+def thinned(places: list[Place]) -> list[Place]:
+    """Halve a long path but keep its ends."""
+    return places if len(places) <= KEPT else [*places[:-1:2], places[-1]]
+
+
+@dataclass
+class MotionTrack:
+    """A moving region: its path, its boxes of the last look, and its best frame for a picture."""
+
+    number: int
+    path: list[Place] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    first_wall: int = 0
+    last_wall: int = 0
+    plates: set[int] = field(default_factory=set)
+    best: tuple[float, Frame, int, Box] | None = None
+
+    @property
+    def last(self) -> Place:
+        """Where it was last."""
+        return self.path[-1]
+
+    @property
+    def box(self) -> Box:
+        """Its box in the last look that saw it."""
+        return self.boxes[-1]
+
+    def add(self, time: float, wall: int, box: Box) -> None:
+        """Take the box of one look."""
+        x, y = box.middle
+        self.path = thinned([*self.path, Place(time, x, y, math.sqrt(max(1.0, box.area)))])
+        self.boxes = [*self.boxes[-(KEPT - 1) :], box]
+        self.first_wall = self.first_wall or wall
+        self.last_wall = wall
+
+
+@dataclass
+class PlateTrack:
+    """One plate: where it was, what was read, whether it stands."""
+
+    number: int
+    path: list[Place] = field(default_factory=list)
+    reads: list[WeighedRead] = field(default_factory=list)
+    plate: FoundPlate | None = None
+    first_wall: int = 0
+    last_wall: int = 0
+    motions: set[int] = field(default_factory=set)
+    misses: int = 0
+    tried: float = 0.0
+    anchor: Place | None = None
+    moving_wall: int = 0
+    moved: bool = False
+    read_at: Place | None = None
+    best: tuple[float, Frame, int, Box, Box | None] | None = None
+
+    @property
+    def last(self) -> Place:
+        """Where it was last."""
+        return self.path[-1]
+
+    @property
+    def standing(self) -> bool:
+        """Whether it has been on one spot for a while."""
+        return self.anchor is not None and self.last.time - self.anchor.time >= STANDS_AFTER
+
+    def add(self, time: float, wall: int, plate: FoundPlate) -> None:
+        """Take one sighting."""
+        place = Place(time, *plate.middle, plate.width)
+        if (
+            self.anchor is None
+            or _distance(self.anchor, place) > STILL * place.size
+            or _growth(self.anchor, place) > 1.2
+        ):
+            self.anchor = place
+            self.moving_wall = wall
+        self.path = thinned([*self.path, place])
+        self.plate = plate
+        self.first_wall = self.first_wall or wall
+        self.last_wall = wall
+        self.misses = 0
+        self.tried = time
+        first = self.path[0]
+        size = min(first.size, place.size)
+        self.moved = self.moved or _distance(first, place) > MOVED * size or _growth(first, place) > GROWN
+
+    def forget(self) -> None:
+        """Begin anew from where it stands: what came before belongs to another passage, or to none."""
+        self.path = self.path[-1:]
+        self.reads = []
+        self.read_at = None
+        self.best = None
+        self.moved = False
+        self.first_wall = self.last_wall
+        self.motions = set()
+
+    def take_over(self, lost: "PlateTrack") -> None:
+        """Join what was lost a moment ago to this track: it is the same plate."""
+        self.path = thinned([*lost.path, *self.path])
+        self.reads = [*lost.reads, *self.reads]
+        self.first_wall = lost.first_wall
+        self.motions |= lost.motions
+        self.moved = self.moved or lost.moved
+        if lost.best is not None and (self.best is None or lost.best[0] > self.best[0]):
+            self.best = lost.best
+
+    def add_read(self, read: WeighedRead) -> None:
+        """Keep a read; of too many, the best looks stay."""
+        self.reads.append(read)
+        if len(self.reads) > READS_KEPT:
+            worst = min(self.reads, key=lambda kept: kept.weight)
+            self.reads.remove(worst)
+
+    def expected(self, time: float) -> Spot:
+        """Where it should be at ``time`` if it goes on as it went."""
+        speed_x, speed_y = self.speed()
+        ahead = min(1.0, time - self.last.time)
+        return self.last.x + speed_x * ahead, self.last.y + speed_y * ahead
+
+    def speed(self) -> tuple[float, float]:
+        """Pixels a second over about the last quarter of a second."""
+        last = self.last
+        for place in reversed(self.path[:-1]):
+            span = last.time - place.time
+            if span >= 0.2 or place is self.path[0]:
+                return ((last.x - place.x) / span, (last.y - place.y) / span) if 0 < span < 1.5 else (0.0, 0.0)
+        return 0.0, 0.0
+
+    def reach(self, time: float) -> float:
+        """How far from the expected spot (pixels) a sighting may lie: a new plate's speed is not known yet."""
+        gap = max(0.0, time - self.last.time)
+        return self.last.size * min(6.0, 1.0 + (25.0 if len(self.path) < 3 else 10.0) * gap)
+
+
+def _distance(one: Place, other: Place) -> float:
+    return math.hypot(one.x - other.x, one.y - other.y)
+
+
+def _growth(one: Place, other: Place) -> float:
+    small, large = sorted((max(1e-6, one.size), max(1e-6, other.size)))
+    return large / small
