@@ -108,10 +108,15 @@ def _cameras(state: dict[str, Any]) -> Table:
                 Word(camera["state"], STATE_TONES.get(camera["state"], "")),
                 camera.get("purpose", ""),
                 f"{frames.get('offered', 0)} offered, {frames.get('looked', 0)} looked at",
-                f"{len(passages)} latest passages" if passages else camera.get("reason") or "",
+                _passage(passages[0], state["time"]) if passages else camera.get("text") or "",
             ]
         )
-    return Table(("camera", "state", "purpose", "frames", ""), rows)
+    return Table(("camera", "state", "purpose", "frames", "last passage"), rows)
+
+
+def _passage(passage: dict[str, Any], now: str) -> str:
+    words = [passage.get(key) for key in ("plate", "direction", "lane", "list")]
+    return ", ".join([*(str(word) for word in words if word), since(passage.get("time"), now)])
 
 
 def _lines(state: dict[str, Any]) -> Table:
@@ -159,5 +164,7 @@ def _consumers(state: dict[str, Any]) -> Table:
 def _store(state: dict[str, Any]) -> list[Block]:
     store = state["store"]
     counts = ", ".join(f"{stream} {bounds['last']}" for stream, bounds in state["streams"].items())
-    text = f"{size(store['bytes'])} of {size(store['quota'])}; last records: {counts}"
-    return [*_heading("Store"), Line([text], 0)]
+    parts = [f"records {size(store['bytes'])} of {size(store['quota'])}"]
+    if "media_bytes" in store:
+        parts.append(f"media {size(store['media_bytes'])} of {size(store['media_quota'])}")
+    return [*_heading("Store"), Line(["; ".join(parts)]), Line([f"last records: {counts}"])]

@@ -83,7 +83,7 @@ def _device(device: View) -> Iterable[Problem]:
         severity="warning" if unbuilt else "minor",
         text=f"device {name} is {state}: {why}",
         since=device.get("since"),
-        fix=NOT_BUILT if unbuilt else f"{fix}; to try it: linli read {name}",
+        fix=fix if unbuilt else f"{fix}; to try it: linli read {name}",
     )
 
 
@@ -102,13 +102,15 @@ def _camera(camera: View) -> Iterable[Problem]:
         severity="warning" if unbuilt or ended else "minor",
         text=f"camera {name} {'has' if ended else 'is'} {state}: {why}",
         since=camera.get("since"),
-        fix=NOT_BUILT if unbuilt else fix,
+        fix=fix,
     )
 
 
 def _parted(view: View, fix: str) -> tuple[str, str]:
     """What happened and what to do: the parts' sentences give their own advice after a semicolon."""
-    sentence = view.get("sentence") or view.get("reason") or "no reason given"
+    sentence = view.get("sentence") or view.get("text") or view.get("reason") or "no reason given"
+    if view.get("reason") == "not_built":
+        return sentence, NOT_BUILT
     what, semicolon, advice = sentence.rpartition("; ")
     return (what, advice) if semicolon else (sentence, fix)
 

@@ -47,7 +47,7 @@ class Rules:
         if isinstance(item, Reading):
             concerned = self._by_device.get(item.device)
         elif isinstance(item, VisionEvent):
-            concerned = self._by_camera.get(item.camera) if item.event else None
+            concerned = self._by_camera.get(item.camera)
         else:
             return []
         if concerned is None:
@@ -142,8 +142,11 @@ class Rules:
 
     def _take(self, item: Reading | VisionEvent) -> None:
         if isinstance(item, VisionEvent):
-            if event := self._inputs.events.get(item.camera, {}).get(item.event):
-                event.at, event.time = item.monotonic, item.time
+            # A passage of a car on a list is told as `deny` or `allow`, and is a `passage` all the same.
+            words = (item.event, item.type.removesuffix(".v1").rpartition(".")[2])
+            for word, event in self._inputs.events.get(item.camera, {}).items():
+                if word in words:
+                    event.at, event.time = item.monotonic, item.time
             return
         for name, cell in self._inputs.points.get(item.device, {}).items():
             value = item.points.get(name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.contract import Scalar
 from gateway.rules import nodes
 from gateway.rules.inputs import EventCell, Inputs, PointCell
-from gateway.rules.names import KEYWORDS, Known
+from gateway.rules.names import EVENTS, KEYWORDS, Known
 from gateway.rules.nodes import Node, Timer
 from gateway.rules.tokens import ExpressionError, Token, TokenKind, shown, tokens
 from gateway.settings.nearest import did_you_mean
@@ -277,6 +277,8 @@ class _Parser:
         word = self._take()
         if word.kind != "name":
             raise ExpressionError(f"{shown(word)}: expected an event's name {form}")
+        if word.text not in EVENTS:
+            self.problems.append(f"{shown(word)}: no such event; {did_you_mean(word.text, EVENTS)}")
         self._expect(")", form)
         cell = self._inputs.event(camera.text, word.text)
         self._events[cell.name] = cell

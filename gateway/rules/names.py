@@ -7,6 +7,8 @@ from gateway.rules.nodes import Kind
 from gateway.settings.nearest import did_you_mean
 
 KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
+# What cameras tell: any vehicle's passage, one on the allow or the deny list, a falling object.
+EVENTS = ("passage", "allow", "deny", "fall")
 
 
 @dataclass(frozen=True, slots=True)

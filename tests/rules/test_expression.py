@@ -163,6 +163,7 @@ def test_what_cannot_be_calculated_is_unknown(source: str, changed: dict[str, ob
         ("event(north-gat, deny)", 'did you mean "north-gate"'),
         ("event(north-gate)", "event(camera, word)"),
         ("event(north-gate, 3)", "event's name"),
+        ("event(north-gate, denny)", 'did you mean "deny"'),
         ("min(sump.level) > 1", "two values or more"),
         ("abs(sump.level, 1) > 1", "one value"),
         ("true", "names no point"),

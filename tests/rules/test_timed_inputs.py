@@ -117,6 +117,11 @@ def test_other_events_and_cameras_are_nothing() -> None:
     assert site.event(5, "deny", "south-gate") == []
 
 
+def test_a_passage_of_a_listed_car_is_a_passage_too() -> None:
+    site = Site({"when": "event(north-gate, passage)"})
+    assert site.event(5, "deny") == ["raised"]
+
+
 def test_event_joined_with_a_reading() -> None:
     site = Site({"when": "event(north-gate, deny) and pump.running"})
     assert site.event(70) == []
