@@ -1,5 +1,6 @@
 """Checks of what one part of a configuration owes another: names, addresses, security, time zone."""
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.plan.findings import Findings, Sketch
@@ -15,16 +16,16 @@ def check_names(sketch: Sketch, findings: Findings) -> None:
     for kind in ("line", "device", "alarm", "camera"):
         _unique(findings, (kind,))
     _unique(findings, ("api", "consumer"))
-    devices = {device.name: keys for keys, device in sketch.items("device")}
+    devices = {name: keys for keys, name in _names(findings, ("device",))}
+    for keys, name in _names(findings, ("camera",)):
+        if name in devices:
+            line = findings.document.line(devices[name])
+            findings.error(keys, f"a device has this name already (line {line}); give the camera another")
     for keys, camera in sketch.items("camera"):
-        if camera.name in devices:
-            line = findings.document.line((*devices[camera.name], "name"))
-            findings.error((*keys, "name"), f"a device has this name already (line {line}); give the camera another")
         if camera.vehicles is not None:
             _unique(findings, (*keys, "vehicles", "lanes"))
-    for number in range(len(findings.document.value(("api", "consumer")) or ())):
-        keys = ("api", "consumer", number, "name")
-        if findings.document.value(keys) in UPLINKS:
+    for keys, name in _names(findings, ("api", "consumer")):
+        if name in UPLINKS:
             findings.error(keys, "is the name of a built-in uplink; give the consumer another")
 
 
@@ -97,14 +98,17 @@ def check_cameras(sketch: Sketch, findings: Findings) -> None:
 
 
 def _unique(findings: Findings, where: Keys) -> None:
-    items = findings.document.value(where)
     seen: dict[str, Keys] = {}
-    for number, item in enumerate(items if isinstance(items, list) else ()):
-        name = item.get("name") if isinstance(item, dict) else None
-        if not isinstance(name, str):
-            continue
-        keys = (*where, number, "name")
+    for keys, name in _names(findings, where):
         if name in seen:
             line = findings.document.line(seen[name])
             findings.error(keys, f"this name is used already in line {line}; give it another")
         seen.setdefault(name, keys)
+
+
+def _names(findings: Findings, where: Keys) -> Iterator[tuple[Keys, str]]:
+    """Every name in a list as it stands in the file, sound or not, with its key path."""
+    items = findings.document.value(where)
+    for number, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict) and isinstance(item.get("name"), str):
+            yield (*where, number, "name"), item["name"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.contract import ConfigError, Driver
 from gateway.plan.findings import Findings, NotBuilt, Sketch
 from gateway.plan.unbuilt import is_announced
-from gateway.settings import DeviceSettings, Profile
+from gateway.settings import DeviceSettings, LineSettings, Profile
 from gateway.settings.document import Document, Keys
 from gateway.settings.nearest import did_you_mean
 from gateway.settings.profiles import Profiles
@@ -33,11 +33,14 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
             hint = did_you_mean(device.line, lines, what="lines: write a [[line]] first")
             findings.error((*keys, "line"), f'there is no line "{device.line}"; {hint}')
         profile, document, known = _profile(device, keys, profiles, findings)
-        if line is None or not known:
+        if not known:
             devices.dark.add(device.name)
             continue
-        resolved = resolve_device(device, line, profile)
+        # With a line that is not there nothing will run, but the alarms can still be checked.
+        resolved = resolve_device(device, line or LineSettings(name=device.line, tcp="nowhere:1"), profile)
         devices.resolved[device.name] = resolved
+        if line is None:
+            continue
         _address_once(seen, keys, resolved, findings)
         if device.name in findings.stopped("device"):
             continue

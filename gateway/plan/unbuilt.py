@@ -31,7 +31,7 @@ UNBUILT = (
     Unbuilt("uplink.mqtt.ack", "the platform's acknowledgement is not built yet: the broker's counts", "platform"),
     Unbuilt("alarm.*.do.*.write", "writing on an alarm is not built yet: the alarm is raised without it"),
     Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
-    Unbuilt("camera.*.falling", "falling objects are not watched for yet", stops="camera", unless="vehicles"),
+    Unbuilt("camera.*.falling", "watching for falling objects is not built yet", stops="camera", unless="vehicles"),
     Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),
 )
 
