@@ -13,6 +13,7 @@ from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointV
 
 WRONG_SHAPE = (2, 3)  # exception codes by which devices refuse a block that is too long or has a hole
 LONGEST_PAUSE = 64  # reads
+MOST_DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class ModbusDevice:
                 ratio = number
             if point.decimals is not None:
                 number = values[point.decimals].value
-                if not isinstance(number, int) or not 0 <= number <= 9:
+                if not isinstance(number, int) or not 0 <= number <= MOST_DECIMALS:
                     values[name] = PointValue(None, "bad", "decimals_unavailable")
                     continue
                 decimals = number

@@ -21,8 +21,8 @@ FORMATS = {
 INTEGERS = frozenset({"int16", "uint16", "int32", "uint32", "int64", "uint64", "bcd", "bits"})
 FLOATS = frozenset({"float32", "float64"})
 SIGNED = {"int16": 16, "int32": 32, "int64": 64}
+SINGLE_BITS = 24
 MOST_PLACES = 12  # a scale such as 1/3 has no decimals to round to
-MOST_DECIMALS = 9
 NEW = object()
 
 NOT_AVAILABLE = PointValue(None, "bad", "not_available")
@@ -235,21 +235,15 @@ def _swap_words(data: bytes) -> bytes:
 
 
 def _shortest(number: float) -> float:
-    """Return the shortest decimal that is this single: 230.2, not 230.1999969482422."""
-    if number != number or number in (math.inf, -math.inf):
+    """Return the shortest decimal within one unit in the last place of this single: 230.2, not 230.20001220703125."""
+    if not math.isfinite(number):
         return number
-    packed = _SINGLE.pack(number)
+    last_place = math.ldexp(1.0, math.frexp(number)[1] - SINGLE_BITS)
     for digits in (7, 8):
         short = float(f"{number:.{digits}g}")
-        try:
-            if _SINGLE.pack(short) == packed:
-                return short
-        except OverflowError:
-            continue  # rounded up beyond the largest single
-    return float(f"{number:.9g}")
-
-
-_SINGLE = struct.Struct("f")
+        if abs(short - number) <= last_place:
+            return short
+    return number
 
 
 def _bcd(data: bytes) -> int | None:
