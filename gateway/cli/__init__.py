@@ -1,13 +1,16 @@
 """The `linli` command: its list of subcommands, each imported only when it is used."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from gateway import __version__
 
-__all__ = ["linli"]
+__all__ = ["DEFAULT_CONFIG", "linli"]
+
+DEFAULT_CONFIG = Path("/etc/linli/linli.toml")
 
 
 class Entry(NamedTuple):

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-DEFAULT_CONFIG = Path("/etc/linli/linli.toml")
+from gateway.cli import DEFAULT_CONFIG
+
 DEFAULT_STATE = Path("/var/lib/linli")
 SOCKET = "linli.sock"
 PATIENCE = 30.0  # seconds for an answer; a slow serial device takes several

@@ -1,13 +1,15 @@
 """`linli read` and `linli watch`: the values of devices, now and live."""
 
+import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.cli.alarms import alarm_table
 from gateway.cli.client import Daemon, Refusal, find, place
 from gateway.cli.output import (
     STATE_TONES,
@@ -36,7 +38,7 @@ SHOWN_POINTS = 4  # of a device in one row; `linli read` has them all
 def read(device: str, point: str | None, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Ask DEVICE for its values now, or for one POINT alone.
 
-    With POINT, prints the value and its unit; exit code 1 when it is bad.
+    With POINT, prints the value and its unit. Exit code 1 when every value that was asked for is bad.
     """
     reading = find(config, state).ask("read", device=device, point=point)
     points = reading["points"]
@@ -46,7 +48,7 @@ def read(device: str, point: str | None, config: Path | None, state: Path | None
         show([Line([value(points[point])])])
     else:
         show([_points(points)])
-    if point is not None and points[point]["quality"] == "bad":
+    if all(shown["quality"] == "bad" for shown in points.values()):
         sys.exit(1)
 
 
@@ -59,9 +61,9 @@ def _points(points: dict[str, dict[str, Any]]) -> Table:
 
 
 def device_table(devices: list[dict[str, Any]]) -> Table:
-    """Devices with their state, the age of their newest value and their first values."""
+    """Devices with their state, the age of their newest value and their first values; those in trouble first."""
     rows: list[list[Cell]] = []
-    for device in devices:
+    for device in sorted(devices, key=lambda device: device["state"] == "online"):
         last = device.get("last") or {}
         shown = [f"{name} {value(point)}" for name, point in list(last.items())[:SHOWN_POINTS]]
         if len(last) > SHOWN_POINTS:
@@ -88,42 +90,48 @@ def device_table(devices: list[dict[str, Any]]) -> Table:
 @click.option("--count", type=click.IntRange(1), help="End after so many looks instead of at Ctrl-C.")
 @json_option
 def watch(config: Path | None, state: Path | None, every: float, count: int | None, as_json: bool) -> None:
-    """Show all devices and their values, live, until Ctrl-C.
+    """Show all devices and their values, and what alarms there are, live, until Ctrl-C.
 
-    On a terminal the table renews itself; in a pipe one table follows the other, with --json one line each.
+    On a terminal the picture renews itself; in a pipe one follows the other, with --json one line of devices each.
     """
-    looks = _looks(find(config, state), every, count)
+    daemon = find(config, state)
+    turns: Iterable[int] = range(count) if count is not None else itertools.count()
     try:
-        if as_json:
-            for devices in looks:
-                print_json(devices, indent=0)
-        elif sys.stdout.isatty():
-            _live(looks)
+        if sys.stdout.isatty() and not as_json:
+            _live(daemon, turns, every)
         else:
-            for devices in looks:
-                show([Line([time.strftime("%Y-%m-%d %H:%M:%S")]), device_table(devices), Line([])])
-                sys.stdout.flush()
+            _one_by_one(daemon, turns, every, as_json)
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-def _looks(daemon: Daemon, every: float, count: int | None) -> Iterator[list[dict[str, Any]]]:
-    looked = 0
-    while True:
-        yield daemon.ask("devices")
-        looked += 1
-        if looked == count:
-            return
-        time.sleep(every)
+def _one_by_one(daemon: Daemon, turns: Iterable[int], every: float, as_json: bool) -> None:
+    for turn in turns:
+        if turn:
+            time.sleep(every)
+        if as_json:
+            print_json(daemon.ask("devices"), indent=0)
+        else:
+            show([*_picture(daemon), Line([])])
+            sys.stdout.flush()
 
 
-def _live(looks: Iterator[list[dict[str, Any]]]) -> None:
+def _live(daemon: Daemon, turns: Iterable[int], every: float) -> None:
     from rich.live import Live
 
-    with Live(rendered([Line(["…"])]), auto_refresh=False, screen=False) as live:
-        for devices in looks:
-            hint: Block = Line([Word(f"{time.strftime('%H:%M:%S')}  Ctrl-C ends", "dim")])
-            live.update(rendered([device_table(devices), hint]), refresh=True)
+    with Live(rendered([Line(["…"])]), auto_refresh=False) as live:
+        for turn in turns:
+            if turn:
+                time.sleep(every)
+            try:
+                blocks = _picture(daemon)
+            except Refusal as error:  # it may be restarting: whoever watches wants to see it come back
+                blocks = [Line([Word(error.message, "bad")])]
+            live.update(rendered([*blocks, Line([Word("Ctrl-C ends", "dim")])]), refresh=True)
 
 
-__all__ = ["Refusal", "device_table", "read", "watch"]
+def _picture(daemon: Daemon) -> list[Block]:
+    now = daemon.ask("ping")["time"]
+    alarms = daemon.ask("alarms")
+    blocks: list[Block] = [Line([Word(now[:19].replace("T", " "), "dim")]), device_table(daemon.ask("devices"))]
+    return [*blocks, Line([]), alarm_table(alarms, now)] if alarms else blocks

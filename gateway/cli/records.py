@@ -120,4 +120,4 @@ def _sum(record: dict[str, Any]) -> str:
         words.append(plate.get("text"))
     text = data.get("text")
     words += text.values() if isinstance(text, dict) else [text]
-    return ", ".join(str(word) for word in words if word)
+    return ", ".join(dict.fromkeys(str(word) for word in words if word))

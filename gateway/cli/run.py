@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.client import DEFAULT_CONFIG
+from gateway.cli import DEFAULT_CONFIG
 
 
 @click.command()

@@ -141,11 +141,10 @@ def _uplinks(state: dict[str, Any]) -> Table:
             Word(uplink["state"], STATE_TONES.get(uplink["state"], "warn")),
             since(uplink.get("since"), state["time"]),
             uplink.get("url", ""),
-            uplink.get("reason") or "",
         ]
         for uplink in state["uplinks"]
     ]
-    return Table(("uplink", "state", "since", "url", ""), rows)
+    return Table(("uplink", "state", "since", "url"), rows)
 
 
 def _consumers(state: dict[str, Any]) -> Table:

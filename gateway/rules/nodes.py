@@ -128,15 +128,20 @@ def settle(decisive: bool, operands: Sequence[Evaluate]) -> Evaluate:
 
 
 def stale(cell: PointCell, seconds: float, moment: Moment) -> tuple[Evaluate, Timer]:
-    """True once the last good read, or the engine's start if there was none, is ``seconds`` ago."""
+    """True once the last good read, or the engine's start if there was none, is ``seconds`` ago.
+
+    Unknown until then if there was none, so that a restart does not clear the alarm on a device that is still silent.
+    """
 
     def until() -> float | None:
         counted = cell.good_at if cell.good_at is not None else moment.start
         return None if counted is None else counted + seconds
 
-    def evaluate() -> bool:
+    def evaluate() -> bool | None:
         end = until()
-        return end is not None and moment.now >= end
+        if end is None or moment.now >= end:
+            return end is not None
+        return None if cell.good_at is None else False
 
     return evaluate, until
 

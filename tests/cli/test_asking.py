@@ -72,6 +72,7 @@ def test_read_one_bad_point_fails(served: Served) -> None:
     done = served.run("read", "sump", "level")
     assert (done.exit_code, done.output) == (1, "bad (timeout)\n")
     assert json.loads(served.run("read", "sump", "level", "--json").output)["points"]["level"]["reason"] == "timeout"
+    assert served.run("read", "sump").exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -178,9 +179,11 @@ def test_records_refused(served: Served, options: list[str], code: int, words: s
 
 
 def test_watch_prints_one_table_after_the_other_in_a_pipe(served: Served) -> None:
+    served.desk.level(3.0)
     done = served.run("watch", "--count", "2", "--every", "0.1")
     assert done.exit_code == 0
     assert done.output.count("DEVICE") == 2
+    assert done.output.count("SEVERITY") == 2
     assert "\x1b" not in done.output
 
 

@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from served import Served
 
@@ -47,6 +48,15 @@ def test_watch_renews_itself_and_ends_at_ctrl_c(served: Served) -> None:
     assert b"sump" in screen
     assert b"Traceback" not in screen
     assert b"Aborted" not in screen
+
+
+def test_watch_outlives_a_restart_of_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with Served(tmp_path / "state") as first:
+        pass
+    code, screen = on_a_terminal(first, "watch", "--every", "0.1", "--count", "2")
+    assert code == 0
+    assert b"the gateway is not running" in screen
 
 
 def test_what_a_device_sends_reaches_no_terminal(served: Served) -> None:

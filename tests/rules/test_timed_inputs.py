@@ -31,6 +31,17 @@ def test_stale_counts_from_the_start_when_never_read() -> None:
     assert site.tick(1300) == ["raised"]
 
 
+def test_restart_does_not_clear_the_alarm_on_a_device_that_is_still_silent() -> None:
+    site = Site(SILENT)
+    assert site.tick(300) == ["raised"]
+    site = Site(SILENT, saved=site.rules.dump(), start=1000)
+    assert site.started == []
+    assert site.read(1001, None) == []
+    assert site.tick(1300) == []
+    assert site.phase == "unacknowledged"
+    assert site.read(1301, 1) == ["cleared"]
+
+
 def test_stale_needs_no_more_ticks_than_its_duration() -> None:
     site, ticks = Site(SILENT), 0
     for at in range(1, 3001, 5):
