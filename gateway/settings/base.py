@@ -68,7 +68,9 @@ def _no_quantity(value: object, expected: str, slips: Mapping[str, str]) -> str:
         return f"has no unit; {expected}"
     unit = slips.get(match[2].lower(), match[2])
     known = unit in UNITS or unit in BYTES
-    return f'is written differently; did you mean "{match[1]}{unit}"?' if known else f'"{match[2]}" is no unit; {expected}'
+    return (
+        f'is written differently; did you mean "{match[1]}{unit}"?' if known else f'"{match[2]}" is no unit; {expected}'
+    )
 
 
 def duration_text(seconds: float) -> str:
@@ -123,7 +125,9 @@ def _pair(value: object) -> object:
 
 def _polygon(value: object) -> object:
     if isinstance(value, list | tuple) and len(value) < 3:
-        raise ValueError("an area needs at least three points [x, y] in pixels")
+        raise ValueError(
+            "an area needs three points or more, [[x, y], [x, y], [x, y]], and brackets stand around all areas"
+        )
     return tuple(value) if isinstance(value, list) else value
 
 

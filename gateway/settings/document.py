@@ -97,7 +97,9 @@ class Document:
                 continue
             element = self.value(keys[: depth + 1])
             name = element.get("name") if isinstance(element, dict) else None
-            parts += f".{name}" if isinstance(name, str) and name.isprintable() and name else f"[{key + 1}]"
+            parts += (
+                f".{name}" if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 64 else f"[{key + 1}]"
+            )
         return parts.removeprefix(".")
 
 

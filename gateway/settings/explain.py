@@ -94,7 +94,11 @@ def _plain(kind: str, context: Mapping[str, Any], message: str, field: FieldInfo
         return f"is empty or too short; expected {_about(field, '')}"
     if kind == "string_too_long":
         return f"is too long; expected at most {context['max_length']} characters"
-    return f"has too few values; expected {_about(field, '')}" if kind == "missing" else "is not valid: another value"
+    return (
+        f"has too few values; expected {_about(field, '')}"
+        if kind == "missing"
+        else "is not a value that can stand here"
+    )
 
 
 def field_at(model: type[BaseModel], keys: Keys) -> FieldInfo | None:
@@ -181,8 +185,10 @@ def _type(document: Document, keys: Keys, value: object, expected: str, field: F
     name = ".".join(str(key) for key in keys if isinstance(key, str))
     if expected.startswith("a list") and isinstance(value, dict) and document.text and f"[{name}]" in document.text:
         return f"needs two brackets, [[{name}]], for each one"
-    if expected.startswith("a table") and isinstance(document.value(keys), list):
+    if expected.startswith("a table") and isinstance(value, list) and f"[[{name}]]" in document.text:
         return f"must stand only once, with one pair of brackets: [{name}]"
+    if expected == TYPES["finite_number"]:
+        return "is too large or no number at all; expected a number"
     if isinstance(value, str) and expected.endswith("number"):
         return f"is a text; expected {expected} without quotes"
     about = f" ({field.description})" if field is not None and field.description else ""

@@ -37,13 +37,20 @@ class Profiles:
         ConfigError when its file is not TOML at all.
         """
         if name not in self._read:
-            path = next((path for folder in self._folders if (path := folder / f"{name}.toml").is_file()), None)
+            path = next((path for folder in self._folders if _exists(path := folder / f"{name}.toml")), None)
             if path is None:
                 raise KeyError(name)
             document = Document.read(path)
             profile, problems = validate(document, Profile)
             self._read[name] = profile, document, problems
         return self._read[name]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that this user may not look into
+        return False
 
 
 def load_profile(path: Path) -> Profile:

@@ -38,15 +38,17 @@ def read_secret(path: Path) -> str:
 
 def unreadable(path: Path, *, credential: bool = False) -> str | None:
     """Say why a file cannot be read, or None. ``credential``: it may be the bare name of one of systemd's."""
+    place = secret_path(path) if credential else path
     try:
-        with (secret_path(path) if credential else path).open("rb"):
-            return None
+        mode = place.stat().st_mode
     except FileNotFoundError:
         return f"there is no file {path}; put it there"
-    except PermissionError:
-        return f"{path} may not be read by this user; let the user linli read it"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return f"{path} is a folder; name a file"
+    # Not opened: a named pipe would wait for its writer.
+    return None if os.access(place, os.R_OK) else f"{path} may not be read by this user; let the user linli read it"
 
 
 def is_public(path: Path) -> bool:

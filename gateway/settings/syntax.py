@@ -13,6 +13,8 @@ def explain_syntax(text: str, error: ValueError) -> tuple[int, str]:
     lines = text.split("\n")
     match = PLACE.fullmatch(str(error))
     if match is None:
+        if "nested" in str(error):
+            return 1, "lists or tables are nested too deeply"
         return 1, "a number here has far too many digits" if "digits" in str(error) else "this is not a TOML file"
     at_end = match["line"] is None
     line = len(lines) - (lines[-1] == "" and len(lines) > 1) if at_end else int(match["line"])
