@@ -2,14 +2,19 @@
 
 import itertools
 import json
+import re
+from pathlib import Path
 
+import jsonschema
 import pytest
 from alarm_site import CAMERAS, POINTS, Site, wall
 
 from gateway.contract import CommandError, SourceState, StateChange
 from gateway.rules import Rules, compile_rules
+from gateway.rules.engine import utc
 from gateway.settings import AlarmSettings
 
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 HIGH = {"when": "sump.level > 2.5"}
 
 
@@ -320,3 +325,17 @@ def test_rules_that_were_never_loaded_start_with_the_first_input() -> None:
     assert rules.tick(100, wall(100)) == []
     assert rules.next_tick() == 105
     assert isinstance(rules, Rules)
+
+
+def test_every_record_fits_its_published_schema() -> None:
+    site = Site(HIGH | {"text": {"en": "High"}})
+    site.rules.stamp = utc
+    site.read(1, 1)
+    steps = [*site.steps(2, 3), site.ack(3), *site.steps(4, 1), *site.steps(5, 3), *site.steps(6, 2), site.ack(7)]
+    drafts = [draft for step in steps for draft in step.drafts]
+    assert len(drafts) == 8
+    for draft in drafts:
+        schema = json.loads((SCHEMAS / f"{draft.type}.json").read_text(encoding="utf-8"))
+        jsonschema.validate(draft.data, schema["properties"]["data"])
+        assert draft.stream in schema["properties"]["stream"]["enum"]
+        assert re.fullmatch(schema["properties"]["id"]["pattern"], draft.id)
