@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.check import check, schema
+from tests.broker import Mosquitto, broker
+
+__all__ = ["broker"]
 
 GATEWAY = '[gateway]\nid = "gate-1"\n'
 
@@ -161,3 +164,21 @@ def test_check_without_probe_touches_no_network_and_no_device(tmp_path: Path, mo
         '[[camera]]\nname = "c"\nurl = "rtsp://camera.example/1"\npurpose = "vehicle gate"\n[camera.vehicles]\n'
     )
     assert run(write(tmp_path, text)).exit_code == 0
+
+
+def test_probe_is_let_in_by_a_real_broker(tmp_path: Path, broker: Mosquitto) -> None:
+    result = run(write(tmp_path, f'{GATEWAY}[uplink.mqtt]\nurl = "{broker.url}"\n'), "--probe")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1] == f"uplink mqtt: OK: {broker.url} lets us in"
+
+
+def test_probe_finds_lanes_that_the_picture_does_not_hold(tmp_path: Path, shared: Path) -> None:
+    text = GATEWAY + (
+        f'[[camera]]\nname = "gate"\nurl = "{shared}/media/car-detection.mp4"\npurpose = "vehicle gate"\n'
+        "[camera.vehicles]\n"
+    )
+    good = run(write(tmp_path, text), "--probe")
+    assert "camera gate: OK: gives pictures of 768x432" in good.stdout
+    lane = 'lanes = [{ name = "main", line = [[3000, 10], [4000, 10]], enter = "down" }]\n'
+    bad = run(write(tmp_path, text + lane), "--probe")
+    assert "camera gate: FAILED: lane main lies outside its picture" in bad.stdout
