@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("warning", "minor", "major", "critical")
 ACTIVE = ("unacknowledged", "acknowledged")
+STORE_PARTS = {"records": "bytes", "media": "media_bytes"}
 # What a status shows of perception records: a consumer without that stream does not see it.
 PERCEIVED = {"devices": ("last",), "cameras": ("last_picture", "last_passages")}
 
@@ -60,17 +61,13 @@ async def metrics(context: "Context", call: Call) -> Response:
     state = await context.commands.execute("status", {}, call.caller.actor)
     for row in state["consumers"]:
         BACKLOG.labels(row["consumer"], row["stream"]).set(row["lag"])
-    for part, size in _store_bytes(state["store"]).items():
-        STORE_BYTES.labels(part).set(size)
+    for part, name in STORE_PARTS.items():
+        STORE_BYTES.labels(part).set(state["store"][name])
     alarms = state.get("alarms", ())
     for severity in SEVERITIES:
         active = sum(row["severity"] == severity and row["state"] in ACTIVE for row in alarms)
         ALARMS_ACTIVE.labels(severity).set(active)
     return Response(generate_latest(REGISTRY), headers={"content-type": CONTENT_TYPE_LATEST})
-
-
-def _store_bytes(store: Mapping[str, Any]) -> dict[str, float]:
-    return {"records": store["bytes"]}
 
 
 async def healthz(context: "Context", call: Call) -> Response:

@@ -140,7 +140,7 @@ class MemoryCommands:
             "lines": [],
             "streams": {stream: {"first": 1, "last": self.store.bounds(stream).last} for stream in STREAMS},
             "consumers": consumers,
-            "store": {"bytes": 4096, "quota": 1 << 20},
+            "store": {"bytes": 4096, "quota": 1 << 20, "media_bytes": 512, "media_quota": 1 << 20},
             "alarms": [],
         }
 

@@ -1,0 +1,120 @@
+"""The API over the real store and the real commands: pull, confirm, restart, a new epoch."""
+
+import asyncio
+import hashlib
+import json
+
+import pytest_asyncio
+from api_standins import settings
+from conftest import Served
+from test_api_pull import is_problem
+
+from gateway.api import Api
+from gateway.clock import SystemClock
+from gateway.commands import Commands
+from gateway.contract import Draft, record_id
+from gateway.rules import compile_rules
+from gateway.store import Store
+
+RECORDS = "/v1/streams/perception/records"
+
+
+def readings(clock, count):
+    drafts = []
+    for number in range(count):
+        now = clock.wall()
+        data = {"points": {"level": {"value": number / 8, "unit": "m", "quality": "good"}}}
+        drafts.append(Draft("perception", "linli.reading.v1", "sump-level", "sump-level", now, data, record_id(now)))
+    return drafts
+
+
+@pytest_asyncio.fixture
+async def begin(tmp_path):
+    """Start store, commands and API in the same state directory; a call stops what ran before."""
+    running = []
+
+    async def stop():
+        for served in running:
+            await served.stop()
+            await served.store.close()
+        running.clear()
+
+    async def again(between=lambda: None):
+        await stop()
+        between()
+        chosen = settings(tmp_path)
+        clock = SystemClock()
+        required = {"district-platform": frozenset(chosen.api.consumer[0].streams)}
+        store = await Store.open(chosen.store, tmp_path, chosen.gateway.id, clock, required)
+        rules, _ = compile_rules((), {}, frozenset())
+
+        async def apply(transition):
+            await store.put(transition.drafts, urgent=True)
+
+        commands = Commands(chosen, store, rules, {}, [], [], [], clock, apply)
+        api = Api(chosen, store, commands, clock)
+        served = Served(api, store, commands, tmp_path / "linli.sock", asyncio.create_task(api.run()))
+        await api.listening.wait()
+        running.append(served)
+        return served, clock
+
+    yield again
+    await stop()
+
+
+async def test_pull_confirm_and_restart(begin):
+    served, clock = await begin()
+    await served.store.put(readings(clock, 25))
+    await served.store.committed()
+    page = (await served.get(f"{RECORDS}?limit=10")).json
+    assert [int(record["sequence"]) for record in page["records"]] == list(range(1, 11))
+    assert page["more"] is True
+    body = json.dumps({"cursor": page["next"]}).encode()
+    assert (await served.post("/v1/streams/perception/ack", body)).json["lag"] == 15
+    rows = (await served.get("/v1/status")).json["consumers"]
+    first = page["records"]
+
+    served, clock = await begin()
+    assert (await served.get("/v1/status")).json["consumers"] == rows
+    page = (await served.get(f"{RECORDS}?after={page['next']}")).json
+    assert [int(record["sequence"]) for record in page["records"]] == list(range(11, 26))
+    assert page["more"] is False
+    assert (await served.get(f"{RECORDS}?limit=10")).json["records"] == first
+
+
+async def test_long_poll_ends_with_the_commit(begin):
+    served, clock = await begin()
+    pull = asyncio.create_task(served.get(f"{RECORDS}?wait=30"))
+    await asyncio.sleep(0)
+    await served.store.put(readings(clock, 1), urgent=True)
+    assert len((await pull).json["records"]) == 1
+
+
+async def test_a_new_store_is_a_new_epoch(begin, tmp_path):
+    served, clock = await begin()
+    await served.store.put(readings(clock, 3))
+    await served.store.committed()
+    old = (await served.get(RECORDS)).json["next"]
+
+    def lose_the_database():
+        for path in tmp_path.iterdir():
+            if path.is_file():
+                path.unlink()
+
+    served, clock = await begin(lose_the_database)
+    cursor = is_problem(await served.get(f"{RECORDS}?after={old}"), 410)["cursor"]
+    assert (await served.get(f"{RECORDS}?after={cursor}")).status == 200
+    is_problem(await served.post("/v1/streams/perception/ack", json.dumps({"cursor": old}).encode()), 410)
+
+
+async def test_media_metrics_and_health(begin):
+    served, _ = await begin()
+    data = b"\xff\xd8\xff picture"
+    filed = await served.store.put_media(data, "image/jpeg", "jpg")
+    assert filed["sha256"] == hashlib.sha256(data).hexdigest()
+    answer = await served.get(f"/v1/media/{filed['sha256']}")
+    assert (answer.body, answer.headers["content-type"]) == (data, "image/jpeg")
+    text = (await served.get("/metrics")).body.decode()
+    assert 'linli_backlog_records{consumer="district-platform",stream="perception"}' in text
+    assert 'linli_alarms_active{severity="critical"} 0.0' in text
+    assert (await served.get("/healthz", token=None)).status == 200
