@@ -182,6 +182,11 @@ def test_refused_with_a_fix(source: str, words: str) -> None:
     assert words in found[0]
 
 
+def test_only_what_is_inside_each_other_counts_as_deep() -> None:
+    assert judge(" or ".join(["not pump-2.running"] * 42)) is False
+    assert judge(" and ".join(["- -abs(pump-2.amps) == 5"] * 30)) is True
+
+
 def test_every_wrong_name_is_reported_at_once() -> None:
     assert len(problems("pomp.running or sump.levle > 1 and event(gate, deny)")) == 3
 

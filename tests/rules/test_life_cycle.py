@@ -192,6 +192,33 @@ def test_every_path_of_conditions_and_acknowledgements_keeps_the_books() -> None
         assert kinds == ["raised", "cleared"] * (len(kinds) // 2) + ["raised"] * (len(kinds) % 2), path
 
 
+def test_a_new_occurrence_knows_nothing_of_the_last_acknowledgement() -> None:
+    site = Site(HIGH)
+    site.read(1, 3)
+    site.ack(2, note="seen")
+    site.read(3, 1)
+    data = site.steps(4, 3)[0].drafts[0].data
+    assert [data[key] for key in ("acknowledged_at", "cleared_at", "by", "note")] == [None] * 4
+
+
+def test_the_next_tick_is_for_the_first_timer_of_all() -> None:
+    waits = [{"name": f"w{seconds}", "when": "sump.level > 2", "for": f"{seconds}s"} for seconds in (20, 5, 60)]
+    site = Site(*waits)
+    site.read(1, 3)
+    assert site.rules.next_tick() == 6
+    assert site.tick(6) == ["raised"]
+    assert site.rules.next_tick() == 21
+
+
+def test_an_item_that_comes_late_does_not_turn_time_back() -> None:
+    site = Site(HIGH | {"for": "10s"})
+    site.read(100, 1, "pump.running")
+    site.rules.tick(100, wall(100))
+    assert site.read(95, 3) == []
+    assert site.tick(109) == []
+    assert site.tick(110) == ["raised"]
+
+
 # ---- records
 
 

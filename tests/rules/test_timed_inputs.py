@@ -99,6 +99,16 @@ def test_rate_holds_while_the_point_is_bad_and_forgets_across_a_long_gap() -> No
     assert site.read(1060, 0) == ["cleared"]
 
 
+def test_rate_of_a_bad_point_stops_the_delay() -> None:
+    site = Site({"when": "rate(sump.level, 60s) > 0", "for": "10s"})
+    site.read(0, 0)
+    assert site.read(60, 60) == []
+    assert site.read(65, None) == []
+    assert site.tick(75) == []
+    assert site.read(76, 76) == []
+    assert site.tick(86) == ["raised"]
+
+
 def test_rate_keeps_few_samples_and_stays_exact() -> None:
     cell = PointCell("sump.level")
     measured = rate(cell, 3600.0)
