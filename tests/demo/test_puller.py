@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.demo import puller
-from gateway.cli.demo.puller import Http, Puller, RefusedError
+from gateway.cli.demo.puller import Desk, Http, Puller, RefusedError
 from gateway.cli.demo.story import Story
 from tests.demo.test_story import record
 
@@ -88,3 +88,21 @@ async def test_a_refusal_is_not_retried(tmp_path: Path) -> None:
     server.close()
     await asyncio.gather(*gateway.serving)
     assert gateway.authorization == {""}
+
+
+async def test_the_desk_acknowledges_a_major_alarm_once_and_later() -> None:
+    asked: list[object] = []
+
+    class Local:
+        async def ask(self, method: str, path: str, body: object = None) -> dict[str, object]:
+            asked.append((method, path, body))
+            return {}
+
+    story = Story()
+    for number, (name, severity) in enumerate((("sump-high", "major"), ("co-silent", "warning")), 1):
+        list(story.take(record(number, "linli.alarm.raised.v1", "alarm", subject=name, severity=severity)))
+    desk = Desk(Local(), story)
+    for seconds in (10.0, 11.0, 12.0, 13.0):
+        await desk.look(seconds)
+        assert len(asked) == (seconds >= 12)
+    assert asked == [("POST", "/local/ack", {"alarm": "sump-high", "note": "seen from the desk (demo)"})]

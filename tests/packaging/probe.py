@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import importlib.util
+import mmap
 import os
 import pty
 import socket
@@ -46,8 +47,16 @@ def family(number: int, kind: int) -> bool:
     return False
 
 
+def writable_code() -> bool:
+    try:
+        mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    except OSError:
+        return False
+    return True
+
+
 def video() -> None:
-    """Encode, decode, scale and infer: what writes machine code at run time must be allowed to."""
+    """Encode, decode and scale in the sandbox; the models run in the trial's camera."""
     from gateway.cli.demo.clip import write_gate_clip
 
     clip = Path("/tmp/probe.mp4")
@@ -78,6 +87,7 @@ say(not family(socket.AF_PACKET, socket.SOCK_RAW) and not family(socket.AF_INET,
 say(bool(socket.getaddrinfo("localhost", 502)), "names are resolved")
 wire, terminal = pty.openpty()
 say(os.isatty(terminal), "terminals (serial ports) can be opened")
+say(not writable_code(), "no memory that is writable and executable")
 status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
 say(int(status["CapBnd"], 16) == 0 and status["NoNewPrivs"] == "1", "no capability, and none to gain")
 if importlib.util.find_spec("av"):

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from gateway.cli.demo.puller import Http, Puller
+from gateway.cli.demo.puller import Desk, Http, Puller
 from gateway.cli.demo.screen import Lines, show_for, summary, summary_json
 from gateway.cli.demo.stage import DemoError, Stage, staged, tail
 from gateway.cli.demo.story import Story
@@ -49,9 +49,9 @@ async def play(seconds: float | None, port: int, as_json: bool) -> bool:
     finally:
         show.end()
     if as_json:
-        print(json.dumps(summary_json(story, ran, stage.cameras), ensure_ascii=False))
+        print(json.dumps(summary_json(story, ran, stage.plates), ensure_ascii=False))
     else:
-        print("\n".join(summary(story, ran, stage.cameras)))
+        print("\n".join(summary(story, ran, stage.plates)))
     return not story.faults
 
 
@@ -60,6 +60,7 @@ async def _watch(
 ) -> None:
     http = Http(stage.address, stage.token)
     puller = Puller(http, story, show.say)
+    desk = Desk(Http(stage.state / "linli.sock"), story)
     pulling = asyncio.create_task(puller.run(), name="platform")
     try:
         while not stop.is_set() and (seconds is None or watch.seconds() < seconds):
@@ -70,6 +71,7 @@ async def _watch(
             if pulling.done():
                 await pulling
             show.turn(watch.seconds(), puller.away)
+            await desk.look(watch.seconds())
             await _wait(stop, TURN_SECONDS if seconds is None else min(TURN_SECONDS, seconds - watch.seconds()))
         await _catch_up(http, story)
     finally:

@@ -1,7 +1,8 @@
-"""A small platform: pulls the four streams over HTTP with a cursor and confirms what it has."""
+"""Who talks to the gateway: a small platform that pulls and confirms, and a desk that acknowledges alarms."""
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ POLL_SECONDS = 5
 ANSWER_SECONDS = POLL_SECONDS + 10.0
 AGAIN_SECONDS = 0.5
 LIMIT = 1000
+REACTION_SECONDS = 2.0
 
 
 class RefusedError(LinliError):
@@ -90,3 +92,20 @@ class Puller:
                 # A platform outlives its gateway's restarts: it asks again from the same cursor.
                 self.away = str(error) or type(error).__name__
                 await asyncio.sleep(AGAIN_SECONDS)
+
+
+class Desk:
+    """The property's desk: acknowledges a major alarm some seconds after it was raised, over the local socket."""
+
+    def __init__(self, http: Http, story: Story) -> None:
+        self._http, self._story = http, story
+        self._due: dict[str, float] = {}
+
+    async def look(self, seconds: float) -> None:
+        """Look at the alarms at a time of the demo, and acknowledge what is due."""
+        for name, record in list(self._story.alarms.items()):
+            if record["data"]["severity"] != "major":
+                continue
+            if seconds >= self._due.setdefault(record["id"], seconds + REACTION_SECONDS):
+                self._due[record["id"]] = math.inf
+                await self._http.ask("POST", "/local/ack", {"alarm": name, "note": "seen from the desk (demo)"})

@@ -4,14 +4,15 @@ import textwrap
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gateway.cli.demo.stage import Stage
-from gateway.cli.demo.story import Story, clock_time, point_text
+from gateway.cli.demo.story import REMEMBERED_LINES, Story, clock_time, point_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 REFRESH_PER_SECOND = 4
-PASSAGES = 4
 LONGEST_VALUE = 60
+ALARM_ROWS = 2
 
 
 class Lines:
@@ -97,14 +98,21 @@ class Screen(Lines):
         return Group(
             Panel("\n".join(invitation(stage)[1:]), title=invitation(stage)[0], title_align="left"),
             Panel(devices, title="devices and cameras", title_align="left"),
-            Panel(Group(*(alarms or [Text("none", style="dim")])), title="alarms now", title_align="left"),
-            Panel(Group(*(events or [Text("waiting", style="dim")])), title="what happened", title_align="left"),
+            Panel(Group(*steady(alarms, ALARM_ROWS)), title="alarms now", title_align="left"),
+            Panel(Group(*steady(events, REMEMBERED_LINES)), title="what happened", title_align="left"),
             Panel(
                 Group(Text(pulled), proof),
                 title=f"pulled by the platform over HTTP, {seconds:.0f} s",
                 title_align="left",
             ),
         )
+
+
+def steady(rows: "list[Text]", number: int) -> "list[Text]":
+    """Exactly ``number`` rows, so that the picture stays where it is."""
+    from rich.text import Text
+
+    return [*rows[-number:], *[Text("")] * (number - len(rows))]
 
 
 def show_for(story: Story, stream: TextIO) -> Lines:
@@ -133,51 +141,52 @@ def latest_values(story: Story, name: str) -> str:
     )
 
 
-def summary(story: Story, seconds: float, cameras: bool) -> list[str]:
-    """The closing lines, honest about what did not happen."""
+def summary(story: Story, seconds: float, drawn: frozenset[str]) -> list[str]:
+    """The closing lines, honest about what did not happen; ``drawn`` are the plates of the generated clip."""
     streams = ", ".join(f"{stream} {ledger.pulled}" for stream, ledger in story.ledgers.items())
     bad = f", {story.bad_values} of them bad while a sensor was silent" if story.bad_values else ""
-    passages = f"{len(story.passages)}" if cameras else "0 (no camera: the extra `vision` is not installed)"
-    if story.passages:
-        passages += ": " + "; ".join(story.passages[-PASSAGES:])
-    unseen = not_seen(story, cameras)
+    right = sum(story.plates[plate] for plate in drawn)
+    passages = f"{story.passages}, {right} of them with a plate read as it was drawn"
+    if not drawn:
+        passages = "0: no camera, as the extra `vision` is not installed"
     faults = story.faults
     lines = [
-        f"after {seconds:.0f} s, all from simulated devices and pulled over HTTP:",
+        f"after {seconds:.0f} s, all of it from simulated devices and pulled over HTTP:",
         f"  readings        {story.values} values in {story.readings} records{bad}",
         f"  passages        {passages}",
-        f"  alarms          {story.raised} raised, {story.cleared} cleared",
+        f"  alarms          {story.raised} raised, {story.acknowledged} acknowledged, {story.cleared} cleared",
         f"  devices         {story.silent} fell silent, {story.back} came back",
         f"  records pulled  {story.pulled} ({streams})",
         "  complete        " + ("yes: every sequence number came once" if not faults else "NO: " + "; ".join(faults)),
     ]
+    unseen = not_seen(story, drawn)
     if unseen:
-        lines.append("  not seen yet    " + "; ".join(unseen))
+        lines.append("  not seen        " + ", ".join(unseen))
     return lines
 
 
-def summary_json(story: Story, seconds: float, cameras: bool) -> dict[str, Any]:
+def summary_json(story: Story, seconds: float, drawn: frozenset[str]) -> dict[str, Any]:
     """The same sums as one JSON object."""
     return {
         "seconds": round(seconds, 1),
         "readings": {"values": story.values, "records": story.readings, "bad": story.bad_values},
-        "passages": len(story.passages),
-        "cameras": cameras,
-        "alarms": {"raised": story.raised, "cleared": story.cleared},
+        "passages": {"total": story.passages, "plates": dict(story.plates), "drawn": sorted(drawn)},
+        "alarms": {"raised": story.raised, "acknowledged": story.acknowledged, "cleared": story.cleared},
         "devices": {"silent": story.silent, "back": story.back},
         "pulled": {"total": story.pulled, **{stream: ledger.pulled for stream, ledger in story.ledgers.items()}},
         "complete": not story.faults,
         "faults": story.faults,
-        "not_seen": not_seen(story, cameras),
+        "not_seen": not_seen(story, drawn),
     }
 
 
-def not_seen(story: Story, cameras: bool) -> list[str]:
+def not_seen(story: Story, drawn: frozenset[str]) -> list[str]:
     """What the demo promises and this run did not show."""
     expected = {
         "a reading": story.values > 0,
-        "a passage with its plate": not cameras or any("no plate" not in passage for passage in story.passages),
+        "a passage with its plate": not drawn or any(story.plates[plate] for plate in drawn),
         "an alarm raised": story.raised > 0,
+        "an acknowledgement": story.acknowledged > 0,
         "an alarm cleared": story.cleared > 0,
         "a silent device": story.silent > 0,
         "its return": story.back > 0,

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import secrets
 import shutil
@@ -158,7 +159,7 @@ class DemoError(LinliError):
 
 @dataclass(frozen=True)
 class Stage:
-    """The running scene. ``address`` is the API's ``host:port``; ``token`` opens it."""
+    """The running scene. ``address`` is the API's ``host:port``, ``token`` opens it; ``plates`` are those drawn."""
 
     folder: Path
     state: Path
@@ -166,7 +167,7 @@ class Stage:
     address: str
     token: str
     daemon: asyncio.subprocess.Process
-    cameras: bool
+    plates: frozenset[str]
 
 
 def vision_is_installed() -> bool:
@@ -186,7 +187,7 @@ async def staged(port: int, say: Callable[[str], None], elapsed: Callable[[], fl
     community = Community(elapsed)
     tcp, rtu = TcpSlave(community.plant_room), RtuSlave(community.riser)
     try:
-        camera = await _camera(folder, say)
+        camera, plates = await _camera(folder, say)
         token = secrets.token_urlsafe(24)
         state, log = folder / "state", folder / "daemon.log"
         config = folder / "linli.toml"
@@ -212,7 +213,7 @@ async def staged(port: int, say: Callable[[str], None], elapsed: Callable[[], fl
         daemon = await _start(config, log)
         try:
             address = await _address(daemon, log)
-            yield Stage(folder, state, log, address, token, daemon, bool(camera))
+            yield Stage(folder, state, log, address, token, daemon, plates)
         finally:
             code = await _stop(daemon)
         if code != 0:
@@ -237,16 +238,17 @@ def tail(log: Path) -> str:
     return "\n".join(f"  | {line}" for line in lines[-LOG_LINES:])
 
 
-async def _camera(folder: Path, say: Callable[[str], None]) -> str:
+async def _camera(folder: Path, say: Callable[[str], None]) -> tuple[str, frozenset[str]]:
     if not vision_is_installed():
         say("no camera in this demo: the extra `vision` is not installed (scripts/setup installs it)")
-        return ""
-    from gateway.cli.demo.clip import LANE_ENTER, LANE_LINE, write_gate_clip  # needs the extra
+        return "", frozenset()
+    from gateway.cli.demo.clip import LANE_ENTER, LANE_LINE, LEAVING, PLATE, write_gate_clip  # needs the extra
 
-    say("drawing a gate clip: a car comes, its plate is to be read")
+    say("drawing a gate clip: one car comes in, one leaves, their plates are to be read")
     clip = folder / "gate.mp4"
     await asyncio.to_thread(write_gate_clip, clip)
-    return CAMERA.format(clip=toml_text(clip), lane=json.dumps(LANE_LINE), enter=toml_text(LANE_ENTER))
+    text = CAMERA.format(clip=toml_text(clip), lane=json.dumps(LANE_LINE), enter=toml_text(LANE_ENTER))
+    return text, frozenset({PLATE, LEAVING})
 
 
 async def _start(config: Path, log: Path) -> asyncio.subprocess.Process:
@@ -255,10 +257,17 @@ async def _start(config: Path, log: Path) -> asyncio.subprocess.Process:
     setpriv = shutil.which("setpriv")
     if setpriv:
         command = [setpriv, "--pdeathsig", "TERM", *command]
+    # onnxruntime 1.31 reports its use to its maker unless told not to.
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     with log.open("wb") as stderr:
         # A session of its own: Ctrl-C is for the demo, which then stops the daemon in order.
         return await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=stderr, stderr=stderr, start_new_session=True
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            env=environment,
+            start_new_session=True,
         )
 
 

@@ -1,6 +1,6 @@
 """What the pulled records tell: counts, last values, alarms, passages, and whether anything is missing."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,10 +55,11 @@ class Story:
     bad_values: int = 0
     readings: int = 0
     raised: int = 0
+    acknowledged: int = 0
     cleared: int = 0
     silent: int = 0
     back: int = 0
-    passages: list[str] = field(default_factory=list)
+    plates: Counter[str] = field(default_factory=Counter)
     latest: dict[str, Event] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     alarms: dict[str, Event] = field(default_factory=dict)
@@ -78,6 +79,11 @@ class Story:
     def pulled(self) -> int:
         """Records pulled, all streams."""
         return sum(ledger.pulled for ledger in self.ledgers.values())
+
+    @property
+    def passages(self) -> int:
+        """Passages pulled, with a plate or without."""
+        return self.plates.total()
 
     @property
     def faults(self) -> list[str]:
@@ -103,8 +109,8 @@ class Story:
             self.latest[name] = record
             return ""
         if kind == "linli.vehicle.passage.v1":
-            self.passages.append(passage_text(data))
-            return f"passage  {name}: {self.passages[-1]}"
+            self.plates[(data.get("plate") or {}).get("text") or ""] += 1
+            return f"passage  {name}: {passage_text(data)}"
         if kind == "linli.alarm.raised.v1":
             self.raised += 1
             self.alarms[subject] = record
@@ -113,6 +119,9 @@ class Story:
             self.cleared += 1
             self.alarms.pop(subject, None)
             return f"alarm    {subject} cleared"
+        if kind == "linli.disposal.acknowledged.v1":
+            self.acknowledged += 1
+            return f"disposal {subject} acknowledged by {data.get('by')}: {data.get('note')}"
         if kind in {"linli.device.state.v1", "linli.camera.state.v1"}:
             return self._enter_state(name, data)
         return ""
