@@ -4,62 +4,10 @@ import asyncio
 import hashlib
 import json
 
-import pytest_asyncio
-from api_standins import settings
-from conftest import Served
+from conftest import readings
 from test_api_pull import is_problem
 
-from gateway.api import Api
-from gateway.clock import SystemClock
-from gateway.commands import Commands
-from gateway.contract import Draft, record_id
-from gateway.rules import compile_rules
-from gateway.store import Store
-
 RECORDS = "/v1/streams/perception/records"
-
-
-def readings(clock, count):
-    drafts = []
-    for number in range(count):
-        now = clock.wall()
-        data = {"points": {"level": {"value": number / 8, "unit": "m", "quality": "good"}}}
-        drafts.append(Draft("perception", "linli.reading.v1", "sump-level", "sump-level", now, data, record_id(now)))
-    return drafts
-
-
-@pytest_asyncio.fixture
-async def begin(tmp_path):
-    """Start store, commands and API in the same state directory; a call stops what ran before."""
-    running = []
-
-    async def stop():
-        for served in running:
-            await served.stop()
-            await served.store.close()
-        running.clear()
-
-    async def again(between=lambda: None):
-        await stop()
-        between()
-        chosen = settings(tmp_path)
-        clock = SystemClock()
-        required = {"district-platform": frozenset(chosen.api.consumer[0].streams)}
-        store = await Store.open(chosen.store, tmp_path, chosen.gateway.id, clock, required)
-        rules, _ = compile_rules((), {}, frozenset())
-
-        async def apply(transition):
-            await store.put(transition.drafts, urgent=True)
-
-        commands = Commands(chosen, store, rules, {}, [], [], [], clock, apply)
-        api = Api(chosen, store, commands, clock)
-        served = Served(api, store, commands, tmp_path / "linli.sock", asyncio.create_task(api.run()))
-        await api.listening.wait()
-        running.append(served)
-        return served, clock
-
-    yield again
-    await stop()
 
 
 async def test_pull_confirm_and_restart(begin):
