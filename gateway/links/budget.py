@@ -5,6 +5,7 @@ SHARE_NOBODY = 0.5  # when nobody answers there is nobody to protect
 NOBODY_AFTER = 30.0
 CREDIT_LIMIT = 1.0
 SHORT = 0.3  # of the timeout, when the budget is overdrawn
+SHORTEST = 0.2  # seconds; a sound device on a busy machine must not look dead
 WINDOW = 10.0
 
 
@@ -41,7 +42,7 @@ class SilentBudget:
         ``slowest`` is the device's slowest answer so far (0: it never answered); both in seconds.
         """
         self._fill(now)
-        return timeout if self._balance >= 0 else min(timeout, max(SHORT * timeout, 3 * slowest))
+        return timeout if self._balance >= 0 else min(timeout, max(SHORTEST, SHORT * timeout, 3 * slowest))
 
     def _share(self, now: float) -> float:
         return SHARE if now - self._answered < NOBODY_AFTER else SHARE_NOBODY

@@ -77,10 +77,9 @@ class Line:
         self._failures = LINE_ERRORS.labels(self.name)
         LINE_BUSY.labels(self.name).set_function(lambda: self._busy.ratio(clock.monotonic()))
 
-    def attach(self) -> int:
-        """Count one more device on this line; returns how many there were before (for spreading polls)."""
+    def attach(self) -> None:
+        """Count one more device on this line: silence costs nobody anything where there is one device only."""
         self._users += 1
-        return self._users - 1
 
     async def changed(self) -> None:
         """Wait for the next change of ``state``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -46,6 +47,12 @@ ADVICE = {
 }
 
 
+OVERLOAD_SEEN = 3.0  # missed polls, the older ones counting less: a hiccup is no overload
+OVERLOAD_OVER = 0.3
+OVERLOAD_FADES = 0.9
+_places = itertools.count()  # every device of the gateway has a phase of its own
+
+
 class Source:
     """One device on a line. ``run`` polls until cancelled; ``put`` takes what comes out, and may wait."""
 
@@ -69,13 +76,14 @@ class Source:
         self._points = frozenset(device.spec.points)
         self._units = {name: point.unit for name, point in device.spec.points.items()}
         self._policy = ReportPolicy(device.reports, device.every)
-        self._pace = Pace(device.every, line.attach())
+        line.attach()
+        self._pace = Pace(device.every, next(_places))
         self._backoff = Backoff(first=max(1.0, device.timeout))
         self._reason, self._sentence = "starting", "not read yet"
         self._since = clock.wall()
         self._last: dict[str, tuple[PointValue, int, float]] = {}
         self._polls = self._errors = self._missed = self._misses = 0
-        self._slowest = 0.0
+        self._slowest = self._overload = 0.0
         self._proven = self._overloaded = False
         self._outcomes = {
             outcome: POLLS.labels(self.name, outcome)
@@ -247,12 +255,16 @@ class Source:
         return self._misses >= (MISSES if self._proven else 1)
 
     def _count_missed(self, missed: int) -> None:
-        if missed and self._misses == 0:
-            self._missed += missed
-            self._dropped.inc(missed)
-            if not self._overloaded:
-                log.warning("device %s: line %s is too slow for every poll; raise every", self.name, self._line.name)
-        self._overloaded = missed > 0
+        if self._misses:
+            return
+        self._missed += missed
+        self._dropped.inc(missed)
+        self._overload = self._overload * OVERLOAD_FADES + missed
+        if self._overload >= OVERLOAD_SEEN and not self._overloaded:
+            self._overloaded = True
+            log.warning("device %s: line %s is too slow for every poll; raise every", self.name, self._line.name)
+        elif self._overload < OVERLOAD_OVER:
+            self._overloaded = False
 
     # ------------------------------------------------------------------------------------------------ what leaves
 

@@ -1,5 +1,7 @@
 """Report policy, pace and back-off."""
 
+from itertools import pairwise
+
 from gateway.contract import PointValue
 from gateway.settings import ReportSettings
 from gateway.sources.pace import Backoff, Pace
@@ -74,8 +76,13 @@ def test_slots_are_aligned_and_missed_ones_are_counted():
 
 
 def test_phases_spread_over_the_period():
-    phases = sorted(Pace(10.0, place).start(0) or (place * 0.6180339887498949) % 1 for place in range(50))
-    assert max(after - before for before, after in zip(phases, phases[1:], strict=False)) < 0.05
+    dues = []
+    for place in range(50):
+        pace = Pace(10.0, place)
+        pace.start(100.0)
+        dues.append(pace.due(100.0))
+    dues.sort()
+    assert max(after - before for before, after in pairwise(dues)) < 0.5
 
 
 def test_backoff_grows_to_its_limit_and_starts_again():
