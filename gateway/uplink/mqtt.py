@@ -38,7 +38,9 @@ log = logging.getLogger("linli.uplink")
 class Vessel(Records, Protocol):
     """What the uplink needs of the store."""
 
-    failing: str | None
+    @property
+    def failing(self) -> str | None:
+        """A sentence while the disk does not take everything."""
 
 
 class MqttUplink:
@@ -232,7 +234,7 @@ class MqttUplink:
         self._state, self._reason = state, reason
 
     def _problems(self) -> list[str]:
-        found = [*self._outbox.held().values(), self._state_refusal, self._inbox.problem]
+        found = [*self._outbox.held().values(), self._outbox.unreadable, self._state_refusal, self._inbox.problem]
         if self._settings.ack == "platform":
             found.append('ack = "platform" is not built yet: the broker\'s acknowledgement counts as delivery')
         if self._broker.insecure:

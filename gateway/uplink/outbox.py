@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NoReturn, Protocol
 
-from gateway.contract import SEND_ORDER, Clock, Cursor, Draft, Record, Stream
+from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Stream
 from gateway.metrics import BACKLOG, DELIVERED, REFUSED, UNHEARD
 from gateway.uplink import notices, reasons
 from gateway.uplink.dial import ConnectionFailedError
@@ -29,13 +29,15 @@ log = logging.getLogger("linli.uplink")
 class Records(Protocol):
     """What the outbox needs of the store."""
 
-    epoch: str
+    @property
+    def epoch(self) -> str:
+        """This incarnation of the store."""
 
     async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
         """Queue for the next commit."""
 
     async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> Sequence[Record]:
-        """Committed records behind ``after``; at least one, if there is any, however large."""
+        """Committed records behind ``after``; at least one, if there is any. CommandError: cannot be read now."""
 
     async def wait(self, streams: Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:
         """Wait for a record behind ``after`` in any of the streams."""
@@ -73,7 +75,7 @@ class Outbox:
         self._batch_bytes = BATCH_BYTES
         self._careful = 0
         self.parked = 0
-        self.answers = 0
+        self.unreadable = ""
 
     # ------------------------------------------------------------------------------------------------ outside
 
@@ -146,7 +148,6 @@ class Outbox:
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
         code, text = batch.ack or Ack(0, "")
         batch.ack = None
-        self.answers += 1
         if code < 0x80:
             self._taken(lane, batch, code, now)
             return []
@@ -232,7 +233,12 @@ class Outbox:
         size = min(self._batch_bytes, self._budget, room)
         batch = lane.due()
         after, limit = (batch.after, batch.limit) if batch is not None else (lane.read_to, BATCH_RECORDS)
-        records = await self._store.records(lane.stream, after, limit, size)
+        try:
+            records = await self._store.records(lane.stream, after, limit, size)
+        except CommandError as error:
+            self._cannot_read(lane, str(error))
+            return
+        self.unreadable = ""
         if batch is not None:
             records = [record for record in records if record.sequence <= batch.last]
             if not records:  # evicted since it was sent first: a gap record accounts for it
@@ -248,6 +254,12 @@ class Outbox:
             lane.add(batch)
         lane.cut(batch, records[-1].sequence)
         self._publish(lane, batch, records, wire)
+
+    def _cannot_read(self, lane: Lane, sentence: str) -> None:
+        if sentence != self.unreadable:
+            log.warning("%s: %s", self._name, sentence)
+        self.unreadable = sentence
+        lane.paused_until = self._clock.monotonic() + PAUSE_SECONDS
 
     def _publish(self, lane: Lane, batch: Batch, records: Sequence[Record], wire: Wire) -> None:
         def done(ack: Ack) -> None:

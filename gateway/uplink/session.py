@@ -189,11 +189,16 @@ class Session(aiomqtt.Client):
 
     async def listen(self, topic: str) -> int:
         """Subscribe to commands with QoS 1, without retained ones; returns the broker's reason code."""
-        try:
-            codes = await self.subscribe(topic, options=SubscribeOptions(qos=1, retainHandling=2))
-        except aiomqtt.MqttError as error:
-            raise ConnectionFailedError(f"{self._broker.url} does not answer a subscription: {error}") from None
-        return max(code.value if isinstance(code, ReasonCode) else code for code in codes)
+        result, mid = self._client.subscribe(topic, options=SubscribeOptions(qos=1, retainHandling=2))
+        if result != MQTT_ERR_SUCCESS or mid is None:
+            raise ConnectionFailedError(f"the connection to {self._broker.url} broke")
+        # Not aiomqtt's subscribe(): Python 3.11's wait_for in it swallows a cancel that comes with the answer.
+        answer: asyncio.Future[tuple[int, ...] | list[ReasonCode]] = self._loop.create_future()
+        self._pending_subscribes[mid] = answer
+        await asyncio.wait((answer, self._disconnected), timeout=SIDE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ConnectionFailedError(f"{self._broker.url} does not answer a subscription to {topic}")
+        return max(code.value if isinstance(code, ReasonCode) else code for code in answer.result())
 
     async def receive(self) -> aiomqtt.Message | None:
         """Return the next message, or None when the connection has ended."""

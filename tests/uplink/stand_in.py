@@ -14,6 +14,7 @@ class MemoryStore:
     def __init__(self, epoch: str = "e1") -> None:
         self.epoch = epoch
         self.failing: str | None = None
+        self.broken = False
         self.streams: dict[Stream, list[Record]] = {stream: [] for stream in STREAMS}
         self.positions: dict[tuple[str, Stream], int] = {}
         self._changed = asyncio.Condition()
@@ -36,6 +37,8 @@ class MemoryStore:
         self.streams[stream] = [record for record in self.streams[stream] if record.sequence > up_to]
 
     async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> list[Record]:
+        if self.broken:
+            raise CommandError("records cannot be read now: disk I/O error", 503)
         found: list[Record] = []
         size = 0
         for record in self.streams[stream]:

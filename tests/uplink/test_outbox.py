@@ -353,6 +353,22 @@ async def test_records_evicted_before_they_were_sent_are_passed_over(fake_clock:
         assert store.position("mqtt", "perception") == 15
 
 
+async def test_a_store_that_cannot_be_read_now_is_asked_again(fake_clock: FakeClock, caplog: Any) -> None:
+    store, wire = MemoryStore(), FakeWire()
+    wire.judge = lambda stream, sequences: 0
+    await store.fill("perception", 3)
+    outbox = make(store, fake_clock)
+    store.broken = True
+    async with pumping(outbox, wire):
+        await fake_clock.advance(10, 0.25)
+        assert "cannot be read" in outbox.unreadable
+        assert len(caplog.records) == 1, "said once, not per try"
+        store.broken = False
+        await fake_clock.advance(2, 0.25)
+        assert store.position("mqtt", "perception") == 3
+        assert outbox.unreadable == ""
+
+
 async def test_only_the_configured_streams_go(fake_clock: FakeClock) -> None:
     store, wire = MemoryStore(), FakeWire()
     await store.fill("perception", 1)
