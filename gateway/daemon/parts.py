@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.api import Api
 from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
+from gateway.commands.diagnosis import Problem
 from gateway.contract import Draft, SourceState, StateChange, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
@@ -75,10 +76,10 @@ class Parts:
         return Draft("management", kind, "", self.plan.settings.gateway.id, now, data, record_id(now))
 
     def _not_built(self, part: NotBuilt) -> StateChange:
-        kind = part.kind if part.kind in ("device", "camera") else "gateway"
-        return StateChange(
-            kind, part.name, SourceState.OFFLINE, "not_built", part.sentence, self.clock.wall(), self.clock.monotonic()
-        )
+        now, wall = self.clock.monotonic(), self.clock.wall()
+        if part.kind in ("device", "camera"):
+            return StateChange(part.kind, part.name, SourceState.OFFLINE, "not_built", part.sentence, wall, now)
+        return StateChange("gateway", part.name, SourceState.DEGRADED, "not_built", part.sentence, wall, now)
 
 
 def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
@@ -95,13 +96,32 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     }
     cameras = _cameras(plan, clock, core)
     uplinks: list[Uplink] = []
-    commands = Commands(settings, store, rules, sources, list(lines.values()), cameras, uplinks, clock, core.apply)
+    commands = Commands(
+        settings,
+        store,
+        rules,
+        sources,
+        list(lines.values()),
+        cameras,
+        uplinks,
+        clock,
+        core.apply,
+        _notices(plan, clock),
+    )
     if settings.uplink.mqtt is not None:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
 
         uplinks.append(MqttUplink(settings.uplink.mqtt, settings.gateway.id, store, commands, clock, commands.status))
     api = Api(settings, store, commands, clock)
     return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api)
+
+
+def _notices(plan: Plan, clock: SystemClock) -> list[Problem]:
+    since, fix = clock.rfc3339(clock.wall()), "nothing to do on site: a later version will"
+    return [
+        Problem(part=part.name, severity="warning", text=f"not built: {part.sentence}", since=since, fix=fix)
+        for part in plan.not_built
+    ]
 
 
 def act(transition: Transition) -> None:

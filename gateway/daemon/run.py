@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.clock import SystemClock
 from gateway.contract import ConfigError, LinliError
 from gateway.daemon.parts import Parts, build
+from gateway.daemon.thrift import give_back, one_heap
 from gateway.journal import set_up
 from gateway.notify import notify, watchdog_seconds
 from gateway.plan import Plan, load_plan
@@ -28,6 +29,7 @@ log = logging.getLogger("linli.daemon")
 
 def run(path: Path) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; returns the exit code."""
+    one_heap()
     set_up()
     try:
         plan = load_plan(path)
@@ -89,6 +91,7 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup) -> None:
     inputs = [start(f"line {line.name}", line.run()) for line in parts.lines]
     inputs += [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
     inputs += [start(f"camera {camera.name}", camera.run()) for camera in parts.cameras]
+    give_back()
     notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
     log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))
 
