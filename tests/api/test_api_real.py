@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 
+from api_standins import fetch
 from conftest import readings
 from test_api_pull import is_problem
 
@@ -66,3 +67,39 @@ async def test_media_metrics_and_health(begin):
     assert 'linli_backlog_records{consumer="district-platform",stream="perception"}' in text
     assert 'linli_alarms_active{severity="critical"} 0.0' in text
     assert (await served.get("/healthz", token=None)).status == 200
+
+
+async def test_no_command_of_a_local_user_is_the_gateways_fault(begin):
+    served, clock = await begin()
+    await served.store.put(readings(clock, 3))
+    await served.store.committed()
+    odd = [
+        None,
+        True,
+        0,
+        -1,
+        10**30,
+        1.5,
+        "",
+        "\0",
+        "x" * 2000,
+        "k3f9.perception.1",
+        "a.perception." + "9" * 20,
+        [],
+        {},
+    ]
+    arguments = ("stream", "after", "limit", "device", "point", "alarm", "note", "all", "nonsense")
+    for verb in ("status", "ping", "devices", "read", "alarms", "ack", "records", "replay", "write", "reload", "x"):
+        for name in arguments:
+            for value in odd:
+                body = json.dumps({name: value}).encode()
+                answer = await fetch(served.socket, f"/local/{verb}", method="POST", body=body, token=None)
+                if answer.status >= 400:
+                    is_problem(answer, answer.status)
+                assert answer.status < 500 or (answer.status == 501 and verb in ("write", "reload")), (
+                    verb,
+                    name,
+                    value,
+                )
+    found = await fetch(served.socket, "/local/records", method="POST", body=b'{"stream": "perception"}', token=None)
+    assert len(found.json["records"]) == 3
