@@ -4,30 +4,14 @@ import asyncio
 import json
 import signal
 import sys
-import time
 
 from gateway.cli.demo.puller import Desk, Http, Puller
 from gateway.cli.demo.screen import Lines, show_for, summary, summary_json
-from gateway.cli.demo.stage import DemoError, Stage, staged, tail
+from gateway.cli.demo.stage import DemoError, Stage, Stopwatch, staged, tail
 from gateway.cli.demo.story import Story
 
 CATCH_UP_SECONDS = 5.0
 TURN_SECONDS = 0.25
-
-
-class Stopwatch:
-    """Seconds since the scene began."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin again at zero."""
-        self._began = time.monotonic()
-
-    def seconds(self) -> float:
-        """Seconds since then."""
-        return time.monotonic() - self._began
 
 
 async def play(seconds: float | None, port: int, as_json: bool) -> bool:
@@ -40,8 +24,7 @@ async def play(seconds: float | None, port: int, as_json: bool) -> bool:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with staged(port, show.say, watch.seconds) as stage:
-            watch.restart()
+        async with staged(port, show.say, watch) as stage:
             show.begin(stage)
             await _watch(stage, show, story, stop, watch, seconds)
             show.turn(watch.seconds(), None)

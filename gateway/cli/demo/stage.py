@@ -11,6 +11,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,21 @@ class DemoError(LinliError):
     """The demo cannot start or go on; the text says why."""
 
 
+class Stopwatch:
+    """Seconds since the scene began; the simulated devices live by it."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again at zero."""
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self._began
+
+
 @dataclass(frozen=True)
 class Stage:
     """The running scene. ``address`` is the API's ``host:port``, ``token`` opens it; ``plates`` are those drawn."""
@@ -176,15 +192,15 @@ def vision_is_installed() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def staged(port: int, say: Callable[[str], None], elapsed: Callable[[], float]) -> AsyncIterator[Stage]:
-    """Build everything, yield the running scene, and take it all down again.
+async def staged(port: int, say: Callable[[str], None], watch: Stopwatch) -> AsyncIterator[Stage]:
+    """Build everything, yield the running scene, and take it all down again; ``watch`` begins with the daemon.
 
     DemoError when the daemon does not come up, or does not stop in order at the end.
     """
     # The path of a Unix socket has 107 bytes at most; some machines have a very long TMPDIR.
     parent = None if len(tempfile.gettempdir()) <= LONGEST_PARENT else "/tmp"  # noqa: S108 - mkdtemp makes it ours
     folder = Path(tempfile.mkdtemp(prefix="linli-demo-", dir=parent))
-    community = Community(elapsed)
+    community = Community(watch.seconds)
     tcp, rtu = TcpSlave(community.plant_room), RtuSlave(community.riser)
     try:
         camera, plates = await _camera(folder, say)
@@ -210,6 +226,7 @@ async def staged(port: int, say: Callable[[str], None], elapsed: Callable[[], fl
             encoding="utf-8",
         )
         say("starting the daemon: linli run -c linli.toml")
+        watch.restart()
         daemon = await _start(config, log)
         try:
             address = await _address(daemon, log)
