@@ -166,6 +166,8 @@ class ModbusDevice:
             for name in points:
                 needed.update(others(self._points[name]))
             plan = self._plans[points] = self._compile_names(needed)
+            shapes = [(request.table, request.size) for part in plan for request in part.block.requests]
+            self._framing.lookalikes |= len(set(shapes)) < len(shapes)
         return plan
 
     def _compile_names(self, names: Iterable[str]) -> tuple[_Part, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import ClassVar
 
@@ -54,6 +55,7 @@ class Framing:
 
     def __init__(self, unit: int) -> None:
         self.unit = unit
+        self.lookalikes = False  # set when two of the device's requests have answers of the same shape
         self._requests: dict[Span, bytes] = {}
 
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
@@ -99,8 +101,30 @@ class RtuFraming(Framing):
 
     framer = FramerRTU(DecodePDU(is_server=False))
 
+    def __init__(self, unit: int) -> None:
+        super().__init__(unit)
+        self._overdue = False
+
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """As ``Framing.ask``. Noise, an echo of the question and other units' answers are passed over."""
+        try:
+            data = await self._exchange(pipe, span)
+        except DeviceError as error:
+            self._overdue = self._overdue or error.reason in ("timeout", "damaged")
+            raise
+        if self._overdue:
+            self._overdue = False
+            if self.lookalikes:
+                await self._hear_out(pipe)
+        return data
+
+    async def _hear_out(self, pipe: Pipe) -> None:
+        """After a missed answer, this one may be the missed one, and its own still come: not as the next one's."""
+        with contextlib.suppress(DeviceSilentError):
+            while True:
+                await pipe.read()
+
+    async def _exchange(self, pipe: Pipe, span: Span) -> bytes:
         request = self._request(span)
         await pipe.drain_input()
         await pipe.write(request)

@@ -31,6 +31,10 @@ class SilentBudget:
         self._fill(now)
         self._answered = now
 
+    def unheard(self, now: float) -> float:
+        """Seconds since any device answered."""
+        return now - self._answered
+
     def wait(self, now: float) -> float:
         """Seconds until a probe may run; 0 when it may now."""
         self._fill(now)

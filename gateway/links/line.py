@@ -23,6 +23,8 @@ log = logging.getLogger("linli.links")
 T = TypeVar("T")
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 10.0
+HUNG_AFTER = 30.0  # a TCP connection on which nobody answers for so long is made anew
+HUNG_MISSES = 3
 BUILT = (LineKind.SERIAL, LineKind.TCP)
 
 
@@ -66,6 +68,7 @@ class Line:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._missed = False
+        self._unanswered = 0
         self._transactions = 0
         self._errors = 0
         self._counted = (0, 0)
@@ -100,11 +103,14 @@ class Line:
                 opened = self._clock.monotonic()
                 pipe.on_lost = self._wake.set
                 self._counted = (0, 0)
-                self._enter("open")
-                log.info("line %s: %s is open", self.name, self.address)
+                if self.state != "open":
+                    self._enter("open")
+                    log.info("line %s: %s is open", self.name, self.address)
                 await self._serve(pipe)
-                error = pipe.error or LinkError(f"{self.address} broke", "broken")
                 self._drop_pipe()
+                error = pipe.error
+                if error is None:
+                    continue  # hung: a new connection, without telling anyone unless that fails
                 self._fall(error)
                 stayed = self._clock.monotonic() - opened
                 # A peer that accepts and hangs up at once must not be called twice a second for ever.
@@ -129,7 +135,7 @@ class Line:
         until the line's budget for silent devices allows it. Raises LinkError when the line is not open, DeviceError
         as the driver does, DeviceSilentError when nothing came back.
         """
-        if self._pipe is None:
+        if self.state != "open":
             raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
         loop = asyncio.get_running_loop()
         turn = _Turn(deadline, next(self._order), timeout, serial, loop.create_future(), loop.create_future())
@@ -165,6 +171,7 @@ class Line:
             good = True
         except DeviceSilentError:
             self._missed = True
+            self._unanswered += 1
             self._budget.charge(self._clock.monotonic() - began, self._clock.monotonic())
             raise
         finally:
@@ -173,6 +180,7 @@ class Line:
             self._busy.add(now - began, now)
             self._count_bytes(pipe)
             if good:
+                self._unanswered = 0
                 self._budget.answered(now)
             else:
                 self._errors += 1
@@ -186,8 +194,10 @@ class Line:
         self._bytes_out.inc(pipe.bytes_out - before_out)
 
     async def _serve(self, pipe: StreamPipe) -> None:
-        """Lend the pipe, turn by turn, until it breaks."""
-        while pipe.error is None:
+        """Lend the pipe, turn by turn, until it breaks or hangs."""
+        self._unanswered = 0
+        opened = self._clock.monotonic()
+        while pipe.error is None and not self._is_hung(opened):
             self._wake.clear()
             turn, wait = self._next()
             if turn is None:
@@ -206,6 +216,15 @@ class Line:
             if not turn.granted.done():
                 turn.granted.set_result(pipe)
                 await turn.done
+
+    def _is_hung(self, opened: float) -> bool:
+        """Serial servers forget sessions without closing them; a serial port has no such state."""
+        now = self._clock.monotonic()
+        return (
+            self.kind is LineKind.TCP
+            and self._unanswered >= HUNG_MISSES
+            and min(now - opened, self._budget.unheard(now)) >= HUNG_AFTER
+        )
 
     def _next(self) -> tuple[_Turn | None, float | None]:
         """Take the turn with the earliest deadline, or say how long no probe may run (None: for ever)."""

@@ -233,8 +233,8 @@ class Source:
     async def _link_failed(self, error: LinkError) -> None:
         self._errors += 1
         self._up.set(0)
-        # Settings that the port refuses are this device's own fault: the line is open, so do not spin.
-        self._misses = MISSES if self._line.state == "open" else 0
+        # Settings that the port refuses are this device's own fault, and stay so: ask as seldom as a silent one.
+        self._misses = MISSES if error.reason == "settings" else 0
         await self._change(SourceState.OFFLINE, error.reason, f"line {self._line.name}: {error}")
         await self._emit_failure(error.reason)
 

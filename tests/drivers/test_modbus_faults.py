@@ -134,6 +134,37 @@ async def test_an_answer_of_another_length_is_never_taken():
     assert await read(wire) == GOOD
 
 
+async def test_after_a_missed_answer_the_next_ones_do_not_slip():
+    """The missed answer comes as the first of the next read, and the true one after it: in nobody's place."""
+
+    class Slow(Wire):
+        later: bytes = b""
+
+        async def write(self, data: bytes) -> None:
+            await super().write(data)
+            self.chunks[:0] = [self.later] if self.later else []
+            self.later = b""
+
+        async def read(self, at_most: int = 4096) -> bytes:
+            if not self.chunks and self.later:
+                self.chunks, self.later = [self.later], b""
+            return await super().read(at_most)
+
+    wire = Slow(slave(), RTU)
+    made, names = device(RTU, {"a": {"at": "holding:0"}, "b": {"at": "holding:40"}})
+    wire.spoil = lambda _question, _answer: []
+    with pytest.raises(DeviceSilentError):
+        await made.read(wire, names)
+
+    def late(question: bytes, answer: bytes) -> list[bytes]:
+        if question[3] == 0:
+            wire.later = answer
+        return [answer]
+
+    wire.spoil = late
+    assert await made.read(wire, names) == {"a": PointValue(100), "b": PointValue(140)}
+
+
 async def test_what_lies_on_the_line_before_the_question_is_never_taken():
     wire = Wire(slave(), RTU)
     wire.chunks = [rtu(bytes.fromhex("01 03 04 0BAD 0BAD"))]

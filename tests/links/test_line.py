@@ -192,6 +192,21 @@ async def test_busy_ratio_and_counters(fake_clock):
     assert 0.4 < view["busy"] < 0.6
 
 
+async def test_a_hung_connection_is_made_anew_without_a_word(fake_clock, caplog):
+    line, pipes = echo_line(fake_clock)
+    async with running(line):
+        for _ in range(4):
+            task = asyncio.create_task(line.transact(question(b"silent"), deadline=0, timeout=9))
+            await fake_clock.advance(9.1)
+            with pytest.raises(DeviceSilentError):
+                await task
+        assert await line.transact(question(b"hello"), deadline=0, timeout=1) == b"hello"
+        assert line.state == "open"
+    assert [pipe.said for pipe in pipes] == [[b"silent"] * 4, [b"hello"]]
+    assert pipes[0].was_closed
+    assert warnings(caplog) == []
+
+
 async def test_a_line_that_is_not_open_says_why(fake_clock):
     line, _ = echo_line(fake_clock)
     with pytest.raises(LinkError, match="not open yet"):
