@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
 from gateway.metrics import COMMIT_SECONDS, DROPPED
 from gateway.store.bell import Bell
-from gateway.store.database import NOTHING, Committed, Database, Expiry
+from gateway.store.database import NOTHING, Committed, Database, Expiry, is_damage
 from gateway.store.envelope import AT_ONCE, Stamp, Waiting, waiting
 from gateway.store.notices import gateway_state
 from gateway.store.queue import Batch, Queue
@@ -34,7 +34,6 @@ DISK_CODES = frozenset(
         sqlite3.SQLITE_NOMEM,
     }
 )
-DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Committer:
@@ -72,7 +71,7 @@ class Committer:
         self._urgent = self._closing = self._ended = False
         self._fatal: LinliError | None = None
         self._waits_since = self._cursors_since = math.inf  # monotonic
-        self._chores_at = clock.monotonic()
+        self._chores_at = clock.monotonic() + 1.0  # what is long overdue must not hold up the start
         self._retry_at = self._restore_at = math.inf
         self._retry_after = RETRY[0]
         self._takes = 0.0  # seconds of a usual commit
@@ -241,10 +240,10 @@ class Committer:
     # -------------------------------------------------------------------------------------------------- trouble
 
     def _trouble(self, error: sqlite3.DatabaseError) -> None:
-        code = error.sqlite_errorcode & 0xFF
-        if code in DAMAGE_CODES:
+        if is_damage(error):
             self.die(LinliError(f"the store is damaged ({error}): it is set aside at the next start"))
             return
+        code = error.sqlite_errorcode & 0xFF
         if code not in DISK_CODES:
             raise error
         full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._reserve.is_needed())
@@ -286,6 +285,6 @@ class Committer:
         log.warning("the disk takes records again; drafts lost meanwhile: %s", told)
         wall = self._clock.wall()
         sentence = f"The disk takes records again; records lost meanwhile: {told}."
-        draft = gateway_state(wall, "disk_recovered", sentence, lost=lost)
+        draft = gateway_state(self._database.gateway, wall, "disk_recovered", sentence, lost=lost)
         if not self._closing:
             self.add([waiting(draft, self._clock.quality())], {}, urgent=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.contract import STREAMS, Draft, Record, Stream, record_id
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.media import MediaIndex
-from gateway.store.packing import EMPTY, Dictionary, Packer
+from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
 from gateway.store.queue import Batch, CursorKey
 from gateway.store.retention import Budget, Evictor, Gap
 
@@ -54,6 +54,7 @@ class Database:
         self, path: Path, gateway: str, budget: Budget, media_quota: int, rfc3339: Callable[[int], str]
     ) -> None:
         self._rfc3339 = rfc3339
+        self.gateway = gateway
         self.batch_bytes = budget.transaction
         self._budget = budget
         self._connection = connect(path)
@@ -76,7 +77,7 @@ class Database:
             "SELECT number, content FROM dictionaries ORDER BY number DESC LIMIT 1"
         ).fetchone()
         if newest:
-            self._packers["perception"] = Packer(Dictionary(newest[0], EMPTY.decompress(newest[1])))
+            self._packers["perception"] = Packer(load_dictionary(*newest))
         log_file = path.with_name(path.name + "-wal")
         self._log_bytes = log_file.stat().st_size if log_file.exists() else 0
 
@@ -131,7 +132,7 @@ class Database:
         if packer:
             self._packers["perception"] = packer
         done.filed = [f"{entry.sha256}.{entry.suffix}" for entry in batch.media]
-        done.doomed = self.media.doomed()
+        done.doomed = self.media.settle()
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
@@ -151,11 +152,10 @@ class Database:
                 self._roll_back()
 
     def _roll_back(self) -> None:
-        # On a full or broken disk SQLite has often rolled back by itself, and may not read either.
+        # On a full or broken disk SQLite has often rolled back by itself.
         with contextlib.suppress(sqlite3.OperationalError):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            self.media.reload()
 
     def _append(
         self,
@@ -204,7 +204,7 @@ class Database:
         content = self._packers["perception"].lesson()
         if content is None:
             return None
-        small = EMPTY.compress(content)
+        small = save_dictionary(content)
         kept: int = self._connection.execute("SELECT ifnull(sum(length(content)), 0) FROM dictionaries").fetchone()[0]
         if kept + len(small) > self._budget.dictionaries:
             return None
@@ -240,6 +240,12 @@ class Database:
         with contextlib.suppress(sqlite3.OperationalError):  # a full or read-only disk: the log keeps it all
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether the file itself is not what was written. Text that is no text has no code of its own."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -1,10 +1,10 @@
 """Media as the store's loop sees them: room first, then the file, then its line in the index with the next commit."""
 
 import asyncio
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gateway.contract import LinliError
 from gateway.store.commits import Committer
 from gateway.store.database import Committed
 from gateway.store.media import CONTENT_TYPES, MediaFolder
@@ -30,17 +30,14 @@ class Media:
         """File data; see ``Store.put_media``. ``recorded`` as in MediaEntry."""
         if CONTENT_TYPES.get(suffix) != content_type:
             known = ", ".join(f"{each} ({kind})" for each, kind in CONTENT_TYPES.items())
-            raise LinliError(f"media of type {content_type} cannot be kept as .{suffix}: known are {known}")
+            raise ValueError(f"media of type {content_type} cannot be kept as .{suffix}: known are {known}")
         size = len(data)
         if size > self._quota:
-            raise LinliError(f"a file of {size} bytes is larger than the media quota of {self._quota} bytes")
+            raise OSError(errno.EFBIG, f"{size} bytes are more than the media quota of {self._quota}")
         async with self._one_at_a_time:
             await self._make_room(size)
             loop = asyncio.get_running_loop()
-            try:
-                sha256 = await loop.run_in_executor(self._files, self._folder.write, data, suffix)
-            except OSError as error:
-                raise LinliError(f"a file of {size} bytes could not be stored: {error.strerror}") from error
+            sha256 = await loop.run_in_executor(self._files, self._folder.write, data, suffix)
             self._coming[f"{sha256}.{suffix}"] = size
             self._commits.queue.media.append(MediaEntry(sha256, size, content_type, suffix, recorded))
             self._commits.touch(urgent=False)
@@ -50,7 +47,7 @@ class Media:
         if self.bytes + sum(self._coming.values()) + size <= self._quota:
             return
         if self._commits.failing is not None:
-            raise LinliError(f"a file of {size} bytes cannot be stored: {self._commits.failing}")
+            raise OSError(errno.ENOSPC, self._commits.failing)
         self._commits.queue.media_room = size
         self._commits.touch(urgent=True)
         await self._commits.settled()

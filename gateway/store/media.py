@@ -27,28 +27,25 @@ class MediaIndex:
     def __init__(self, connection: sqlite3.Connection, quota: int) -> None:
         self._connection = connection
         self._quota = quota
+        self.bytes: int = connection.execute("SELECT ifnull(sum(bytes), 0) FROM media").fetchone()[0]
+        # As the transaction has it so far; only ``settle`` makes it so, since a transaction may come to nothing.
+        self._bytes = self.bytes
         self._doomed: list[str] = []
-        self.bytes = 0
-        self.reload()
-
-    def reload(self) -> None:
-        """Count again, after opening and after a transaction that came to nothing."""
-        self._doomed = []
-        self.bytes = self._connection.execute("SELECT ifnull(sum(bytes), 0) FROM media").fetchone()[0]
 
     def account(self, batch: Batch, stamp: Stamp, keep: int) -> list[Draft]:
         """Enter new files; forget what is over the quota, or older than ``keep`` ns (0: no limit); say what went."""
+        self._bytes, self._doomed = self.bytes, []
         for entry in batch.media:
             self._forget(entry.sha256)
             self._connection.execute(
                 "INSERT INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, ?)",
                 (entry.sha256, entry.bytes, entry.content_type, entry.suffix, entry.recorded),
             )
-            self.bytes += entry.bytes
+            self._bytes += entry.bytes
         notices = []
         if keep and stamp.trusted:
             notices += self._evict("age", stamp, before=stamp.wall - keep)
-        while over := max(0, self.bytes + batch.media_room - self._quota):
+        while over := max(0, self._bytes + batch.media_room - self._quota):
             told = self._evict("quota", stamp, over=over)
             if not told:
                 break
@@ -59,7 +56,7 @@ class MediaIndex:
         row = self._connection.execute("SELECT bytes FROM media WHERE sha256 = ?", (sha256,)).fetchone()
         if row:
             self._connection.execute("DELETE FROM media WHERE sha256 = ?", (sha256,))
-            self.bytes -= row[0]
+            self._bytes -= row[0]
 
     def _evict(self, cause: str, stamp: Stamp, *, before: int = 0, over: int = 0) -> list[Draft]:
         """Forget the oldest files, up to a notice's worth: those recorded ``before``, or ``over`` bytes of them."""
@@ -77,14 +74,14 @@ class MediaIndex:
         if not gone:
             return []
         self._connection.executemany("DELETE FROM media WHERE sha256 = ?", [(each,) for each in gone])
-        self.bytes -= freed
+        self._bytes -= freed
         data = {"count": len(gone), "bytes": freed, "cause": cause, "sha256": gone}
         return [Draft("management", "linli.media.gap.v1", "", "media", stamp.wall, data, record_id(stamp.wall))]
 
-    def doomed(self) -> list[str]:
-        """Return, once, the names of the files that committed transactions have forgotten."""
-        names, self._doomed = self._doomed, []
-        return names
+    def settle(self) -> list[str]:
+        """The transaction is on disk: return the names of the files that it has forgotten."""
+        self.bytes = self._bytes
+        return self._doomed
 
 
 class MediaFolder:

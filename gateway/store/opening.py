@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.contract import LinliError
+from gateway.contract import Clock, LinliError
 from gateway.store import migrate
-from gateway.store.database import Database
+from gateway.store.database import Database, is_damage
+from gateway.store.packing import DamagedError
 from gateway.store.reader import Reader
+from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
 
 log = logging.getLogger("linli.store")
@@ -37,8 +39,13 @@ class Lock:
     """Keeps a second daemon out of a state directory."""
 
     def __init__(self, state: Path) -> None:
-        state.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            state.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise LinliError(
+                f"{state}: cannot be used as the state directory: {error.strerror}; check its owner and the disk"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -53,41 +60,46 @@ class Lock:
 
 
 def open_database(
-    state: Path,
-    gateway: str,
-    budget: Budget,
-    media_quota: int,
-    rfc3339: Callable[[int], str],
-    now: int,
-    make_room: Callable[[], None],
+    state: Path, reserve: Reserve, gateway: str, budget: Budget, media_quota: int, clock: Clock
 ) -> Opened:
-    """Open or make ``<state>/records.db``; a damaged one is set aside, and on a full disk room is made once.
-
-    LinliError, with what to do, when nothing helps.
-    """
+    """Open or make ``<state>/records.db``; a damaged one is set aside. LinliError, with what to do, if it cannot."""
     path = state / DATABASE
-    trouble = _read_suspect(state) or (_examine(path) if path.exists() else None)
-    damage = None
-    if trouble:
-        damage = (trouble, _set_aside(path, rfc3339(now)))
-    (state / SUSPECT).unlink(missing_ok=True)
+
+    def connected() -> tuple[Database, Reader]:
+        if _version(path) < migrate.VERSION:
+            _migrate(path)
+        return Database(path, gateway, budget, media_quota, clock.rfc3339), Reader(path)
+
+    def ready() -> Opened:
+        try:
+            return _sound_or_fresh(path, connected, clock)
+        except sqlite3.Error as error:
+            raise LinliError(f"{path}: cannot be opened: {error}; check that the disk can be written") from error
+
     try:
-        return Opened(*_connect(path, gateway, budget, media_quota, rfc3339), damage)
-    except (sqlite3.Error, LinliError) as error:
-        log.warning("%s: %s; trying again with the room of the reserve", path, error)
-        make_room()
-    try:
-        return Opened(*_connect(path, gateway, budget, media_quota, rfc3339), damage)
-    except sqlite3.Error as error:
-        raise LinliError(f"{path}: cannot be opened: {error}; check that the disk is writable and has room") from error
+        return ready()
+    except LinliError:
+        if not reserve.is_needed():
+            raise
+    log.warning("%s: the disk is full; opening it with the room of the reserve", path)
+    reserve.release()
+    return ready()
 
 
-def _connect(
-    path: Path, gateway: str, budget: Budget, media_quota: int, rfc3339: Callable[[int], str]
-) -> tuple[Database, Reader]:
-    if _version(path) < migrate.VERSION:
-        _migrate(path)
-    return Database(path, gateway, budget, media_quota, rfc3339), Reader(path)
+def _sound_or_fresh(path: Path, connected: Callable[[], tuple[Database, Reader]], clock: Clock) -> Opened:
+    trouble = _read_suspect(path.parent) or (_examine(path) if path.exists() else None)
+    if trouble is None:
+        try:
+            return Opened(*connected(), None)
+        except DamagedError as error:
+            trouble = str(error)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            trouble = str(error)
+    aside = _set_aside(path, clock.rfc3339(clock.wall()))
+    (path.parent / SUSPECT).unlink(missing_ok=True)
+    return Opened(*connected(), (trouble, aside))
 
 
 def mark_suspect(state: Path, reason: str) -> None:
@@ -114,7 +126,7 @@ def _examine(path: Path) -> str | None:
             return "not a database of linli" if _has_tables(path) else None
         reader = Reader(path)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if is_damage(error):
             return str(error)
         raise LinliError(f"{path}: cannot be opened: {error}; check the disk and the file's owner") from error
     try:

@@ -16,7 +16,7 @@ import zstandard
 from gateway.contract import LinliError
 
 PLAIN, SPLIT = 0, 1
-HEAD = struct.Struct("<IBH")  # CRC-32 of the rest, format, number of records
+HEAD = struct.Struct("<IBH")  # checksum, format, number of records
 TIMES = 4  # the first tokens of a record: second and millisecond of `time` and of `recordedtime`
 LEVEL = 6
 LEARN_RECORDS = 512  # seen before a dictionary is made of them
@@ -152,6 +152,20 @@ class Dictionary:
 
 
 EMPTY = Dictionary(0, b"")
+_SAVE = zstandard.ZstdCompressor(level=9, write_checksum=True)
+
+
+def save_dictionary(content: bytes) -> bytes:
+    """Compress a dictionary's content for keeping."""
+    return _SAVE.compress(content)
+
+
+def load_dictionary(number: int, saved: bytes) -> Dictionary:
+    """Make a dictionary of what was kept; DamagedError when it is not what was saved."""
+    try:
+        return Dictionary(number, EMPTY.decompress(saved))
+    except zstandard.ZstdError as error:
+        raise DamagedError(f"dictionary {number} is damaged: {error}") from error
 
 
 class Packer:
@@ -167,14 +181,15 @@ class Packer:
     def pack(self, records: Sequence[bytes], first: int) -> bytes:
         """Turn the JSON of consecutive records into a payload."""
         parts: list[Parts] = []
+        number = self.dictionary.number
         for offset, json in enumerate(records):
             part = take_apart(json, first + offset)
             if part is None:
-                return _seal(PLAIN, len(records), EMPTY.compress(LINE.join(records)))
+                return _seal(first, number, PLAIN, len(records), EMPTY.compress(LINE.join(records)))
             parts.append(part)
         self._learn(parts, sum(map(len, records)))
         random = b"".join(part.random for part in parts)
-        return _seal(SPLIT, len(records), random + self.dictionary.compress(write_text(parts)))
+        return _seal(first, number, SPLIT, len(records), random + self.dictionary.compress(write_text(parts)))
 
     def _learn(self, parts: Iterable[Parts], size: int) -> None:
         known = self.dictionary.words
@@ -198,9 +213,14 @@ class Packer:
         return content if len(content) <= DICTIONARY_BYTES else None
 
 
-def _seal(form: int, count: int, body: bytes) -> bytes:
+def _seal(first: int, number: int, form: int, count: int, body: bytes) -> bytes:
     rest = HEAD.pack(0, form, count)[4:] + body
-    return zlib.crc32(rest).to_bytes(4, "little") + rest
+    return _checksum(first, number, rest).to_bytes(4, "little") + rest
+
+
+def _checksum(first: int, number: int, rest: bytes) -> int:
+    """CRC-32 over all that reading depends on: the row's place and its dictionary too."""
+    return zlib.crc32(rest, zlib.crc32(b"%d %d" % (first, number)))
 
 
 def unpack(payload: bytes, first: int, number: int, dictionary: Callable[[int], Dictionary]) -> list[bytes]:
@@ -210,7 +230,7 @@ def unpack(payload: bytes, first: int, number: int, dictionary: Callable[[int], 
     """
     checksum, form, count = HEAD.unpack_from(payload) if len(payload) >= HEAD.size else (0, 0, 0)
     body = payload[HEAD.size :]
-    if count == 0 or zlib.crc32(payload[4:]) != checksum:
+    if count == 0 or _checksum(first, number, payload[4:]) != checksum:
         raise DamagedError(f"the row at record {first} does not have the checksum it was written with")
     if form == PLAIN:
         return EMPTY.decompress(body).split(LINE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.contract import STREAMS, Record, Stream
 from gateway.store.database import connect
-from gateway.store.packing import EMPTY, DamagedError, Dictionary, unpack
+from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
 
 ROWS_KEPT = 4
 DICTIONARIES_KEPT = 3
@@ -64,7 +64,7 @@ class Reader:
             row = self._connection.execute("SELECT content FROM dictionaries WHERE number = ?", (number,)).fetchone()
             if row is None:
                 raise DamagedError(f"dictionary {number} is missing, so rows that need it cannot be read")
-            self._dictionaries[number] = Dictionary(number, EMPTY.decompress(row[0]))
+            self._dictionaries[number] = load_dictionary(number, row[0])
             if len(self._dictionaries) > DICTIONARIES_KEPT:
                 self._dictionaries.popitem(last=False)
         return self._dictionaries[number]
@@ -72,6 +72,10 @@ class Reader:
     def trouble(self, *, newest: bool = True) -> str | None:
         """Read both ends of every stream (of the ``newest`` schema), and a small file whole; None when all is well."""
         try:
+            if newest and not self._connection.execute("SELECT value FROM about WHERE name = 'epoch'").fetchall():
+                return "it has no epoch"
+            for table in ("cursors", "facts", "gaps", "media") if newest else ():
+                self._connection.execute(f'SELECT count(*), max(rowid) FROM "{table}"').fetchone()  # noqa: S608
             for stream in STREAMS if newest else ():
                 for order in ("ASC", "DESC"):
                     rows = self._connection.execute(

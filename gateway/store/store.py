@@ -13,7 +13,7 @@ from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliE
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
 from gateway.store.commits import Committer
-from gateway.store.database import Committed, Expiry
+from gateway.store.database import Committed, Expiry, is_damage
 from gateway.store.envelope import waiting
 from gateway.store.gallery import Media
 from gateway.store.media import MediaFolder
@@ -132,10 +132,7 @@ class Store:
             lock = await loop.run_in_executor(threads.writer, Lock, state)
             reserve = Reserve(state / "reserve", budget.reserve)
             opened = await loop.run_in_executor(
-                threads.writer,
-                lambda: open_database(
-                    state, gateway, budget, settings.media, clock.rfc3339, clock.wall(), reserve.release
-                ),
+                threads.writer, open_database, state, reserve, gateway, budget, settings.media, clock
             )
         except LinliError:
             if lock:
@@ -154,7 +151,9 @@ class Store:
         if opened.damage:
             trouble, name = opened.damage
             sentence = f"The store was damaged ({trouble}); it is set aside as {name} and a new epoch has begun."
-            draft = gateway_state(self._clock.wall(), "store_damaged", sentence, "degraded", set_aside=name)
+            draft = gateway_state(
+                self._database.gateway, self._clock.wall(), "store_damaged", sentence, "degraded", set_aside=name
+            )
             await self.put([draft], urgent=True)
 
     # ------------------------------------------------------------------------------------------------------ records
@@ -204,7 +203,7 @@ class Store:
         except DamagedError as error:
             raise self._damaged(str(error)) from error
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if is_damage(error):
                 raise self._damaged(str(error)) from error
             raise CommandError(f"records cannot be read now: {error}", status=503) from error
         # The reader may already see a commit that nobody here was told of.
@@ -260,7 +259,7 @@ class Store:
     async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
         """File a picture or clip; returns ``sha256``, ``bytes``, ``content_type`` once it is on disk.
 
-        LinliError when it is larger than the quota, of an unknown type, or the disk does not take it.
+        OSError when it is larger than the quota or the disk does not take it, ValueError for an unknown type.
         """
         return await self._media.put(data, content_type, suffix, self._stamp_time())
 
