@@ -14,8 +14,9 @@ DROPPED = Counter("linli_dropped", "What was given up, and why", ["where", "caus
 BACKLOG = Gauge("linli_backlog_records", "Records not yet confirmed", ["consumer", "stream"], registry=REGISTRY)
 DEVICE_UP = Gauge("linli_device_up", "1 while a device answers", ["device"], registry=REGISTRY)
 LINE_BUSY = Gauge("linli_line_busy_ratio", "Share of time a line carries transactions", ["line"], registry=REGISTRY)
-LINE_BYTES = Counter("linli_line_bytes", "Bytes by line and direction (in, out)", ["line", "direction"],
-                     registry=REGISTRY)
+LINE_BYTES = Counter(
+    "linli_line_bytes", "Bytes by line and direction (in, out)", ["line", "direction"], registry=REGISTRY
+)
 LINE_ERRORS = Counter("linli_line_errors", "Transactions that brought no good answer", ["line"], registry=REGISTRY)
 CAMERA_FRAMES = Counter(
     "linli_camera_frames", "Frames by camera: offered, looked, dropped", ["camera", "what"], registry=REGISTRY

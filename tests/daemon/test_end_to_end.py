@@ -116,13 +116,9 @@ def test_dead_device_and_dead_line_harm_nothing_else(tmp_path: Path, state: Path
         try:
             readings = [record for record in daemon.pull("perception", 20) if record["subject"] == "meter"]
             assert len(readings) >= 15
-            states = [
-                record for record in daemon.pull("management", 1) if record["type"] == "linli.device.state.v1"
-            ]
+            states = [record for record in daemon.pull("management", 1) if record["type"] == "linli.device.state.v1"]
             time.sleep(1)
-            states = [
-                record for record in daemon.pull("management", 2) if record["type"] == "linli.device.state.v1"
-            ]
+            states = [record for record in daemon.pull("management", 2) if record["type"] == "linli.device.state.v1"]
             ghost = [record for record in states if record["subject"] == "ghost"]
             assert [record["data"]["state"] for record in ghost][-1] == "offline"
         finally:
