@@ -141,9 +141,9 @@ async def test_after_a_missed_answer_the_next_ones_do_not_slip():
         later: bytes = b""
 
         async def write(self, data: bytes) -> None:
+            before, self.later = self.later, b""
             await super().write(data)
-            self.chunks[:0] = [self.later] if self.later else []
-            self.later = b""
+            self.chunks[:0] = [before] if before else []
 
         async def read(self, at_most: int = 4096) -> bytes:
             if not self.chunks and self.later:
