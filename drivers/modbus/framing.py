@@ -108,18 +108,19 @@ class RtuFraming(Framing):
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """As ``Framing.ask``. Noise, an echo of the question and other units' answers are passed over."""
         try:
+            if self._overdue and self.lookalikes:
+                await self._hear_out(pipe, span)
             data = await self._exchange(pipe, span)
         except DeviceError as error:
             self._overdue = self._overdue or error.reason in ("timeout", "damaged")
             raise
-        if self._overdue:
-            self._overdue = False
-            if self.lookalikes:
-                await self._hear_out(pipe)
+        self._overdue = False
         return data
 
-    async def _hear_out(self, pipe: Pipe) -> None:
-        """After a missed answer, this one may be the missed one, and its own still come: not as the next one's."""
+    async def _hear_out(self, pipe: Pipe, span: Span) -> None:
+        """After a missed answer the next one may be that one, come late: ask for nothing, and wait until all is said."""
+        with contextlib.suppress(RefusalError):
+            await self._exchange(pipe, span)
         with contextlib.suppress(DeviceSilentError):
             while True:
                 await pipe.read()
