@@ -118,7 +118,7 @@ class RtuFraming(Framing):
         return data
 
     async def _hear_out(self, pipe: Pipe, span: Span) -> None:
-        """After a missed answer the next one may be that one, come late: ask for nothing, and wait until all is said."""
+        """After a missed answer the next one may be that one, come late: ask for nothing, wait until all is said."""
         with contextlib.suppress(RefusalError):
             await self._exchange(pipe, span)
         with contextlib.suppress(DeviceSilentError):
