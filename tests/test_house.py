@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,16 @@ def test_every_room_stands_in_the_layers() -> None:
     named = set(re.findall(r"gateway\.(\w+)", text))
     entry = {"__init__", "__main__"}
     assert rooms - entry - named == set(), "a part of gateway/ that import-linter does not hold in place"
+
+
+def test_the_daemon_loads_nothing_heavy() -> None:
+    heavy = ("sqlite_utils", "rich", "av", "cv2", "numpy", "onnxruntime", "tree_sitter", "paho", "aiomqtt")
+    code = "import sys, gateway.daemon; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT
+    ).stdout
+    assert "gateway.store" in loaded.split()
+    assert sorted(set(heavy) & {name.partition(".")[0] for name in loaded.split()}) == []
 
 
 def test_the_finders_find() -> None:
