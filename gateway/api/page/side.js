@@ -119,7 +119,7 @@ export function drawStore(state) {
       STREAMS.filter((stream) => state.streams?.[stream]).flatMap((stream) => {
         const { first, last, unstored } = state.streams[stream];
         const range = last ? `${count(first)} … ${count(last)}` : "—";
-        return [h("dt", {}, word(stream)), h("dd", {}, unstored ? `${range} · ${word("unstored", unstored)}` : range)];
+        return [h("dt", {}, word(stream)), h("dd", {}, store.failing && unstored ? `${range} · ${word("unstored", unstored)}` : range)];
       }),
     ),
   );
@@ -176,7 +176,8 @@ export function drawEvents(records, state) {
 
 function eventText({ type, data = {} }) {
   if (type.startsWith("linli.alarm.")) return worded(data.text, "");
+  if (type.startsWith("linli.disposal.")) return [data.by, data.note].filter(Boolean).join(", ");
   if (type === "linli.gap.v1") return `${count(data.count)} (${data.cause})`;
-  const reason = typeof data.reason === "object" ? data.reason?.code : data.reason;
-  return [data.state ? word(data.state) : "", reason, data.by].filter(Boolean).join(", ");
+  const reason = data.reason === "ok" ? "" : data.reason;
+  return [data.state ? word(data.state) : "", reason].filter(Boolean).join(", ");
 }

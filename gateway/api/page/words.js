@@ -69,7 +69,7 @@ const WORDS = {
   alarm: ["alarm", "告警"],
   disposal: ["disposal", "处置"],
   backlog: ["Records waiting", "待送记录"],
-  nothingWaits: ["everything is confirmed", "全部已确认"],
+  nothingWaits: ["all confirmed", "全部已确认"],
   noConsumers: ["no consumer yet", "尚无消费者"],
   largestLag: ["for {0}", "等待 {0}"],
   store: ["Store", "存储"],
