@@ -6,6 +6,8 @@ import math
 import struct
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 from drivers.modbus.address import PointError, Span
 from gateway.contract import Point, PointValue, Scalar
@@ -32,6 +34,18 @@ MALFORMED = {
     "bcd": PointValue(None, "bad", "invalid_bcd"),
     "string": PointValue(None, "bad", "invalid_text"),
 }
+
+
+class Meaning(NamedTuple):
+    """What turns a raw value into a value, wherever it was read."""
+
+    type: str
+    scale: float
+    offset: float
+    ratio: float
+    valid: tuple[float, float] | None
+    na: tuple[float, ...]
+    enum: tuple[tuple[str, str], ...]
 
 
 def check_meaning(point: Point, points: Mapping[str, Point]) -> None:
@@ -93,7 +107,7 @@ def extractor(point: Point, span: Span, base: int) -> Extract:
     end = begin + 2 * span.size
     ordered = _reorder(point.order)
     if point.type in FORMATS:
-        return _number_extractor(point, begin, end)
+        return _number_extractor(point.type, point.order, begin, end)
     if point.type == "bool":
         mask = 0xFFFF if point.bit is None else 1 << point.bit
         return lambda data: bool(int.from_bytes(ordered(data[begin:end])) & mask) is not point.invert
@@ -105,9 +119,19 @@ def extractor(point: Point, span: Span, base: int) -> Extract:
 
 
 def finisher(point: Point) -> Callable[[Raw, float, int], PointValue]:
-    """Make the function (raw, ratio, decimals) -> value. Rounds to the decimals that scale and offset can produce."""
+    """Make the function (raw, ratio, decimals) -> value. Rounds to the decimals that scale and offset can produce.
+
+    Points that mean the same share one: a site has thousands of points and few meanings.
+    """
+    ratio = point.ratio if isinstance(point.ratio, int | float) else 1
+    meaning = Meaning(point.type, point.scale, point.offset, ratio, point.valid, point.na, tuple(point.enum.items()))
+    return _finisher(meaning)
+
+
+@lru_cache(maxsize=256)
+def _finisher(point: Meaning) -> Callable[[Raw, float, int], PointValue]:
     malformed = MALFORMED.get(point.type, NOT_A_NUMBER)
-    names = {int(code): text for code, text in point.enum.items()}
+    names = {int(code): text for code, text in point.enum}
     if point.type in FLOATS or point.type in INTEGERS:
         return _number_finisher(point, names, malformed)
 
@@ -136,12 +160,11 @@ def decoder(extract: Extract, finish: Callable[[Raw, float, int], PointValue]) -
 
 
 def _number_finisher(
-    point: Point, names: Mapping[int, str], malformed: PointValue
+    point: Meaning, names: Mapping[int, str], malformed: PointValue
 ) -> Callable[[Raw, float, int], PointValue]:
     scale, offset = point.scale, point.offset
-    own_ratio = point.ratio if isinstance(point.ratio, int | float) else 1
-    factor = scale * own_ratio
-    places = _places(scale) + _places(own_ratio)
+    factor = scale * point.ratio
+    places = _places(scale) + _places(point.ratio)
     offset_places = _places(offset)
     codes = _not_available_codes(point)
     low, high = point.valid or (-math.inf, math.inf)
@@ -179,7 +202,7 @@ def _named(raw: Scalar, names: Mapping[int, str]) -> PointValue:
     return PointValue(name) if name is not None else PointValue(str(int(raw)), "uncertain", "unknown_code")
 
 
-def _not_available_codes(point: Point) -> frozenset[float]:
+def _not_available_codes(point: Meaning) -> frozenset[float]:
     """Codes as written and, for signed types, as the sheet prints them (0x8000 for -32768)."""
     bits = SIGNED.get(point.type)
     wrapped = (code - (1 << bits) for code in point.na if bits and 1 << (bits - 1) <= code < 1 << bits)
@@ -193,14 +216,15 @@ def _places(number: float) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _number_extractor(point: Point, begin: int, end: int) -> Extract:
-    if point.order in ("ABCD", "DCBA"):
-        unpack = struct.Struct((">" if point.order == "ABCD" else "<") + FORMATS[point.type]).unpack_from
-        if point.type != "float32":
+@lru_cache(maxsize=1024)
+def _number_extractor(kind: str, order: str, begin: int, end: int) -> Extract:
+    if order in ("ABCD", "DCBA"):
+        unpack = struct.Struct((">" if order == "ABCD" else "<") + FORMATS[kind]).unpack_from
+        if kind != "float32":
             return lambda data: unpack(data, begin)[0]
         return lambda data: _shortest(unpack(data, begin)[0])
-    reorder, unpack_whole = _reorder(point.order), struct.Struct(">" + FORMATS[point.type]).unpack
-    if point.type != "float32":
+    reorder, unpack_whole = _reorder(order), struct.Struct(">" + FORMATS[kind]).unpack
+    if kind != "float32":
         return lambda data: unpack_whole(reorder(data[begin:end]))[0]
     return lambda data: _shortest(unpack_whole(reorder(data[begin:end]))[0])
 

@@ -18,6 +18,7 @@ DISK_PATIENCE = 0.2
 PICTURES = 64
 PICTURE_PATIENCE = 10.0
 TICK = 0.25
+STUCK = 15.0
 
 log = logging.getLogger("linli.core")
 
@@ -39,6 +40,11 @@ class Core:
         """Return when everything that was put has been judged and handed to the store."""
         await self._bus.join()
         await self._pictures.join()
+
+    def trouble(self) -> str | None:
+        """A sentence when nothing has passed through for too long, else None."""
+        still = self._clock.monotonic() - self.turned
+        return f"the core has not turned for {still:.0f} s; restart the gateway" if still > STUCK else None
 
     async def run(self) -> None:
         """Take items for ever."""

@@ -112,7 +112,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
 
         uplinks.append(MqttUplink(settings.uplink.mqtt, settings.gateway.id, store, commands, clock, commands.status))
-    api = Api(settings, store, commands, clock)
+    api = Api(settings, store, commands, clock, health=core.trouble)
     return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api)
 
 

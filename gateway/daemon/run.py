@@ -88,8 +88,8 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup) -> None:
         start("api", parts.api.run()),
     ]
     uplinks = [start(f"uplink {uplink.name}", uplink.run()) for uplink in parts.uplinks]
-    inputs = [start(f"line {line.name}", line.run()) for line in parts.lines]
-    inputs += [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
+    lines = [start(f"line {line.name}", line.run()) for line in parts.lines]
+    inputs = [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
     inputs += [start(f"camera {camera.name}", camera.run()) for camera in parts.cameras]
     give_back()
     notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
@@ -98,7 +98,8 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup) -> None:
     await stop.wait()
     notify("STOPPING=1")
     log.info("stopping")
-    await _cancel(inputs)
+    await _cancel(inputs)  # before their lines, or every device would seem to have lost its line
+    await _cancel(lines)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             await parts.core.drained()

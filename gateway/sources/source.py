@@ -131,6 +131,7 @@ class Source:
                 name: _shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
                 for name, (value, wall, monotonic) in sorted(self._last.items())
             },
+            "every_s": self._device.every,
             "polls": self._polls,
             "errors": self._errors,
             "missed": self._missed,
