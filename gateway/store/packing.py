@@ -18,7 +18,7 @@ from gateway.contract import LinliError
 PLAIN, SPLIT = 0, 1
 HEAD = struct.Struct("<IBH")  # checksum, format, number of records
 TIMES = 4  # the first tokens of a record: second and millisecond of `time` and of `recordedtime`
-LEVEL = 6
+LEVEL = 12
 LEARN_RECORDS = 512  # seen before a dictionary is made of them
 STALE_MISSES = 512  # records with unknown words before a new one is made...
 STALE_AFTER = 16_384  # ... but no sooner than so many records
