@@ -90,6 +90,10 @@ class Lane:
         """Publishes of this stream without an answer."""
         return sum(1 for batch in self.flight if batch.state is BatchState.SENT)
 
+    def bytes_sent(self) -> int:
+        """Bytes of these publishes."""
+        return sum(batch.size for batch in self.flight if batch.state is BatchState.SENT)
+
     def due(self) -> Batch | None:
         """The first batch that has to be sent (again)."""
         return next((batch for batch in self.flight if batch.state is BatchState.DUE), None)

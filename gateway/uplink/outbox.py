@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Stream
-from gateway.metrics import BACKLOG, DELIVERED, REFUSED, UNHEARD
+from gateway.metrics import DELIVERED, REFUSED, UNHEARD
 from gateway.uplink import notices, reasons
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
@@ -16,9 +16,10 @@ from gateway.uplink.topics import topic
 BATCH_RECORDS = 500
 BATCH_BYTES = 64 * 1024
 SMALLEST_BATCH_BYTES = 4 * 1024
-# Bytes of the lower streams in flight: what an alarm may find before it on the wire. On a slow link the budget
-# shrinks until they are acknowledged within about a second.
-BUDGET, SMALLEST_BUDGET = 512 * 1024, 16 * 1024
+# Bytes in flight, of alarm and disposal and of the other two each: so much may an alarm find before it on the wire.
+# Acknowledgements within FAST let the budget grow, so a good link is full after some round trips; one over SLOW, or a
+# connection lost with publishes unanswered, halves it, so a bad link is not tried with more than it carries.
+FIRST_BUDGET, SMALLEST_BUDGET, BUDGET = 64 * 1024, 4 * 1024, 512 * 1024
 FAST, SLOW = 0.25, 1.0
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
@@ -71,7 +72,7 @@ class Outbox:
         self._name, self._store, self._gateway, self._clock = name, store, gateway, clock
         self.lanes = [Lane(stream, store.position(name, stream)) for stream in SEND_ORDER if stream in streams]
         self._wake = asyncio.Event()
-        self._budget = BUDGET
+        self._budget = FIRST_BUDGET
         self._batch_bytes = BATCH_BYTES
         self._careful = 0
         self.parked = 0
@@ -80,12 +81,11 @@ class Outbox:
     # ------------------------------------------------------------------------------------------------ outside
 
     def backlog(self) -> dict[Stream, int]:
-        """Records not yet confirmed, per stream; also sets the metric."""
+        """Records not yet confirmed, per stream."""
         counts: dict[Stream, int] = {}
         for lane in self.lanes:
             first, last = self._store.bounds(lane.stream)
             counts[lane.stream] = max(0, last - max(lane.confirmed, first - 1))
-            BACKLOG.labels(self._name, lane.stream).set(counts[lane.stream])
         return counts
 
     def in_flight(self) -> int:
@@ -98,7 +98,7 @@ class Outbox:
 
     async def pump(self, wire: Wire) -> NoReturn:
         """Send for ever over one connection; ConnectionFailedError when the broker stops answering."""
-        self._budget, self._batch_bytes = BUDGET, BATCH_BYTES
+        self._batch_bytes = BATCH_BYTES
         while True:
             await self._settle()
             lane = self._next_lane(wire)
@@ -120,6 +120,7 @@ class Outbox:
             unanswered[0].ack = Ack(code, "")
         elif code in reasons.AT_FAULT:
             self._careful = len(unanswered)
+        self._budget = max(SMALLEST_BUDGET, min(FIRST_BUDGET, self._budget // 2 if unanswered else self._budget))
         for lane in self.lanes:
             lane.lost()
         await self._settle()
@@ -142,8 +143,6 @@ class Outbox:
         for lane in self.lanes:
             if lane.advance():
                 self._store.confirm(self._name, lane.stream, lane.confirmed)
-                first, last = self._store.bounds(lane.stream)
-                BACKLOG.labels(self._name, lane.stream).set(max(0, last - max(lane.confirmed, first - 1)))
 
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
         code, text = batch.ack or Ack(0, "")
@@ -220,13 +219,13 @@ class Outbox:
         return None
 
     def _may_send(self, lane: Lane, wire: Wire) -> bool:
-        flying = [batch for other in self.lanes for batch in other.flight if batch.state is BatchState.SENT]
+        flying = sum(other.sent() for other in self.lanes)
         if self._careful:
             return not flying
-        if lane.urgent:
-            return len(flying) < wire.window
-        kept_free = min(8, max(1, wire.window // 4)) if wire.window > 1 else 0
-        return len(flying) < wire.window - kept_free and sum(batch.size for batch in flying) < self._budget
+        kept_free = 0 if lane.urgent or wire.window == 1 else min(8, max(1, wire.window // 4))
+        if flying >= wire.window - kept_free:
+            return False
+        return sum(other.bytes_sent() for other in self.lanes if other.urgent == lane.urgent) < self._budget
 
     async def _send(self, lane: Lane, wire: Wire) -> None:
         room = wire.room(lane.stream)

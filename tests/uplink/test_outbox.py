@@ -144,24 +144,48 @@ async def test_a_window_of_one_still_moves_everything(fake_clock: FakeClock, mon
         assert outbox.idle()
 
 
-async def test_bytes_in_flight_are_bounded_and_shrink_on_a_slow_link(fake_clock: FakeClock) -> None:
+def flying(wire: FakeWire, *streams: str) -> int:
+    return sum(len(json.dumps(events)) for stream, events, _, _ in wire.out if stream in streams)
+
+
+async def test_a_good_link_fills_up_and_a_slow_one_gets_little(fake_clock: FakeClock) -> None:
     store, wire = MemoryStore(), FakeWire(window=1000)
-    await store.fill("perception", 3000, size=1000)
+    await store.fill("perception", 5000, size=1000)
     outbox = make(store, fake_clock)
     async with pumping(outbox, wire):
-        flying = sum(len(json.dumps(events)) for _, events, _, _ in wire.out)
-        assert flying < 700_000
-        before = len(wire.out)
-        for _ in range(8):
-            await fake_clock.advance(2.0, 2.0)
-            while wire.out:
+        sizes = []
+        for seconds in [0.05] * 8 + [2.0] * 10:
+            sizes.append(flying(wire, "perception"))
+            await fake_clock.advance(seconds, seconds)
+            for _ in range(len(wire.out)):
                 wire.answer()
             await turn()
-        assert len(wire.out) <= 2 < before, "a slow link gets little at a time"
-        assert len(json.dumps(wire.out[0][1])) < 40_000
+        assert sizes[0] < 140_000, "carefully at first"
+        assert 400_000 < max(sizes) < 700_000
+        assert flying(wire, "perception") < 12_000, "so that an alarm waits no more than a second"
         await store.fill("alarm", 1)
         await turn()
         assert wire.sent("alarm") == [1]
+
+
+async def test_a_connection_lost_with_publishes_unanswered_is_tried_with_less(fake_clock: FakeClock) -> None:
+    store = MemoryStore()
+    await store.fill("perception", 1000, size=1000)
+    outbox = make(store, fake_clock)
+    sizes = []
+    for _ in range(6):
+        wire = FakeWire(window=1000)
+        async with pumping(outbox, wire):
+            sizes.append(flying(wire, "perception"))
+        await outbox.lost(None)
+    assert sizes[-1] < 12_000 < sizes[0]
+
+
+async def test_many_alarms_do_not_flood_a_slow_link_either(fake_clock: FakeClock) -> None:
+    store, wire = MemoryStore(), FakeWire(window=1000)
+    await store.fill("alarm", 5000, size=1000)
+    async with pumping(make(store, fake_clock), wire):
+        assert flying(wire, "alarm") < 140_000
 
 
 @pytest.mark.parametrize("code", [0x87, 0x90, 0x97, 0x80, 0x83])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway.clock import SystemClock
 from gateway.contract import ConfigError
@@ -123,6 +124,29 @@ async def test_much_goes_through_tls(tmp_path: Path, papers: Path) -> None:
         async with running(make(store, f"mqtts://127.0.0.1:{one.port}", ca_file=papers / "right-ca.crt")):
             await store.fill("perception", 5000, size=400)
             await until(lambda: store.position("mqtt", "perception") == 5000)
+    finally:
+        one.stop()
+
+
+def test_the_daemons_event_loop_does_it_too(tmp_path: Path, papers: Path) -> None:
+    one = tls_broker(tmp_path, papers, "server")
+    store: list[MemoryStore] = []
+
+    async def work() -> None:
+        store.append(MemoryStore())
+        uplink = make(store[0], f"mqtts://127.0.0.1:{one.port}", ca_file=papers / "right-ca.crt")
+        async with running(uplink):
+            await store[0].fill("perception", 2000, size=400)
+            await until(lambda: store[0].position("mqtt", "perception") == 2000)
+            await asyncio.to_thread(one.kill)
+            await until(lambda: uplink.view()["state"] == "offline")
+            await store[0].fill("perception", 2000, size=400)
+            await asyncio.to_thread(one.start)
+            await until(lambda: store[0].position("mqtt", "perception") == 4000)
+            await uplink.flush(2)
+
+    try:
+        uvloop.run(work())
     finally:
         one.stop()
 
