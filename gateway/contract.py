@@ -63,7 +63,7 @@ class DeviceSilentError(DeviceError):
 class CommandError(LinliError):
     """A command was refused. ``status`` is the HTTP status that says the same (400, 403, 404, 409, 410, 503)."""
 
-    def __init__(self, sentence: str, status: int = 400, **extra: Any) -> None:
+    def __init__(self, sentence: str, status: int = 400, **extra: object) -> None:
         super().__init__(sentence)
         self.status = status
         self.extra = extra

@@ -41,6 +41,7 @@ def run(path: Path) -> int:
         return EXIT_CONFIG
     for warning in plan.warnings:
         log.warning("%s", warning)
+    plan = plan.lean()
     code = EXIT_STOPPED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

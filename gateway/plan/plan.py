@@ -1,7 +1,7 @@
 """Makes the plan of a configuration file, or says everything that is wrong with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.contract import ConfigError, Driver
@@ -36,6 +36,11 @@ class Plan:
     warnings: tuple[str, ...]
     not_built: tuple[NotBuilt, ...]
     _files: tuple[NamedFile, ...] = field(repr=False)
+
+    def lean(self) -> "Plan":
+        """The same plan without the points as they were written: ``devices`` has them ready to use."""
+        devices = tuple(device.model_copy(update={"points": {}}) for device in self.settings.device)
+        return replace(self, settings=self.settings.model_copy(update={"device": devices}))
 
     @property
     def models_folder(self) -> Path:

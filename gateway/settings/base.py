@@ -30,7 +30,10 @@ EXPECTED = {NAME: "expected a name of a-z, 0-9 and -, beginning with a letter"}
 class Table(BaseModel):
     """A TOML table: frozen, and no key that is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    # Deferred: the whole tree is compiled once, not every table by itself again (half a megabyte).
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class MisfitError(ValueError):

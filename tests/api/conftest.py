@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest_asyncio
-from api_standins import Answer, MemoryCommands, MemoryStore, fetch, settings
 
 from gateway.api import Api
 from gateway.clock import SystemClock
@@ -14,6 +13,7 @@ from gateway.commands import Commands
 from gateway.contract import Draft, record_id
 from gateway.rules import compile_rules
 from gateway.store import Store
+from tests.api.api_standins import Answer, MemoryCommands, MemoryStore, fetch, settings
 
 
 @dataclass

@@ -6,9 +6,10 @@ import os
 from email.utils import parsedate_to_datetime
 
 import pytest
-from api_standins import TOKEN, exchange, fetch, split, until
-from conftest import start
-from test_api_pull import is_problem
+
+from tests.api.api_standins import TOKEN, exchange, fetch, split, until
+from tests.api.conftest import start
+from tests.api.test_api_pull import is_problem
 
 OPEN = ("/healthz", "/openapi.json", "/")
 CLOSED = ("/v1/status", "/metrics", "/v1/streams/alarm/records", "/v1/media/" + "0" * 64)

@@ -6,10 +6,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from api_standins import TOKEN
-from conftest import readings
 
 from gateway.contract import Draft, record_id
+from tests.api.api_standins import TOKEN
+from tests.api.conftest import readings
 
 ROOT = Path(__file__).resolve().parents[2]
 

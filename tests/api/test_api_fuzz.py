@@ -7,12 +7,12 @@ import logging
 from urllib.parse import quote
 
 import pytest
-from api_standins import EPOCH, TOKEN, exchange, split, take_apart
-from conftest import start
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.contract import STREAMS
+from tests.api.api_standins import EPOCH, TOKEN, exchange, split, take_apart
+from tests.api.conftest import start
 
 QUICK = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 

@@ -10,11 +10,11 @@ import subprocess
 
 import pytest
 import uvloop
-from api_standins import TOKEN, fetch, split, until
-from conftest import start
 
 from gateway.api.listen import is_loopback, parse_listen
 from gateway.contract import ConfigError, LinkError
+from tests.api.api_standins import TOKEN, fetch, split, until
+from tests.api.conftest import start
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import hashlib
 
 import pytest
 import pytest_asyncio
-from api_standins import ALARM_TOKEN, fetch
-from test_api_pull import is_problem
+
+from tests.api.api_standins import ALARM_TOKEN, fetch
+from tests.api.test_api_pull import is_problem
 
 DATA = bytes(range(256)) * 4000
 NAME = hashlib.sha256(DATA).hexdigest()
@@ -98,7 +99,7 @@ async def test_only_for_those_whom_pictures_concern(served, picture):
 
 
 async def test_a_consumer_without_pictures_streams_gets_none(tmp_path):
-    from conftest import start
+    from tests.api.conftest import start
 
     token = "management-only"
     consumer = [

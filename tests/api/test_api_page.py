@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import sample_status
-from api_standins import TOKEN
-from conftest import start
 
 from gateway.contract import Record
+from tests.api import sample_status
+from tests.api.api_standins import TOKEN
+from tests.api.conftest import start
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "gateway/api/page"

@@ -4,7 +4,8 @@ import asyncio
 import json
 
 import pytest
-from api_standins import ALARM_TOKEN, EPOCH, exchange, fetch, split, until
+
+from tests.api.api_standins import ALARM_TOKEN, EPOCH, exchange, fetch, split, until
 
 RECORDS = "/v1/streams/perception/records"
 ACK = "/v1/streams/perception/ack"

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 
-from api_standins import fetch
-from conftest import readings
-from test_api_pull import is_problem
+from tests.api.api_standins import fetch
+from tests.api.conftest import readings
+from tests.api.test_api_pull import is_problem
 
 RECORDS = "/v1/streams/perception/records"
 

@@ -2,9 +2,9 @@
 
 import json
 
-from api_standins import ALARM_TOKEN, fetch
-from conftest import start
-from test_api_pull import is_problem
+from tests.api.api_standins import ALARM_TOKEN, fetch
+from tests.api.conftest import start
+from tests.api.test_api_pull import is_problem
 
 
 async def test_status_is_the_commands_status(served):

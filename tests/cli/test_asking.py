@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from served import Served
 
 from gateway.cli import linli
 from gateway.contract import Draft, LinkError, PointValue
+from tests.cli.served import Served
 from tests.desk import EPOCH, View, device_view, uplink_view
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from served import Served
+from tests.cli.served import Served
 
 
 def on_a_terminal(served: Served, *arguments: str, until: bytes = b"", then: bytes = b"") -> tuple[int, bytes]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from alarm_site import CAMERAS, POINTS, Site, wall
 
 from gateway.contract import CommandError, SourceState, StateChange
 from gateway.rules import Rules, compile_rules
 from gateway.rules.engine import utc
 from gateway.settings import AlarmSettings
+from tests.rules.alarm_site import CAMERAS, POINTS, Site, wall
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 HIGH = {"when": "sump.level > 2.5"}

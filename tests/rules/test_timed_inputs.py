@@ -1,13 +1,13 @@
 """Conditions that change with time alone: stale, rate and camera events."""
 
 import pytest
-from alarm_site import CAMERAS, POINTS, Site
 
 from gateway.contract import PointValue
 from gateway.rules import compile_rules
 from gateway.rules.inputs import SAMPLES, PointCell
 from gateway.rules.nodes import rate
 from gateway.settings import AlarmSettings
+from tests.rules.alarm_site import CAMERAS, POINTS, Site
 
 SILENT = {"when": "stale(sump.level, 5m)"}
 DENIED = {"when": "event(north-gate, deny)"}
