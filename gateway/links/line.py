@@ -68,6 +68,7 @@ class Line:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._missed = False
+        self._sound = False  # this connection has carried an answer and did not break in the middle of a question
         self._unanswered = 0
         self._transactions = 0
         self._errors = 0
@@ -111,6 +112,11 @@ class Line:
                 error = pipe.error
                 if error is None:
                     continue  # hung: a new connection, without telling anyone unless that fails
+                if self._sound:
+                    # Many servers hang up on an idle master, some after every answer: no outage, unless a new
+                    # connection fails, and no use for one before somebody asks.
+                    await self._asked()
+                    continue
                 self._fall(error)
                 stayed = self._clock.monotonic() - opened
                 # A peer that accepts and hangs up at once must not be called twice a second for ever.
@@ -169,6 +175,9 @@ class Line:
         try:
             result = await work(pipe)
             good = True
+        except LinkError:
+            self._sound = False
+            raise
         except DeviceSilentError:
             self._missed = True
             self._unanswered += 1
@@ -181,6 +190,7 @@ class Line:
             self._count_bytes(pipe)
             if good:
                 self._unanswered = 0
+                self._sound = self.kind is LineKind.TCP
                 self._budget.answered(now)
             else:
                 self._errors += 1
@@ -196,13 +206,15 @@ class Line:
     async def _serve(self, pipe: StreamPipe) -> None:
         """Lend the pipe, turn by turn, until it breaks or hangs."""
         self._unanswered = 0
+        self._sound = False
         opened = self._clock.monotonic()
         while pipe.error is None and not self._is_hung(opened):
             self._wake.clear()
-            turn, wait = self._next()
-            if turn is None:
+            queue, wait = self._next()
+            if queue is None:
                 await self._nap(wait)
                 continue
+            turn = heapq.heappop(queue)
             if self._missed:
                 self._missed = False
                 await pipe.settle()
@@ -226,8 +238,8 @@ class Line:
             and min(now - opened, self._budget.unheard(now)) >= HUNG_AFTER
         )
 
-    def _next(self) -> tuple[_Turn | None, float | None]:
-        """Take the turn with the earliest deadline, or say how long no probe may run (None: for ever)."""
+    def _next(self) -> tuple[list[_Turn] | None, float | None]:
+        """Return the queue whose first turn is due, or say how long no probe may run (None: for ever)."""
         for queue in (self._polls, self._probes):
             while queue and queue[0].granted.done():
                 heapq.heappop(queue)
@@ -235,8 +247,17 @@ class Line:
         if self._probes:
             wait = 0.0 if self._users < 2 else self._budget.wait(self._clock.monotonic())
             if wait <= 0 and (not self._polls or self._probes[0] < self._polls[0]):
-                return heapq.heappop(self._probes), None
-        return (heapq.heappop(self._polls), None) if self._polls else (None, wait)
+                return self._probes, None
+        return (self._polls, None) if self._polls else (None, wait)
+
+    async def _asked(self) -> None:
+        """Wait until a turn is due."""
+        while True:
+            self._wake.clear()
+            queue, wait = self._next()
+            if queue is not None:
+                return
+            await self._nap(wait)
 
     async def _nap(self, seconds: float | None) -> None:
         """Wait for work, or until ``seconds`` have passed."""

@@ -207,6 +207,49 @@ async def test_a_hung_connection_is_made_anew_without_a_word(fake_clock, caplog)
     assert warnings(caplog) == []
 
 
+def hang_up(pipe: EchoPipe) -> None:
+    pipe._lost(LinkError("echo closed the connection", "closed"))
+
+
+async def test_a_peer_that_hangs_up_on_an_idle_line_is_called_again_when_somebody_asks(fake_clock, caplog):
+    line, pipes = echo_line(fake_clock)
+    async with running(line):
+        for number in range(3):
+            assert await line.transact(question(b"hello"), deadline=0, timeout=1) == b"hello"
+            hang_up(pipes[-1])
+            await fake_clock.advance(60.0)
+            assert len(pipes) == number + 1  # nobody asked: nobody calls
+            assert line.state == "open"
+    assert all(pipe.was_closed for pipe in pipes)
+    assert warnings(caplog) == []
+
+
+async def test_a_peer_that_hangs_up_before_it_ever_answered_is_down(fake_clock, caplog):
+    line, pipes = echo_line(fake_clock)
+    async with running(line):
+        down = asyncio.create_task(line.changed())
+        await asyncio.sleep(0)
+        hang_up(pipes[0])
+        await down
+        assert (line.state, line.reason) == ("down", "closed")
+    assert len(warnings(caplog)) == 1
+
+
+async def test_a_peer_that_hung_up_and_is_gone_is_down_once_somebody_asks(caplog):
+    async with TcpFarm({1: Slave()}) as farm:
+        line = Line(LineSettings(name="tcp", tcp=f"127.0.0.1:{farm.port}"), SystemClock())
+        ask = question(bytes.fromhex("0001 0000 0006 01 03 0000 0001"))
+        async with running(line):
+            await line.transact(ask, deadline=0, timeout=5)
+            await farm.stop()
+            assert line.state == "open"
+            with pytest.raises(LinkError, match="refuses"):
+                await line.transact(ask, deadline=0, timeout=5)
+            assert (line.state, line.reason) == ("down", "refused")
+            await farm.start()
+    assert len(warnings(caplog)) == 1
+
+
 async def test_a_line_that_is_not_open_says_why(fake_clock):
     line, _ = echo_line(fake_clock)
     with pytest.raises(LinkError, match="not open yet"):
