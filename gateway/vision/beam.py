@@ -52,10 +52,11 @@ def grammar_beam(steps: Matrix, width: int = WIDTH) -> list[Guess]:
             allowed = STEPS[length]
             for symbol, probability in tried:
                 left = alive & allowed.get(symbol, 0)
-                if left:
+                mass = ended if symbol == last else total
+                if left and mass > 0.0:
                     longer = prefix + symbol
                     shapes[longer] = left
-                    grown.setdefault(longer, [0.0, 0.0])[1] += (ended if symbol == last else total) * probability
+                    grown.setdefault(longer, [0.0, 0.0])[1] += mass * probability
 
         best = sorted(grown.items(), key=lambda item: item[1][0] + item[1][1], reverse=True)[:width]
         beam = {prefix: (shapes[prefix], entry[0], entry[1]) for prefix, entry in best}

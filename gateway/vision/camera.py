@@ -132,10 +132,12 @@ class Camera:
             await self._listen(worker)
         finally:
             self._worker = None
-            await self._stop(worker)
-            complaints.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await complaints
+            try:
+                await self._stop(worker)
+            finally:
+                complaints.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await complaints
 
     async def _listen(self, worker: asyncio.subprocess.Process) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
@@ -215,9 +217,13 @@ class Camera:
             async with asyncio.timeout(STOP_SECONDS):
                 return await worker.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                worker.kill()
-            return await worker.wait()
+            pass
+        finally:
+            if worker.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.kill()
+                await worker.wait()
+        return await worker.wait()
 
     async def _become(self, state: SourceState, reason: str, sentence: str) -> None:
         if self._note(state, reason, sentence):

@@ -1,6 +1,7 @@
 """Frames from a file, an RTSP stream or a V4L2 device through PyAV: luma first, colour only when asked for."""
 
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -31,9 +32,9 @@ class Frame:
     __slots__ = ("_bgr", "_luma", "_masks", "_video", "index", "time")
 
     def __init__(
-        self, video: av.VideoFrame, time: float, index: int, masks: Sequence[Sequence[tuple[float, float]]]
+        self, video: av.VideoFrame, seconds: float, index: int, masks: Sequence[Sequence[tuple[float, float]]]
     ) -> None:
-        self._video, self.time, self.index, self._masks = video, time, index, masks
+        self._video, self.time, self.index, self._masks = video, seconds, index, masks
         self._luma: Pixels | None = None
         self._bgr: Pixels | None = None
 
@@ -88,12 +89,15 @@ class Capture:
             raise LinkError(
                 f"the camera's url is malformed: {error}; write rtsp://HOST/PATH or a file", "url"
             ) from error
+        began = time.monotonic()
         try:
             self._container: Any = av.open(
                 target, format=kind, options=options, timeout=(OPEN_SECONDS, READ_SECONDS), metadata_errors="replace"
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise _failure(self._shown, error) from error
+            # A protocol that was interrupted for being too slow calls that anything, bad data too.
+            slow = time.monotonic() - began >= 0.9 * OPEN_SECONDS
+            raise _failure(self._shown, TimeoutError() if slow else error) from error
         if not self._container.streams.video:
             self._container.close()
             raise LinkError(f"{self._shown} has no picture in it; give a video stream or a video file", "no_video")
@@ -139,11 +143,11 @@ class Capture:
                 moment = picture.time
                 if begin is None:
                     begin = self._begin(moment)
-                time = last + self._period if moment is None else float(moment) - begin
+                seconds = last + self._period if moment is None else float(moment) - begin
                 # Cameras repeat and mix up time stamps; a step of half a frame keeps the order.
-                time = max(time, last + 0.5 * self._period if given else 0.0)
-                last = time
-                yield Frame(picture, time, index + given, self._masks)
+                seconds = max(seconds, last + 0.5 * self._period if given else 0.0)
+                last = seconds
+                yield Frame(picture, seconds, index + given, self._masks)
                 given += 1
         if not given:
             raise LinkError(f"{self._shown} holds no frame that can be decoded; give another file", "not_playable")

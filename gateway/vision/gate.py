@@ -11,6 +11,7 @@ from gateway.vision.fuse import WeighedRead, alike, fuse, settled
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage
 from gateway.vision.motion import MotionGate
+from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
 from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
 from gateway.vision.shapes import Box, around
@@ -26,9 +27,6 @@ LOST_MISSES = 4
 LOST_AFTER = 0.8
 HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
 STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
-MOTION_LOST = 0.7
-MOTION_LEFT = 0.3  # seconds, at the picture's edge: the next one may come in right behind
-MOTION_RESUMES = 20.0
 READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
@@ -57,9 +55,7 @@ class VehicleGate:
         self._book = PassageBook(camera.name, lanes, lists)
         self._plates: list[PlateTrack] = []
         self._held: list[PlateTrack] = []
-        self._moving: list[MotionTrack] = []
-        self._paused: list[MotionTrack] = []
-        self._seen: list[MotionTrack] = []
+        self._moving = MotionFollower()
         self._looked = -LOOK_EVERY
         self._widely = -WIDE_SETTLED
         self._number = 0
@@ -77,7 +73,7 @@ class VehicleGate:
             return passages
         self._size = (frame.width, frame.height)
         boxes = self._motion.look(frame.luma)
-        self._follow_motion(frame, wall, boxes)
+        self._moving.follow(frame, wall, boxes)
         if self._sight is not None:
             self._follow_plates(self._sight, frame, wall, boxes)
         return self._close(now)
@@ -85,50 +81,14 @@ class VehicleGate:
     def finish(self) -> list[Passage]:
         """Close everything that is open: the stream ended or broke."""
         for track in [*self._held, *self._plates]:
-            self._book.plate_ended(track, self._known_motions())
-        for motion in [*self._moving, *self._paused]:
+            self._book.plate_ended(track, self._moving.known)
+        for motion in self._moving.known.values():
             self._book.motion_ended(motion, self._size)
-        self._plates, self._held, self._moving, self._paused = [], [], [], []
+        self._plates, self._held, self._moving = [], [], MotionFollower()
         self._motion = MotionGate()
         self._looked = -LOOK_EVERY
         self._widely = -WIDE_SETTLED
         return self._book.take(math.inf, [])
-
-    # ------------------------------------------------------------------------------------------------- what moves
-
-    def _follow_motion(self, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
-        now = frame.time
-        free = list(boxes)
-        self._seen = []
-        for track in sorted(self._moving, key=lambda one: -len(one.path)):
-            box = _nearest(track, free)
-            if box is not None:
-                free.remove(box)
-                self._seen.append(track)
-                track.add(now, wall, box)
-        for box in free:
-            found = self._resumed(box)
-            if found is None:
-                self._number += 1
-                found = MotionTrack(self._number)
-            found.add(now, wall, box)
-            self._moving.append(found)
-            self._seen.append(found)
-        for track in self._seen:
-            clear = track.box.meets(Box(2, 2, self._size[0] - 2, self._size[1] - 2)).area
-            if track.best is None or clear > 1.15 * track.best[0]:
-                track.best = (clear, frame, wall, track.box)
-
-    def _resumed(self, box: Box) -> MotionTrack | None:
-        """The track that stopped where something moves now."""
-        for track in self._paused:
-            if track.box.overlap(box) > 0.2 or track.box.holds(box.middle) or box.holds(track.box.middle):
-                self._paused.remove(track)
-                return track
-        return None
-
-    def _known_motions(self) -> dict[int, MotionTrack]:
-        return {track.number: track for track in [*self._moving, *self._paused]}
 
     # ------------------------------------------------------------------------------------------------- plates
 
@@ -197,7 +157,7 @@ class VehicleGate:
 
     def _sighted(self, sight: PlateSight, track: PlateTrack, frame: Frame, wall: int, plate: FoundPlate) -> None:
         track.add(frame.time, wall, plate)
-        covering = [motion for motion in self._seen if motion.box.grown(0.05).holds(plate.middle)]
+        covering = [motion for motion in self._moving.seen if motion.box.grown(0.05).holds(plate.middle)]
         for motion in covering:
             track.motions.add(motion.number)
             motion.plates.add(track.number)
@@ -253,7 +213,7 @@ class VehicleGate:
     # ------------------------------------------------------------------------------------------------- endings
 
     def _close(self, now: float) -> list[Passage]:
-        known = self._known_motions()
+        known = self._moving.known
         for track in list(self._plates):
             silent = now - track.last.time
             if track.misses >= LOST_MISSES and silent >= LOST_AFTER:
@@ -264,7 +224,8 @@ class VehicleGate:
                     self._book.plate_arrived(track, known)
                 track.forget()
         self._close_held(now, known)
-        self._close_motions(now)
+        for motion in self._moving.ended(now, self._size):
+            self._book.motion_ended(motion, self._size)
         return self._book.take(now, [*self._plates, *self._held])
 
     def _close_held(self, now: float, known: dict[int, MotionTrack]) -> None:
@@ -276,37 +237,7 @@ class VehicleGate:
                 self._held.remove(track)
                 self._book.plate_ended(track, known)
 
-    def _close_motions(self, now: float) -> None:
-        for motion in list(self._moving):
-            edge = 0.02 * self._size[0]
-            inside = Box(edge, edge, self._size[0] - edge, self._size[1] - edge)
-            stopped = motion.box.meets(inside) == motion.box
-            if now - motion.last.time >= (MOTION_LOST if stopped else MOTION_LEFT):
-                self._moving.remove(motion)
-                (self._paused.append if stopped else self._end_motion)(motion)
-        for motion in list(self._paused):
-            if now - motion.last.time >= MOTION_RESUMES:
-                self._paused.remove(motion)
-                self._end_motion(motion)
-
-    def _end_motion(self, motion: MotionTrack) -> None:
-        self._book.motion_ended(motion, self._size)
-
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float) -> bool:
     ratio = plate.width / max(1.0, track.last.size)
     return 0.6 < ratio < 1.7 and math.dist(track.expected(now), plate.middle) < track.reach(now)
-
-
-def _nearest(track: MotionTrack, boxes: Sequence[Box]) -> Box | None:
-    """The box that goes on with this track: the most common area, or the nearest middle within its own size."""
-    best: tuple[float, Box] | None = None
-    last = track.last
-    for box in boxes:
-        overlap = track.box.overlap(box)
-        distance = math.dist((last.x, last.y), box.middle)
-        if overlap > 0.05 or distance < 0.6 * max(last.size, math.sqrt(box.area)):
-            merit = overlap - distance / max(1.0, last.size)
-            if best is None or merit > best[0]:
-                best = (merit, box)
-    return best[1] if best else None

@@ -1,6 +1,7 @@
 """Which lane a path belongs to and which way it went: crossings of the lane lines, or the movement alone."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,8 +90,12 @@ def movement(path: Sequence[Place]) -> str:
     """Name the way in the picture: toward, away, left, right; none when it ends about where it began."""
     first, last = path[0], path[-1]
     across, down = last.x - first.x, last.y - first.y
-    size = (first.size + last.size) / 2
-    growth = math.log(max(last.size, 1e-6) / max(first.size, 1e-6))
+    # At the picture's edge a thing shows only a part of its size: the middle of a third of the way is surer.
+    third = max(1, len(path) // 3)
+    before = max(1e-6, statistics.median(place.size for place in path[:third]))
+    after = max(1e-6, statistics.median(place.size for place in path[-third:]))
+    size = (before + after) / 2
+    growth = math.log(after / before)
     if math.hypot(across, down) < size and abs(growth) < 0.25:
         return "none"
     if abs(across) > 1.5 * abs(down) and abs(growth) < 0.35:

@@ -15,13 +15,14 @@ from gateway.vision.shapes import Box
 from gateway.vision.track import MotionTrack, PlateTrack
 
 SIGHTINGS = 3  # fewer are a reflection or a false find
-UNREAD_SIGHTINGS = 6  # a plate that nobody could read must have been there for longer
 BEYOND = 0.4  # seconds that a path is continued at its ends
 WAIT_FOR_PLATES = 1.5  # seconds before motion alone may speak
 
 VEHICLE_SHARE = 0.025  # of the picture: smaller things that move are people, animals, bicycles
 WHOLE_SHARE = 0.9  # larger is the light, or the camera itself
 SHAPE = 0.75  # width over height: people are taller
+SHAPE_ABOVE = 0.4
+WIDE_SHARE = 0.14  # of the picture's width
 LASTS = 0.4
 STRAIGHT = 0.5
 SECONDS_REMEMBERED = 30.0
@@ -36,14 +37,24 @@ class PassageBook:
         self._lists = lists
         self._ready: list[Passage] = []
         self._waiting: list[MotionTrack] = []
+        self._doubtful: list[tuple[PlateTrack, dict[int, MotionTrack]]] = []
         self._told: list[list[Place]] = []
+        self._told_plates: list[list[Place]] = []
         self._told_motions: set[int] = set()
 
     def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
-        """A plate is gone; it was a passage if the plate itself moved, not if only something near it did."""
-        needed = SIGHTINGS if track.reads else UNREAD_SIGHTINGS
-        if track.moved and len(track.path) >= needed:
+        """A plate is gone; it was a passage if the plate itself moved, not if only something near it did.
+
+        What nobody could read may be a grille: then the motion speaks. What was not read surely may be lettering on a
+        car that also has a plate: it waits for that one.
+        """
+        verdict = fuse(track.reads)
+        if not track.moved or len(track.path) < SIGHTINGS or verdict is None:
+            return
+        if verdict.status == "accepted":
             self._tell_plate(track, motions, track.last_wall)
+        else:
+            self._doubtful.append((track, dict(motions)))
 
     def plate_arrived(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
         """A vehicle came and has been standing for long: it arrived, if it crossed a line or there are no lanes."""
@@ -58,6 +69,13 @@ class PassageBook:
 
     def take(self, now: float, open_plates: Sequence[PlateTrack]) -> list[Passage]:
         """Hand out what is sure by now (seconds of the stream), given the plates that are still followed."""
+        for doubtful in list(self._doubtful):
+            track, motions = doubtful
+            if now < math.inf and any(other.reads and _together(track.path, other.path) for other in open_plates):
+                continue
+            self._doubtful.remove(doubtful)
+            if not any(_together(track.path, told) for told in self._told_plates):
+                self._tell_plate(track, motions, track.last_wall)
         for motion in list(self._waiting):
             plate_open = any(track.moved and track.path[0].time <= motion.last.time + 0.5 for track in open_plates)
             if now - motion.last.time < WAIT_FOR_PLATES or (plate_open and now < math.inf):
@@ -67,8 +85,9 @@ class PassageBook:
                 self._tell_motion(motion)
         if now < math.inf:
             self._told = [path for path in self._told if now - path[-1].time < SECONDS_REMEMBERED]
+            self._told_plates = [path for path in self._told_plates if now - path[-1].time < SECONDS_REMEMBERED]
         else:
-            self._told, self._told_motions = [], set()
+            self._told, self._told_plates, self._told_motions = [], [], set()
         ready, self._ready = self._ready, []
         return sorted(ready, key=lambda passage: passage.time)
 
@@ -115,7 +134,7 @@ class PassageBook:
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
         )
-        self._told.append(list(track.path))
+        self._told_plates.append(list(track.path))
         self._told_motions |= track.motions
 
     def _tell_motion(self, motion: MotionTrack) -> None:
@@ -151,7 +170,10 @@ class PassageBook:
         if len(path) < 5 or path[-1].time - path[0].time < LASTS or not whole:
             return False
         largest = max(boxes, key=lambda box: box.area)
-        if not VEHICLE_SHARE * whole <= largest.area <= WHOLE_SHARE * whole or largest.width < SHAPE * largest.height:
+        if not VEHICLE_SHARE * whole <= largest.area <= WHOLE_SHARE * whole:
+            return False
+        # From above a car is longer than wide; then its width tells it from a person.
+        if largest.width < (SHAPE if largest.width < WIDE_SHARE * size[0] else SHAPE_ABOVE) * largest.height:
             return False
         spots = [(place.x, place.y) for place in path]
         net = math.dist(spots[0], spots[-1])
@@ -164,12 +186,10 @@ class PassageBook:
 
     def _told_already(self, path: Sequence[Place]) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
-        for told in self._told:
-            common = [(one, other) for one in path for other in told if abs(one.time - other.time) < 0.1]
-            near = [pair for pair in common if math.dist(pair[0][1:3], pair[1][1:3]) < 5 * pair[1].size]
-            if len(near) >= 2:
-                return True
-        return False
+        return any(
+            sum(math.dist(one[1:3], two[1:3]) < reach * two.size for one, two in _pairs(path, told)) >= 2
+            for told, reach in [*((one, 5.0) for one in self._told_plates), *((one, 0.5) for one in self._told)]
+        )
 
     @staticmethod
     def _wall(path: Sequence[Place], first_wall: int, time: float) -> int:
@@ -181,6 +201,19 @@ class PassageBook:
         if shown.area < 1:
             return None
         return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
+
+
+def _together(path: Sequence[Place], other: Sequence[Place]) -> bool:
+    """Whether two plates were on one vehicle: for most of the shorter one's time within two plate widths."""
+    pairs = _pairs(path, other)
+    if len(pairs) < min(len(path), len(other)) / 3 or not pairs:
+        return False
+    return all(math.dist(one[1:3], two[1:3]) < 2.2 * max(one.size, two.size) for one, two in pairs)
+
+
+def _pairs(path: Sequence[Place], other: Sequence[Place]) -> list[tuple[Place, Place]]:
+    """Where two were at the same time."""
+    return [(one, two) for one in path for two in other if abs(one.time - two.time) < 0.05]
 
 
 def _middle_size(path: Sequence[Place]) -> float:

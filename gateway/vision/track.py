@@ -45,6 +45,15 @@ class MotionTrack:
         """Its box in the last look that saw it."""
         return self.boxes[-1]
 
+    def expected(self, time: float) -> Box:
+        """Its box at ``time`` if it goes on as over the last looks."""
+        before = self.path[max(0, len(self.path) - 5)]
+        span = self.last.time - before.time
+        ahead = (time - self.last.time) / span if span > 0 else 0.0
+        across, down = (self.last.x - before.x) * ahead, (self.last.y - before.y) * ahead
+        left, top, right, bottom = self.box
+        return Box(left + across, top + down, right + across, bottom + down)
+
     def add(self, time: float, wall: int, box: Box) -> None:
         """Take the box of one look."""
         x, y = box.middle

@@ -1,0 +1,232 @@
+"""A camera's worker process: states, restarts, ends, and what it leaves behind."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.demo.clip import LEAVING, PLATE
+from gateway.clock import SystemClock
+from gateway.contract import BusItem, StateChange, VisionEvent
+from gateway.vision import Camera
+from gateway.vision import camera as cameras
+from gateway.vision.packs import packs
+from tests.vision.lane import camera_settings
+
+MOST = 60.0  # seconds after which a test gives up: nothing here is timed, machines are slow
+
+
+class Running:
+    """A camera that runs, and everything that it put on the bus."""
+
+    def __init__(self, url: str | Path, models: Path, **more: Any) -> None:
+        self.items: list[BusItem] = []
+        self._change = asyncio.Event()
+        self.camera = Camera(camera_settings(url, **more), models, SystemClock(), self._put)
+        self.task = asyncio.create_task(self.camera.run())
+
+    async def _put(self, item: BusItem) -> None:
+        self.items.append(item)
+        self._change.set()
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        return [(item.state.value, item.reason) for item in self.items if isinstance(item, StateChange)]
+
+    @property
+    def state(self) -> str:
+        return self.states[-1][0] if self.states else ""
+
+    @property
+    def passages(self) -> list[VisionEvent]:
+        return [item for item in self.items if isinstance(item, VisionEvent)]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(MOST):
+            while not condition():
+                await self._change.wait()
+                self._change.clear()
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+@contextlib.asynccontextmanager
+async def running(url: str | Path, models: Path, **more: Any) -> AsyncIterator[Running]:
+    one = Running(url, models, **more)
+    try:
+        yield one
+    finally:
+        await one.stop()
+
+
+async def test_a_file_is_played_to_its_end(demo_clip: Path, models: Path) -> None:
+    async with running(demo_clip, models, pace="free") as one:
+        await one.until(lambda: one.state == "ended")
+        await one.task
+    assert one.states == [("starting", "starting"), ("online", "open"), ("ended", "ended")]
+    assert [event.data["plate"]["text"] for event in one.passages] == [PLATE, LEAVING]
+    event = one.passages[0]
+    assert (event.type, event.subject, event.event) == ("linli.vehicle.passage.v1", "main", "passage")
+    assert set(event.data["picture"]) == {"frame_time", "frame_sha256"}
+    jpeg, content_type, suffix = event.media["picture"]
+    assert (jpeg[:2], content_type, suffix) == (b"\xff\xd8", "image/jpeg", "jpg")
+    view = one.camera.view()
+    assert view["state"] == "ended"
+    assert view["frames"] == {"offered": 250, "looked": 125, "dropped": 0}
+    assert len(view["last_picture"]) == 64
+    assert PLATE not in str(view["last_passages"])
+
+
+async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
+    async with running(demo_clip, models, repeat=True) as one:
+        await one.until(lambda: one.state == "online")
+        assert one.camera._worker is not None
+        os.kill(one.camera._worker.pid, signal.SIGKILL)
+        await one.until(lambda: one.states.count(("online", "open")) == 2)
+    assert one.states == [("starting", "starting"), ("online", "open"), ("offline", "worker"), ("online", "open")]
+
+
+async def test_no_process_is_left_behind(demo_clip: Path, models: Path) -> None:
+    async with running(demo_clip, models, repeat=True) as one:
+        await one.until(lambda: one.state == "online")
+        assert one.camera._worker is not None
+        pid = one.camera._worker.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "not_found"), (b"", "not_playable"), (b"\x00\x01noise" * 999, "not_playable")]
+)
+async def test_a_bad_file_is_a_state(content: bytes | None, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    async with running(path, tmp_path) as one:
+        await one.until(lambda: one.state == "offline")
+        assert not one.task.done()
+        assert str(path) in one.camera.view()["text"]
+    assert one.states == [("starting", "starting"), ("offline", reason)]
+
+
+async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path) -> None:
+    async with running(demo_clip, tmp_path, pace="free") as one:
+        await one.until(lambda: one.state == "ended")
+    assert one.states[1] == ("degraded", "models_missing")
+    assert [(event.data["plate"]["status"], event.data["direction"]) for event in one.passages] == [
+        ("none", "in"),
+        ("none", "out"),
+    ]
+    assert one.passages[0].data["plate"]["text"] is None
+
+
+async def test_a_model_with_a_flipped_bit_is_not_used(demo_clip: Path, models: Path, tmp_path: Path) -> None:
+    for pack in packs(models):
+        folder = tmp_path / pack.name / "files"
+        folder.mkdir(parents=True)
+        (tmp_path / pack.name / "manifest.toml").write_bytes((models / pack.name / "manifest.toml").read_bytes())
+        data = bytearray(pack.path.read_bytes())
+        data[1000] ^= 1
+        (folder / pack.path.name).write_bytes(data)
+    async with running(demo_clip, tmp_path, pace="free") as one:
+        await one.until(lambda: len(one.states) > 1)
+    assert one.states[1] == ("degraded", "models_refused")
+
+
+async def test_broken_lines_of_a_list_are_named_and_the_rest_counts(
+    demo_clip: Path, models: Path, tmp_path: Path
+) -> None:
+    deny = tmp_path / "deny.csv"
+    deny.write_text(f"{PLATE}\nno plate at all\n")
+    async with running(demo_clip, models, pace="free", vehicles={"lists": {"deny": deny}}) as one:
+        await one.until(lambda: one.state == "ended")
+    assert one.states[1] == ("degraded", "list")
+    assert [event.event for event in one.passages] == ["deny", "passage"]
+    assert one.passages[0].data["list"] == "deny"
+
+
+async def test_a_silent_stream_goes_offline_without_its_password(tmp_path: Path, caplog: Any) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("pass/w0rd@\n")
+    caplog.set_level(logging.DEBUG)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/live"
+        async with running(url, tmp_path, user="me", password_file=secret) as one:
+            await one.until(lambda: one.state == "offline")
+            assert one.camera.view()["url"] == url
+    assert one.states[-1] == ("offline", "timeout")
+    assert "w0rd" not in caplog.text + str(one.items) + str(one.camera.view())
+
+
+async def test_a_missing_secret_is_a_state(tmp_path: Path) -> None:
+    async with running("rtsp://127.0.0.1:1/live", tmp_path, user="me", password_file=tmp_path / "none") as one:
+        await one.until(lambda: one.state == "offline")
+    assert one.states[-1] == ("offline", "secret")
+
+
+async def test_without_the_extra_the_camera_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(cameras.importlib.util, "find_spec", lambda name: None if name == "av" else find(name))
+    async with running(tmp_path / "any.mp4", tmp_path) as one:
+        await one.until(lambda: one.states != [])
+    assert one.states == [("offline", "not_installed")]
+    assert "scripts/setup" in one.camera.view()["text"]
+
+
+async def test_a_worker_that_falls_silent_is_killed(
+    demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cameras, "SILENT", 1.5)
+    async with running(demo_clip, tmp_path, repeat=True, vehicles=None) as one:
+        await one.until(lambda: one.state == "online")
+        assert one.camera._worker is not None
+        os.kill(one.camera._worker.pid, signal.SIGSTOP)
+        await one.until(lambda: ("offline", "timeout") in one.states)
+
+
+def test_the_gateway_loads_nothing_heavy_for_a_camera() -> None:
+    code = "import sys, gateway.vision; print([m for m in ('av','cv2','numpy','onnxruntime') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_worker_ends_with_its_gateway(demo_clip: Path, tmp_path: Path) -> None:
+    code = f"""
+import asyncio, os, signal
+from pathlib import Path
+from tests.vision.test_camera import Running
+async def main():
+    one = Running({str(demo_clip)!r}, Path({str(tmp_path)!r}), repeat=True)
+    await one.until(lambda: one.state in ("online", "degraded"))
+    print(one.camera._worker.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
+    worker = Path(f"/proc/{int(done.stdout)}")
+
+    def alive() -> bool:
+        try:
+            return "(zombie)" not in (worker / "status").read_text()
+        except FileNotFoundError:
+            return False
+
+    for _ in range(200):
+        if not alive():
+            return
+        subprocess.run(["sleep", "0.1"], check=True)
+    pytest.fail("the worker outlived its gateway")

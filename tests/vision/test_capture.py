@@ -1,0 +1,132 @@
+"""Capture: what is no video is said so, at once; what breaks off is played as far as it goes."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from gateway.contract import LinkError
+from gateway.vision import capture as capturing
+from gateway.vision.address import is_stream, with_credentials, without_credentials
+from gateway.vision.capture import Capture
+
+
+def audio_only(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))  # type: ignore[attr-defined]
+    return path
+
+
+def bad(kind: str, folder: Path, clip: Path) -> Path:
+    path = folder / f"{kind}.mp4"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "noise":
+        path.write_bytes(np.random.default_rng(1).bytes(100_000))
+    elif kind == "text":
+        path.write_text("no video at all\n" * 50)
+    elif kind == "cut":  # an MP4 keeps its index at the end
+        path.write_bytes(clip.read_bytes()[:200_000])
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "audio":
+        return audio_only(folder / "audio.wav")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["empty", "noise", "text", "cut", "folder", "audio", "missing"])
+def test_what_cannot_be_played_is_said_with_its_name(kind: str, tmp_path: Path, demo_clip: Path) -> None:
+    path = bad(kind, tmp_path, demo_clip)
+    with pytest.raises(LinkError, match=path.name):
+        next(Capture(str(path)).frames())
+
+
+@pytest.mark.parametrize("url", ["rtsp://[bad", "", "relative/no/such.mp4"])
+def test_malformed_addresses(url: str) -> None:
+    with pytest.raises(LinkError):
+        Capture(url)
+
+
+def test_a_stream_that_breaks_off_is_played_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        random = np.random.default_rng(3)
+        for _ in range(50):
+            frame = av.VideoFrame.from_ndarray(random.integers(0, 255, (240, 320, 3), np.uint8), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"\xff" * 2000 + whole[len(whole) // 2 + 2000 : -len(whole) // 4])
+    frames = list(Capture(str(path)).frames())
+    assert 10 < len(frames) < 50
+    assert all(later.time > earlier.time for earlier, later in pairwise(frames))
+
+
+def test_time_stamps_that_repeat_go_back_or_are_missing_never_turn_time_back(demo_clip: Path) -> None:
+    stamps = [0.0, 0.04, 0.04, 0.08, 0.06, None, None, 0.4, -3.0, 0.44]
+    packets = [SimpleNamespace(decode=lambda stamp=stamp: [SimpleNamespace(time=stamp)]) for stamp in stamps]
+    capture = Capture(str(demo_clip))
+    capture._container.close()
+    capture._container = SimpleNamespace(demux=lambda _: iter(packets))
+    times = [frame.time for frame in capture.frames()]
+    assert len(times) == len(stamps)
+    assert times == sorted(set(times))
+    assert times[7] == pytest.approx(0.4)
+
+
+@pytest.fixture
+def mute_server() -> Iterator[int]:
+    """Accepts and never answers."""
+    server = socket.create_server(("127.0.0.1", 0))
+    kept = []
+
+    def accept() -> None:
+        while True:
+            try:
+                kept.append(server.accept())
+            except OSError:
+                return
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    yield server.getsockname()[1]
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    for connection, _ in kept:
+        connection.close()
+    thread.join()
+
+
+def test_a_camera_that_accepts_and_never_answers(mute_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capturing, "OPEN_SECONDS", 0.5)
+    with pytest.raises(LinkError, match="does not answer") as failed:
+        Capture(f"rtsp://127.0.0.1:{mute_server}/live", user="linli", password="s3cret/@")
+    assert failed.value.reason == "timeout"
+    assert "s3cret" not in str(failed.value)
+
+
+def test_a_camera_that_refuses(unused_tcp_port: int) -> None:
+    with pytest.raises(LinkError, match="refuses") as failed:
+        Capture(f"rtsp://127.0.0.1:{unused_tcp_port}/live", user="linli", password="s3cret")
+    assert failed.value.reason == "refused"
+    assert "s3cret" not in str(failed.value)
+
+
+def test_addresses() -> None:
+    assert with_credentials("rtsp://host:554/a", "me", "p@ss/word") == "rtsp://me:p%40ss%2Fword@host:554/a"
+    assert without_credentials("rtsp://me:p%40ss@host:554/a?b=c@d") == "rtsp://host:554/a?b=c@d"
+    assert without_credentials("/videos/a@b.mp4") == "/videos/a@b.mp4"
+    assert is_stream("rtsp://host/a")
+    assert is_stream("/dev/video0")
+    assert not is_stream("/videos/a.mp4")

@@ -1,0 +1,82 @@
+"""Fusing reads: agreement is accepted, doubt stays uncertain, nothing is repaired."""
+
+from gateway.vision.beam import Guess
+from gateway.vision.fuse import WeighedRead, alike, fuse, settled, vote
+from gateway.vision.grammar import kind_of
+from gateway.vision.plates import PlateRead
+
+
+def read(text: str, sure: float = 0.98, weight: float = 0.8, colour: str = "blue", second: str = "") -> WeighedRead:
+    guesses = [Guess(text, kind_of(text) or "other", 0.9)]
+    if second:
+        guesses.append(Guess(second, kind_of(second) or "other", 0.1))
+    return WeighedRead(0.0, 0, PlateRead(tuple(guesses), (sure,) * len(text)), colour, weight)
+
+
+def test_four_reads_that_agree_are_accepted() -> None:
+    verdict = fuse([read("沪A12345")] * 4)
+    assert verdict is not None
+    assert (verdict.text, verdict.status, verdict.kind, verdict.colour) == ("沪A12345", "accepted", "ordinary", "blue")
+    assert len(verdict.characters) == 7
+
+
+def test_three_reads_are_too_few() -> None:
+    verdict = fuse([read("沪A12345")] * 3)
+    assert verdict is not None
+    assert verdict.status == "uncertain"
+
+
+def test_one_weak_character_makes_it_uncertain() -> None:
+    reads = [read("沪A12345")] * 5
+    weak = PlateRead(reads[0].read.guesses, (0.98,) * 6 + (0.3,))
+    verdict = fuse([WeighedRead(0.0, 0, weak, "blue", 0.8)] * 5)
+    assert verdict is not None
+    assert verdict.status == "uncertain"
+    assert min(verdict.characters) == 0.3
+
+
+def test_disagreement_makes_it_uncertain_and_lowers_that_character() -> None:
+    verdict = fuse([read("沪A12345")] * 4 + [read("沪A12845")] * 3)
+    assert verdict is not None
+    assert verdict.text == "沪A12345"
+    assert verdict.status == "uncertain"
+    assert verdict.characters.index(min(verdict.characters)) == 4
+
+
+def test_good_looks_outvote_many_bad_ones() -> None:
+    far = [read("沪A12845", sure=0.6, weight=0.15, second="沪A12345")] * 6
+    near = [read("沪A12345", weight=0.95)] * 4
+    verdict = fuse(far + near)
+    assert verdict is not None
+    assert (verdict.text, verdict.status) == ("沪A12345", "accepted")
+
+
+def test_a_green_plate_with_seven_characters_lost_one() -> None:
+    verdict = fuse([read("沪AD1234", colour="green")] * 6)
+    assert verdict is not None
+    assert verdict.status == "uncertain"
+    verdict = fuse([read("沪AD12345", colour="green")] * 6)
+    assert verdict is not None
+    assert (verdict.status, verdict.kind) == ("accepted", "nev_small")
+
+
+def test_no_reads_no_verdict() -> None:
+    assert fuse([]) is None
+
+
+def test_settled_needs_one_to_spare() -> None:
+    assert not settled([read("沪A12345")] * 4)
+    assert settled([read("沪A12345")] * 5)
+
+
+def test_alike_is_one_wrong_or_one_lost() -> None:
+    assert alike("沪A12345", "沪A12845")
+    assert alike("沪AD1234", "沪AD12345")
+    assert not alike("沪A12345", "京B12345")
+    assert not alike("沪A12345", "沪A123")
+
+
+def test_unknown_colours_do_not_vote() -> None:
+    assert vote([("unknown", 5.0), ("blue", 0.1)]) == "blue"
+    assert vote([("unknown", 5.0)]) == "unknown"
+    assert vote([]) == "unknown"

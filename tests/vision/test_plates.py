@@ -1,0 +1,70 @@
+"""Detector and reader on real photographs, and the colour of plates."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gateway.vision.plates import background_colour, rectified, sharpness
+from gateway.vision.shapes import Box
+from gateway.vision.sight import ModelSight
+
+
+def picture(path: Path) -> np.ndarray:
+    found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    assert found is not None
+    return found
+
+
+def test_all_six_photographs_are_read_right(shared: Path, sight: ModelSight) -> None:
+    files = sorted((shared / "media" / "plates" / "ccpd").glob("*.jpg"))
+    assert len(files) == 6
+    for file in files:
+        photo = picture(file)
+        found = sight.find(photo, Box(0, 0, photo.shape[1], photo.shape[0]))
+        assert len(found) == 1, file.name
+        read = sight.read(rectified(photo, found[0]))
+        assert read is not None
+        assert read.text == file.stem
+
+
+def test_real_crops(shared: Path, sight: ModelSight) -> None:
+    """414 real crops: the beam reads 401 exactly as of writing; the greedy decoding 384."""
+    files = sorted((shared / "media" / "plates" / "crops").glob("*.jpg"))
+    reads = [(file.stem, sight.read(cv2.resize(picture(file), (192, 48)))) for file in files]
+    assert sum(read is not None and read.text == text for text, read in reads) >= 398
+
+
+def test_a_picture_without_plates_has_none(sight: ModelSight) -> None:
+    grey = np.full((360, 640, 3), 120, np.uint8)
+    assert sight.find(grey, Box(0, 0, 640, 360)) == []
+    assert sight.find(grey, Box(0, 0, 10, 10)) == []
+    assert sight.read(np.full((48, 192, 3), 120, np.uint8)) is None
+
+
+@pytest.mark.parametrize(
+    ("bgr", "colour"),
+    [
+        ((150, 60, 10), "blue"),
+        ((120, 200, 110), "green"),
+        ((20, 180, 230), "yellow"),
+        ((235, 235, 235), "white"),
+        ((20, 20, 20), "black"),
+        ((120, 120, 120), "unknown"),
+    ],
+)
+def test_colours(bgr: tuple[int, int, int], colour: str) -> None:
+    crop = np.full((48, 192, 3), bgr, np.uint8)
+    crop[10:38, 20:180:24] = crop[10:38, 21:180:24] = crop[10:38, 22:180:24] = 255 if sum(bgr) < 400 else 0
+    crop[10:38, 40:60] = 255 if sum(bgr) < 400 else 0
+    if colour == "unknown":
+        crop = np.full((48, 192, 3), bgr, np.uint8)
+    assert background_colour(crop) == colour
+
+
+def test_blur_lowers_the_sharpness() -> None:
+    crop = np.random.default_rng(1).integers(0, 2, (12, 48, 1), np.uint8).repeat(3, 2) * 255
+    crisp = cv2.resize(crop, (192, 48), interpolation=cv2.INTER_NEAREST)
+    assert sharpness(crisp) > 2 * sharpness(cv2.GaussianBlur(crisp, (0, 0), 3))
+    assert sharpness(np.zeros((48, 192, 3), np.uint8)) == 0.0
