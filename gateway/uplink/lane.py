@@ -1,4 +1,4 @@
-"""One stream on its way to the broker: batches in flight, what was refused, and how far everything is confirmed."""
+"""One stream on its way to the far end: batches in flight, what was refused, and how far everything is confirmed."""
 
 import random
 from collections import deque
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from gateway.contract import Stream
-from gateway.uplink.session import Ack
+from gateway.uplink.answers import Ack
 
 URGENT: frozenset[Stream] = frozenset({"alarm", "disposal"})
 FIRST_RETRY, LAST_RETRY = 0.5, 10.0
@@ -40,20 +40,22 @@ class Batch:
 
 @dataclass(slots=True)
 class Hold:
-    """The stream is refused: one probe at a time, later and later."""
+    """The stream is refused: one probe at a time, later and later. ``told``: codes that a record has named."""
 
     code: int
     sentence: str
+    told: frozenset[int] = frozenset()
     delay: float = 0.0
     retry_at: float = 0.0
     quiet_since: float | None = None
 
-    def refused(self, now: float) -> None:
-        """Wait longer before the next probe; several answers to one burst count once."""
+    def refused(self, now: float, asked: float = 0.0) -> None:
+        """Wait longer before the next probe, and as long as ``asked``; several answers to one burst count once."""
         self.quiet_since = None
         if now >= self.retry_at:
             self.delay = min(LAST_RETRY, max(FIRST_RETRY, self.delay * 2))
             self.retry_at = now + self.delay * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries only
+        self.retry_at = max(self.retry_at, now + asked)
 
     def accepted(self, now: float) -> None:
         """A probe went through: back to full speed, but remembered until it has been quiet."""

@@ -17,10 +17,11 @@ from gateway.metrics import UPLINK_UP
 from gateway.settings.core import MqttSettings
 from gateway.uplink import notices, reasons
 from gateway.uplink.address import parse, password, tls_context
+from gateway.uplink.answers import Ack
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.inbox import Executes, Inbox
 from gateway.uplink.outbox import Outbox, Records
-from gateway.uplink.session import WILL_DELAY, Ack, Session, properties
+from gateway.uplink.session import WILL_DELAY, Session, properties
 from gateway.uplink.topics import topic
 from gateway.uplink.wire import SessionWire
 
@@ -59,7 +60,8 @@ class MqttUplink:
     ) -> None:
         self._settings, self._gateway, self._store, self._clock, self._status = settings, gateway, store, clock, status
         self._broker = parse(settings)
-        self._outbox = Outbox(NAME, store, gateway, settings.streams, clock)
+        self._words = reasons.MqttWords(gateway)
+        self._outbox = Outbox(NAME, store, self._words, settings.streams, clock)
         self._inbox = Inbox(NAME, gateway, commands, clock)
         self._stop = asyncio.Event()
         self._state, self._reason, self._since = "starting", "", clock.wall()
@@ -226,7 +228,7 @@ class MqttUplink:
         self._turn("offline", sentence)
         if error.refused and sentence != self._refusal:
             self._refusal = sentence
-            await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence)])
+            await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence, self._words)])
 
     def _turn(self, state: str, reason: str) -> None:
         if state != self._state:

@@ -1,4 +1,4 @@
-"""Management records that tell the platform what its broker refused."""
+"""Management records that tell the platform what an uplink's far end refused."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.contract import Clock, Draft, Stream, record_id
-from gateway.uplink import reasons
+from gateway.uplink.answers import Words
 
 REFUSED, ACCEPTED = "linli.uplink.refused.v1", "linli.uplink.accepted.v1"
 
@@ -17,12 +17,13 @@ def refused(
     stream: Stream | None,
     code: int | None,
     sentence: str,
+    words: Words,
     **more: Any,  # noqa: ANN401
 ) -> Draft:
     """A refusal: of a stream, of single records (``parked``), or of the connection (no stream)."""
     data: dict[str, Any] = {"uplink": uplink, "stream": stream}
     if code is not None:
-        data |= {"code": reasons.name(code), "meaning": reasons.meaning(code)}
+        data |= {"code": words.name(code), "meaning": words.meaning(code)}
     return _draft(clock, REFUSED, uplink, data | {"text": sentence} | more)
 
 
@@ -31,10 +32,12 @@ def accepted(clock: Clock, uplink: str, stream: Stream | None, sentence: str) ->
     return _draft(clock, ACCEPTED, uplink, {"uplink": uplink, "stream": stream, "text": sentence})
 
 
-def parked(clock: Clock, uplink: str, stream: Stream, code: int, sentence: str, records: Sequence[bytes]) -> Draft:
+def parked(
+    clock: Clock, uplink: str, stream: Stream, code: int, sentence: str, words: Words, records: Sequence[bytes]
+) -> Draft:
     """Records that the cursor passed without delivery; they stay pullable."""
     named = [_name(record) for record in records]
-    return refused(clock, uplink, stream, code, sentence, effect="parked", records=named)
+    return refused(clock, uplink, stream, code, sentence, words, effect="parked", records=named)
 
 
 def is_own(record: bytes) -> bool:

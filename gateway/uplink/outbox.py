@@ -1,4 +1,4 @@
-"""The outbox: which records go next, how many publishes are in flight, and what each answer of the broker means."""
+"""The outbox: which records go next, how many publishes are in flight, and what each answer means."""
 
 import asyncio
 import logging
@@ -7,11 +7,10 @@ from typing import NoReturn, Protocol
 
 from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Stream
 from gateway.metrics import DELIVERED, REFUSED, UNHEARD
-from gateway.uplink import notices, reasons
+from gateway.uplink import notices
+from gateway.uplink.answers import SPLITS, Ack, Verdict, Words
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
-from gateway.uplink.session import Ack
-from gateway.uplink.topics import topic
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 64 * 1024
@@ -59,17 +58,17 @@ class Wire(Protocol):
     window: int
 
     def room(self, stream: Stream) -> int:
-        """Largest payload in bytes that the broker takes on this stream's topic."""
+        """Largest payload in bytes that is taken of this stream."""
 
     def publish(self, stream: Stream, payload: bytes, cursor: str, done: Callable[[Ack], None]) -> int:
         """Send; returns the payload's bytes on the wire, 0 when it is too large to be sent."""
 
 
 class Outbox:
-    """One cursor per stream over the store; the cursor moves in order and only on the broker's word."""
+    """One cursor per stream over the store; the cursor moves in order and only on the far end's word."""
 
-    def __init__(self, name: str, store: Records, gateway: str, streams: Collection[Stream], clock: Clock) -> None:
-        self._name, self._store, self._gateway, self._clock = name, store, gateway, clock
+    def __init__(self, name: str, store: Records, words: Words, streams: Collection[Stream], clock: Clock) -> None:
+        self._name, self._store, self._words, self._clock = name, store, words, clock
         self.lanes = [Lane(stream, store.position(name, stream)) for stream in SEND_ORDER if stream in streams]
         self._wake = asyncio.Event()
         self._budget = FIRST_BUDGET
@@ -93,11 +92,11 @@ class Outbox:
         return sum(lane.sent() for lane in self.lanes)
 
     def held(self) -> dict[Stream, str]:
-        """Streams that the broker refuses, each with a sentence."""
+        """Streams that are refused, each with a sentence."""
         return {lane.stream: lane.held.sentence for lane in self.lanes if lane.held is not None}
 
     async def pump(self, wire: Wire) -> NoReturn:
-        """Send for ever over one connection; ConnectionFailedError when the broker stops answering."""
+        """Send for ever over one connection; ConnectionFailedError when the far end stops answering."""
         self._batch_bytes = BATCH_BYTES
         while True:
             await self._settle()
@@ -108,17 +107,18 @@ class Outbox:
                 await self._rest()
 
     def idle(self) -> bool:
-        """Whether everything is confirmed that the broker will take."""
+        """Whether everything is confirmed that the far end will take."""
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
         return all(lane.held is not None or lane.confirmed >= ends[lane.stream] for lane in self.lanes)
 
     async def lost(self, code: int | None) -> None:
-        """The connection ended. Ended because of what we sent (0x95, 0x99), the culprit is looked for one by one."""
+        """The connection ended. Ended because of what we sent, the culprit is looked for one by one."""
         sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
         unanswered = [batch for batch in sent if batch.ack is None]
-        if code in reasons.AT_FAULT and len(unanswered) == 1:
+        at_fault = code is not None and self._words.verdict(code) in SPLITS
+        if at_fault and code is not None and len(unanswered) == 1:
             unanswered[0].ack = Ack(code, "")
-        elif code in reasons.AT_FAULT:
+        elif at_fault:
             self._careful = len(unanswered)
         self._budget = max(SMALLEST_BUDGET, min(FIRST_BUDGET, self._budget // 2 if unanswered else self._budget))
         for lane in self.lanes:
@@ -145,28 +145,29 @@ class Outbox:
                 self._store.confirm(self._name, lane.stream, lane.confirmed)
 
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
-        code, text = batch.ack or Ack(0, "")
+        ack = batch.ack or Ack(0, "")
         batch.ack = None
-        if code < 0x80:
-            self._taken(lane, batch, code, now)
+        verdict = self._words.verdict(ack.code)
+        if verdict in (Verdict.TAKEN, Verdict.UNHEARD):
+            self._taken(lane, batch, verdict, now)
             return []
-        REFUSED.labels(self._name, lane.stream, reasons.name(code)).inc()
-        if code in reasons.AT_FAULT and batch.count > 1:
+        REFUSED.labels(self._name, lane.stream, self._words.name(ack.code)).inc()
+        if verdict in SPLITS and batch.count > 1:
             batch.state, batch.limit = BatchState.DUE, batch.count // 2
-            if code == reasons.PACKET_TOO_LARGE:
+            if verdict is Verdict.TOO_LARGE:
                 self._batch_bytes = max(SMALLEST_BATCH_BYTES, min(self._batch_bytes, batch.size // 2))
             return []
-        if code in reasons.AT_FAULT:
+        if verdict in SPLITS:
             batch.state = BatchState.DONE
-            parked.setdefault(code, []).append(batch)
+            parked.setdefault(ack.code, []).append(batch)
             return []
         batch.state = BatchState.DUE
-        return self._refuse(lane, code, text, now)
+        return self._refuse(lane, ack, verdict, now)
 
-    def _taken(self, lane: Lane, batch: Batch, code: int, now: float) -> None:
+    def _taken(self, lane: Lane, batch: Batch, verdict: Verdict, now: float) -> None:
         batch.state = BatchState.DONE
         DELIVERED.labels(self._name, lane.stream).inc(batch.count)
-        if code == reasons.NO_SUBSCRIBERS:
+        if verdict is Verdict.UNHEARD:
             UNHEARD.labels(self._name, lane.stream).inc()
         if lane.hold is not None:
             lane.hold.accepted(now)
@@ -177,14 +178,18 @@ class Outbox:
         elif took < FAST:
             self._budget = min(BUDGET, self._budget + batch.size)
 
-    def _refuse(self, lane: Lane, code: int, text: str, now: float) -> list[Draft]:
-        sentence = reasons.publish_sentence(code, topic(self._gateway, lane.stream), text)
+    def _refuse(self, lane: Lane, ack: Ack, verdict: Verdict, now: float) -> list[Draft]:
+        sentence = self._words.refusal(ack.code, lane.stream, ack.text)
         drafts = []
-        if lane.hold is None or lane.hold.code != code:
-            lane.hold = Hold(code, sentence)
+        if lane.hold is None or lane.hold.code != ack.code:
+            told = lane.hold.told if lane.hold is not None else frozenset()
             log.warning("%s: %s", self._name, sentence)
-            drafts = [notices.refused(self._clock, self._name, lane.stream, code, sentence, effect="held")]
-        lane.hold.refused(now)
+            if verdict is Verdict.HELD and ack.code not in told:
+                told |= {ack.code}
+                clock, name = self._clock, self._name
+                drafts = [notices.refused(clock, name, lane.stream, ack.code, sentence, self._words, effect="held")]
+            lane.hold = Hold(ack.code, sentence, told)
+        lane.hold.refused(now, ack.wait)
         return drafts
 
     def _park(self, lane: Lane, parked: Mapping[int, Sequence[Batch]]) -> list[Draft]:
@@ -192,22 +197,24 @@ class Outbox:
         for code, batches in parked.items():
             self.parked += len(batches)
             self._careful = max(0, self._careful - len(batches))
-            sentence = reasons.publish_sentence(code, topic(self._gateway, lane.stream))
+            sentence = self._words.refusal(code, lane.stream)
             log.warning("%s: parked %d of %s: %s", self._name, len(batches), lane.stream, sentence)
             records = [batch.only[1] for batch in batches if batch.only is not None]
             records = [record for record in records if not notices.is_own(record)]
             if records:
-                drafts.append(notices.parked(self._clock, self._name, lane.stream, code, sentence, records))
+                drafts.append(
+                    notices.parked(self._clock, self._name, lane.stream, code, sentence, self._words, records)
+                )
         return drafts
 
     def _end_of_hold(self, lane: Lane, now: float) -> list[Draft]:
         quiet = lane.hold.quiet_since if lane.hold is not None else None
         if quiet is None or now < quiet + QUIET_SECONDS:
             return []
-        lane.hold = None
-        sentence = f"the broker takes {topic(self._gateway, lane.stream)} again"
+        told, lane.hold = lane.hold is not None and lane.hold.told, None
+        sentence = self._words.taken_again(lane.stream)
         log.info("%s: %s", self._name, sentence)
-        return [notices.accepted(self._clock, self._name, lane.stream, sentence)]
+        return [notices.accepted(self._clock, self._name, lane.stream, sentence)] if told else []
 
     # ------------------------------------------------------------------------------------------------ sending
 
@@ -272,7 +279,7 @@ class Outbox:
         batch.size = wire.publish(lane.stream, payload, cursor, done)
         if not batch.size:
             batch.size = len(payload)
-            batch.ack = Ack(reasons.PACKET_TOO_LARGE, "")
+            batch.ack = Ack(self._words.too_large, "")
 
     async def _rest(self) -> None:
         """Sleep until an answer comes, a new record is committed, or something is due by time."""
@@ -284,7 +291,7 @@ class Outbox:
         sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
         oldest = min((batch.sent_at for batch in sent), default=now)
         if now - oldest > ANSWER_SECONDS:
-            raise ConnectionFailedError("the broker acknowledges nothing any more, though the connection stands")
+            raise ConnectionFailedError(self._words.silence)
         times.append(oldest + ANSWER_SECONDS + 0.1)
         nap = min(time for time in times if time is not None and time > now) - now
         waits: list[asyncio.Future[object]] = [

@@ -1,5 +1,9 @@
 """What the reason codes of MQTT 5 mean, in words a technician can act on."""
 
+from gateway.contract import Stream
+from gateway.uplink.answers import Verdict
+from gateway.uplink.topics import topic
+
 NOT_AUTHORIZED, TOPIC_INVALID, PACKET_TOO_LARGE, QUOTA, PAYLOAD_INVALID = 0x87, 0x90, 0x95, 0x97, 0x99
 NO_SUBSCRIBERS = 0x10
 TAKEN_OVER = 0x8E
@@ -62,6 +66,40 @@ _PUBLISH_FIX = {
     0x95: "the record is larger than the broker takes; raise its maximum packet size and pull the record",
     0x99: "the broker does not take the record's form; check its validation rules and pull the record",
 }
+
+
+class MqttWords:
+    """The reason codes of a PUBACK, as the outbox asks for them."""
+
+    too_large = PACKET_TOO_LARGE
+    silence = "the broker acknowledges nothing any more, though the connection stands"
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+
+    def verdict(self, code: int) -> Verdict:
+        """Say what a code means."""
+        if code < 0x80:
+            return Verdict.UNHEARD if code == NO_SUBSCRIBERS else Verdict.TAKEN
+        if code in AT_FAULT:
+            return Verdict.TOO_LARGE if code == PACKET_TOO_LARGE else Verdict.AT_FAULT
+        return Verdict.HELD
+
+    def name(self, code: int) -> str:
+        """Write the code as it is written everywhere: ``0x87``."""
+        return name(code)
+
+    def meaning(self, code: int) -> str:
+        """Return the standard's name of a reason code."""
+        return meaning(code)
+
+    def refusal(self, code: int, stream: Stream, text: str = "") -> str:
+        """Say why a publish was refused and what to do."""
+        return publish_sentence(code, topic(self._gateway, stream), text)
+
+    def taken_again(self, stream: Stream) -> str:
+        """Say that the broker takes a stream again."""
+        return f"the broker takes {topic(self._gateway, stream)} again"
 
 
 def name(code: int) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiomqtt
 from aiomqtt.types import PahoSocket
@@ -16,6 +16,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.uplink import reasons
 from gateway.uplink.address import Broker
+from gateway.uplink.answers import Ack
 from gateway.uplink.dial import ConnectionFailedError, dial
 
 KEEP_ALIVE = 15
@@ -44,13 +45,6 @@ ReasonCode.names = {
         if not any(PacketTypes.PUBACK in packets for packets in ReasonCode.names.get(code, {}).values())
     },
 }
-
-
-class Ack(NamedTuple):
-    """The broker's answer to one publish: reason code and what it says beside it."""
-
-    code: int
-    text: str
 
 
 def properties(packet: int, **values: Any) -> Properties:  # noqa: ANN401 - each property has its own type
@@ -130,7 +124,7 @@ class Session(aiomqtt.Client):
         await asyncio.wait((self._disconnected,))
         error = self._disconnected.exception()
         if self._farewell is not None:
-            code, text = self._farewell
+            code, text, _ = self._farewell
             said = f' ("{text}")' if text else ""
             hint = ": another client uses this gateway's id" if code == reasons.TAKEN_OVER else ""
             sentence = f"the broker ends the connection with {reasons.name(code)} {reasons.meaning(code)}{said}{hint}"

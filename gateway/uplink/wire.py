@@ -6,7 +6,8 @@ from paho.mqtt.packettypes import PacketTypes
 
 from gateway.contract import Stream
 from gateway.settings.core import MqttSettings
-from gateway.uplink.session import Ack, Session, properties
+from gateway.uplink.answers import Ack
+from gateway.uplink.session import Session, properties
 from gateway.uplink.topics import topic
 
 BATCH_TYPE = "application/cloudevents-batch+json"

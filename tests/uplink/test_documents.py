@@ -9,6 +9,7 @@ import jsonschema
 from gateway.store.types import schema
 from gateway.uplink import notices
 from gateway.uplink.asyncapi import document
+from gateway.uplink.reasons import MqttWords
 from tests.conftest import FakeClock
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -39,10 +40,11 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 def test_notices_fit_their_schemas(fake_clock: FakeClock) -> None:
     record = json.dumps({"id": "x", "sequence": "00000000000000000007", "type": "linli.reading.v1"}).encode()
+    words = MqttWords("gw")
     drafts = [
-        notices.refused(fake_clock, "mqtt", "alarm", 0x87, "a sentence", effect="held"),
-        notices.refused(fake_clock, "mqtt", None, None, "a sentence"),
-        notices.parked(fake_clock, "mqtt", "perception", 0x95, "a sentence", [record]),
+        notices.refused(fake_clock, "mqtt", "alarm", 0x87, "a sentence", words, effect="held"),
+        notices.refused(fake_clock, "mqtt", None, None, "a sentence", words),
+        notices.parked(fake_clock, "mqtt", "perception", 0x95, "a sentence", words, [record]),
         notices.accepted(fake_clock, "mqtt", "alarm", "a sentence"),
     ]
     for draft in drafts:

@@ -11,9 +11,10 @@ import pytest
 from gateway.contract import Stream
 from gateway.metrics import REGISTRY
 from gateway.uplink import outbox as outbox_module
+from gateway.uplink.answers import Ack
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.outbox import Outbox
-from gateway.uplink.session import Ack
+from gateway.uplink.reasons import MqttWords
 from tests.conftest import FakeClock
 from tests.uplink.stand_in import MemoryStore
 
@@ -70,7 +71,7 @@ async def turn() -> None:
 
 
 def make(store: MemoryStore, clock: FakeClock) -> Outbox:
-    return Outbox("mqtt", store, "gw", ALL, clock)
+    return Outbox("mqtt", store, MqttWords("gw"), ALL, clock)
 
 
 def metric(name: str, **labels: str) -> float:
@@ -397,5 +398,5 @@ async def test_only_the_configured_streams_go(fake_clock: FakeClock) -> None:
     store, wire = MemoryStore(), FakeWire()
     await store.fill("perception", 1)
     await store.fill("alarm", 1)
-    async with pumping(Outbox("mqtt", store, "gw", ("alarm",), fake_clock), wire):
+    async with pumping(Outbox("mqtt", store, MqttWords("gw"), ("alarm",), fake_clock), wire):
         assert [stream for stream, _ in wire.sequences] == ["alarm"]
