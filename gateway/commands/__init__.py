@@ -160,8 +160,7 @@ class Commands:
 
     def _consumers(self) -> list[dict[str, Any]]:
         consumers = [(consumer.name, consumer.streams, consumer.required) for consumer in self._settings.api.consumer]
-        if (mqtt := self._settings.uplink.mqtt) is not None:
-            consumers.append(("mqtt", mqtt.streams, mqtt.required))
+        consumers += self._settings.uplink.consumers()
         rows = []
         for name, streams, required in consumers:
             for stream in (stream for stream in SEND_ORDER if stream in streams):

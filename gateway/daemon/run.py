@@ -57,8 +57,7 @@ async def _live(plan: Plan) -> None:
     clock = SystemClock(plan.settings.gateway.timezone)
     settings = plan.settings
     required = {consumer.name: frozenset(consumer.streams) for consumer in settings.api.consumer if consumer.required}
-    if settings.uplink.mqtt is not None and settings.uplink.mqtt.required:
-        required["mqtt"] = frozenset(settings.uplink.mqtt.streams)
+    required |= {name: frozenset(streams) for name, streams, waits in settings.uplink.consumers() if waits}
     settings.gateway.state.mkdir(parents=True, exist_ok=True)
     store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, required)
     try:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.plan.findings import Findings, Sketch
+from gateway.settings import HttpSettings
 from gateway.settings.address import host_port, is_loopback
 from gateway.settings.document import Keys
 
 # Uplinks have a position in every stream like a consumer, under these names.
-UPLINKS = ("mqtt", "http", "gat1400")
+UPLINKS = ("mqtt", "http", "http-media", "gat1400")
 
 
 def check_names(sketch: Sketch, findings: Findings) -> None:
@@ -66,6 +67,47 @@ def check_mqtt(sketch: Sketch, findings: Findings) -> None:
         findings.warning((*keys, tls_files[0]), "has no effect with mqtt://; write mqtts:// to encrypt")
     if address.scheme == "mqtts" and mqtt.insecure:
         findings.warning((*keys, "insecure"), "has no effect with mqtts://, which always checks the broker; delete it")
+
+
+def check_http(sketch: Sketch, findings: Findings) -> None:
+    """The platform's address is encrypted, or plainly said not to be, and there is one way to prove who we are."""
+    http = sketch.settings.uplink.http
+    if http is None:
+        return
+    keys: Keys = ("uplink", "http")
+    _check_platform_addresses(http, keys, findings)
+    pairs = (("cert_file", "key_file"), ("key_file", "cert_file"), ("user", "password_file"), ("password_file", "user"))
+    for key, other in pairs:
+        if getattr(http, key) is not None and getattr(http, other) is None:
+            findings.error((*keys, key), f"needs {other} beside it; name that too")
+    if http.token_file is not None and http.user is not None:
+        findings.error((*keys, "user"), "there is a token_file already; a request carries either a token or a password")
+    for key in ("media_url", "media_rate"):
+        if getattr(http, key) is not None and not http.media:
+            findings.warning((*keys, key), "has no effect without media = true; add it, or delete this key")
+
+
+def _check_platform_addresses(http: HttpSettings, keys: Keys, findings: Findings) -> None:
+    addresses = {key: urlsplit(getattr(http, key) or "") for key in ("url", "media_url")}
+    plain = [key for key, address in addresses.items() if address.scheme == "http"]
+    for key in plain:
+        if not http.insecure and not is_loopback(addresses[key].hostname or ""):
+            findings.error(
+                (*keys, key),
+                "is not encrypted; write https://, or insecure = true beside it to accept that anyone on the way can "
+                "read and change what is sent",
+            )
+    if addresses["media_url"].query:
+        findings.error((*keys, "media_url"), "has a query, but the file's name is put behind it; delete the ? part")
+    if http.media and http.media_url is None and addresses["url"].query:
+        findings.error((*keys, "media"), "needs media_url beside it, since url has a query; name that too")
+    tls_files = [key for key in ("ca_file", "cert_file", "key_file") if getattr(http, key) is not None]
+    if tls_files and all(address.scheme != "https" for address in addresses.values()):
+        findings.warning((*keys, tls_files[0]), "has no effect with http://; write https:// to encrypt")
+    if http.insecure and not plain:
+        findings.warning(
+            (*keys, "insecure"), "has no effect with https://, which always checks the platform; delete it"
+        )
 
 
 def check_lines(sketch: Sketch, findings: Findings) -> None:

@@ -47,12 +47,16 @@ def check_files(files: tuple[NamedFile, ...], findings: Findings) -> None:
 
 
 def _files(sketch: Sketch) -> Iterator[tuple[Keys, Path | None, bool, bool]]:
-    api, mqtt = sketch.settings.api, sketch.settings.uplink.mqtt
+    api, mqtt, http = sketch.settings.api, sketch.settings.uplink.mqtt, sketch.settings.uplink.http
     yield ("api", "tls_cert"), api.tls_cert, False, True
     yield ("api", "tls_key"), api.tls_key, True, True
     if mqtt is not None:
         for key in ("ca_file", "cert_file", "key_file", "password_file"):
             yield ("uplink", "mqtt", key), getattr(mqtt, key), key in ("key_file", "password_file"), True
+    if http is not None:
+        for key in ("ca_file", "cert_file", "key_file", "token_file", "password_file"):
+            private = key not in ("ca_file", "cert_file")
+            yield ("uplink", "http", key), getattr(http, key), private, True
     for keys, camera in sketch.items("camera"):
         yield (*keys, "password_file"), camera.password_file, True, True
         if camera.vehicles is not None:

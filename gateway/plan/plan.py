@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.contract import ConfigError, Driver
 from gateway.plan.alarms import compile_alarms
-from gateway.plan.checks import check_api, check_cameras, check_lines, check_mqtt, check_names
+from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
 from gateway.plan.findings import Findings, NotBuilt, sketch
@@ -63,7 +63,7 @@ def load_plan(path: Path) -> Plan:
     findings = Findings(document, list(problems))
     if sound is None:
         raise refusal(findings.errors)
-    for check in (check_names, check_api, check_mqtt, check_lines, check_cameras):
+    for check in (check_names, check_api, check_mqtt, check_http, check_lines, check_cameras):
         check(sound, findings)
     find_unbuilt(findings)
     devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)

@@ -60,6 +60,23 @@ def _broker(text: str) -> str:
     return text
 
 
+def _platform(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        bad_port = parts.port == 0
+    except ValueError:
+        raise ValueError("is not an address; expected https://HOST/PATH") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user or password, which status and logs would show; write token_file instead")
+    if parts.scheme not in ("https", "http"):
+        raise ValueError("is not a platform's address; expected https://HOST/PATH, or http:// without TLS")
+    if not parts.hostname or bad_port:
+        raise ValueError("names no host or no port; expected https://HOST/PATH")
+    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has a space, a # or a character beyond ASCII; write it as %XX")
+    return text
+
+
 def _camera(text: str) -> str:
     if "://" not in text:
         return text
@@ -81,4 +98,5 @@ def _camera(text: str) -> str:
 HostPort = Annotated[str, AfterValidator(_with_port)]
 ListenOn = Annotated[str, AfterValidator(_with_any_port)]
 BrokerUrl = Annotated[str, AfterValidator(_broker)]
+PlatformUrl = Annotated[str, AfterValidator(_platform)]
 CameraUrl = Annotated[str, AfterValidator(_camera)]

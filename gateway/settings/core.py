@@ -1,4 +1,4 @@
-"""The gateway itself: identity, store, HTTP interface and MQTT uplink."""
+"""The gateway itself: identity, store, HTTP interface and uplinks."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.contract import SEND_ORDER, STREAMS, Stream
-from gateway.settings.address import BrokerUrl, ListenOn
+from gateway.settings.address import BrokerUrl, ListenOn, PlatformUrl
 from gateway.settings.base import Duration, Name, Size, Table, pattern
 from gateway.settings.nearest import did_you_mean
 
 DAY = 86400.0
 MIB = 1 << 20
+# How far the media that records name have been uploaded is a position of its own.
+MEDIA_CONSUMER = "http-media"
 
 GatewayId = Annotated[str, pattern(r"^[a-z0-9-]{3,64}$", "expected 3 to 64 of a-z, 0-9 and -")]
 TokenHash = Annotated[
@@ -125,7 +127,58 @@ class MqttSettings(Table):
     required: bool = Field(default=False, description="retention waits for this uplink")
 
 
+class HttpSettings(Table):
+    """``[uplink.http]``: where batches are posted, what counts as delivered is a 2xx."""
+
+    url: PlatformUrl = Field(
+        description="https:// address that batches of records are posted to, or http:// without TLS",
+        examples=["https://platform.example/linli/v1/records"],
+    )
+    insecure: bool = Field(default=False, description="allow plain http:// beyond loopback; shows in status")
+    ca_file: Path | None = Field(
+        default=None,
+        description="file of the authority that signed the platform's certificate, PEM; without it, the system's",
+    )
+    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
+    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    token_file: Path | None = Field(
+        default=None, description="file or systemd credential with the bearer token that the platform expects"
+    )
+    user: str | None = Field(
+        default=None, min_length=1, description="user name for the platform (basic authentication), instead of a token"
+    )
+    password_file: Path | None = Field(default=None, description="file or systemd credential with the user's password")
+    streams: Streams = Field(default=SEND_ORDER, description="the streams that are sent")
+    window: int = Field(default=4, ge=1, le=16, description="requests at a time, each over its own connection")
+    batch: Size = Field(
+        default=64 << 10, ge=4 << 10, le=4 * MIB, description="largest body of a request, if more than one record"
+    )
+    timeout: Duration = Field(default=30, ge=1, le=300, description="how long the platform may take for an answer")
+    compress: Literal["none", "gzip", "zstd"] = Field(default="none", description="encoding of the requests' bodies")
+    rate: Size | None = Field(
+        default=None, ge=1 << 10, description="bytes a second that records may take on a metered link"
+    )
+    media: bool = Field(default=False, description="upload pictures and clips, too, after the records that name them")
+    media_url: PlatformUrl | None = Field(
+        default=None, description="address below which media are put by SHA-256; without it, url with /media behind it"
+    )
+    media_rate: Size | None = Field(default=None, ge=1 << 10, description="bytes a second that media may take")
+    required: bool = Field(default=False, description="retention waits for this uplink")
+
+
 class UplinkSettings(Table):
     """``[uplink.*]``: the ways out, one table each."""
 
     mqtt: MqttSettings | None = Field(default=None, description="MQTT 5 to a broker")
+    http: HttpSettings | None = Field(default=None, description="batches posted to a platform over HTTPS")
+
+    def consumers(self) -> list[tuple[str, tuple[Stream, ...], bool]]:
+        """Name, streams, and whether retention waits, of every position that uplinks have in the store."""
+        found = []
+        if self.mqtt is not None:
+            found.append(("mqtt", self.mqtt.streams, self.mqtt.required))
+        if self.http is not None:
+            found.append(("http", self.http.streams, self.http.required))
+            if self.http.media:
+                found.append((MEDIA_CONSUMER, self.http.streams, False))
+        return found
