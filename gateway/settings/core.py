@@ -114,6 +114,11 @@ class MqttSettings(Table):
     )
     cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
     key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    fallback: tuple[BrokerUrl, ...] = Field(
+        default=(),
+        description="further addresses of the same platform, tried in turn while url cannot be used",
+        examples=[["mqtts://broker-2.example:8883"]],
+    )
     user: str | None = Field(default=None, min_length=1, description="user name for the broker")
     password_file: Path | None = Field(
         default=None, description="file or systemd credential with the broker's password"
@@ -123,6 +128,12 @@ class MqttSettings(Table):
         default="broker", description="whose acknowledgement counts as delivered"
     )
     window: int = Field(default=100, ge=1, le=1000, description="publishes in flight")
+    rate: Size | None = Field(
+        default=None,
+        ge=1024,
+        description="bytes a second at most, for metered links; alarms and disposal count, but never wait for it",
+        examples=["64KiB"],
+    )
     zstd: bool = Field(default=False, description="compress batches with zstd")
     required: bool = Field(default=False, description="retention waits for this uplink")
 
@@ -150,10 +161,7 @@ class HttpSettings(Table):
     password_file: Path | None = Field(default=None, description="file or systemd credential with the user's password")
     streams: Streams = Field(default=SEND_ORDER, description="the streams that are sent")
     window: int = Field(default=4, ge=1, le=16, description="requests at a time, each over its own connection")
-    batch: Size = Field(
-        default=64 << 10, ge=4 << 10, le=4 * MIB, description="largest body of a request, if more than one record"
-    )
-    timeout: Duration = Field(default=30, ge=1, le=300, description="how long the platform may take for an answer")
+    timeout: Duration = Field(default=20, ge=1, le=30, description="how long the platform may take for an answer")
     compress: Literal["none", "gzip", "zstd"] = Field(default="none", description="encoding of the requests' bodies")
     rate: Size | None = Field(
         default=None, ge=1 << 10, description="bytes a second that records may take on a metered link"

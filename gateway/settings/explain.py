@@ -167,7 +167,7 @@ def _unknown(model: type[BaseModel], keys: Keys, value: object) -> str:
     key = str(keys[-1])
     names = names_at(model, keys[:-1])
     if key.lower() in SECRETS and not isinstance(value, dict):
-        better = next((name for name in ("password_file", "token_sha256") if name in names), "")
+        better = next((name for name in (f"{key.lower()}_file", "password_file", "token_sha256") if name in names), "")
         instead = f"; write {better} instead" if better else "; delete it"
         return f"a secret is never written here, where every reader of the file sees it{instead}"
     return f"is not a known key; {did_you_mean(key, names)}"

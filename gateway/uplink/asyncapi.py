@@ -8,7 +8,7 @@ from typing import Any
 from gateway import __version__
 from gateway.contract import STREAMS
 from gateway.uplink.inbox import SINGLE_USE_SECONDS, TIME_WINDOW, VERBS
-from gateway.uplink.wire import BATCH_TYPE
+from gateway.uplink.topics import BATCH_TYPE
 
 MEANINGS = {
     "perception": "readings, passages, counts (感知)",

@@ -1,14 +1,17 @@
-"""Opens the socket to the broker in a thread that a stopping daemon need not wait for."""
+"""Opens the socket to the far end in a thread that a stopping daemon need not wait for."""
 
 import asyncio
 import socket
 import ssl
 import threading
+from typing import Protocol
 
 from gateway.contract import LinliError
-from gateway.uplink.address import Broker
 
 DIAL_SECONDS = 5.0
+# A handshake is several round trips, and certificates are large: a link of 600 ms each way needs some seconds.
+HANDSHAKE_SECONDS = 10.0
+EXPIRED, NOT_YET, OTHER_NAME, OTHER_ADDRESS = 10, 9, 62, 64  # OpenSSL's X509_V_ERR_… numbers
 
 
 class ConnectionFailedError(LinliError):
@@ -19,7 +22,23 @@ class ConnectionFailedError(LinliError):
         self.code, self.refused = code, refused
 
 
-async def dial(broker: Broker, tls: ssl.SSLContext | None) -> socket.socket:
+class Place(Protocol):
+    """Where to: ``url`` is the address for people."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+
+    @property
+    def url(self) -> str:
+        """Without credentials."""
+
+
+async def dial(place: Place, tls: ssl.SSLContext | None) -> socket.socket:
     """Connect and shake hands; ConnectionFailedError in one sentence otherwise."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[socket.socket] = loop.create_future()
@@ -27,7 +46,7 @@ async def dial(broker: Broker, tls: ssl.SSLContext | None) -> socket.socket:
     def work() -> None:
         outcome: socket.socket | OSError | ValueError
         try:
-            outcome = _connected_socket(broker, tls)
+            outcome = _connected_socket(place, tls)
         except (OSError, ValueError) as problem:
             outcome = problem
         try:
@@ -40,7 +59,7 @@ async def dial(broker: Broker, tls: ssl.SSLContext | None) -> socket.socket:
     try:
         return await future
     except (OSError, ValueError) as error:
-        raise _failure(broker, error) from None
+        raise failure(place, error) from None
 
 
 def _hand_over(future: "asyncio.Future[socket.socket]", outcome: socket.socket | OSError | ValueError) -> None:
@@ -53,29 +72,43 @@ def _hand_over(future: "asyncio.Future[socket.socket]", outcome: socket.socket |
         future.set_result(outcome)
 
 
-def _failure(broker: Broker, error: OSError | ValueError) -> ConnectionFailedError:
+def failure(place: Place, error: OSError | ValueError) -> ConnectionFailedError:
+    """Say in a sentence why there is no connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        sentence = f"the certificate of {broker.url} is not trusted: {error.verify_message.rstrip('.')}"
-        return ConnectionFailedError(f"{sentence}; check ca_file and the host in url", refused=True)
+        return ConnectionFailedError(_distrust(place, error), refused=True)
     if isinstance(error, ssl.SSLError):
-        sentence = f"{broker.url} does not finish the TLS handshake: {error.reason or error}"
+        sentence = f"{place.url} does not finish the TLS handshake: {error.reason or error}"
         return ConnectionFailedError(f"{sentence}; check the port and the client certificate")
     if isinstance(error, TimeoutError):
-        return ConnectionFailedError(f"{broker.url} does not answer; check address, network and firewall")
+        return ConnectionFailedError(f"{place.url} does not answer; check address, network and firewall")
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionFailedError(f"nothing listens at {broker.url}; is the broker running, and the port right?")
+        return ConnectionFailedError(f"nothing listens at {place.url}; is it running, and the port right?")
     if isinstance(error, socket.gaierror):
-        return ConnectionFailedError(f"the name {broker.host} cannot be resolved; check url and the network's DNS")
+        return ConnectionFailedError(f"the name {place.host} cannot be resolved; check url and the network's DNS")
     why = (isinstance(error, OSError) and error.strerror) or str(error)
-    return ConnectionFailedError(f"{broker.url} cannot be reached: {why}; check the network")
+    return ConnectionFailedError(f"{place.url} cannot be reached: {why}; check the network")
 
 
-def _connected_socket(broker: Broker, tls: ssl.SSLContext | None) -> socket.socket:
-    sock = socket.create_connection((broker.host, broker.port), timeout=DIAL_SECONDS)
+def _distrust(place: Place, error: ssl.SSLCertVerificationError) -> str:
+    """Say why a certificate is not trusted and who can do what."""
+    sentence = f"the certificate of {place.url} is not trusted: {error.verify_message.rstrip('.')}"
+    match error.verify_code:
+        case n if n == EXPIRED:
+            return f"{sentence}; renew it there, or correct this gateway's clock if that is wrong"
+        case n if n == NOT_YET:
+            return f"{sentence}; correct this gateway's clock: timedatectl shows its state"
+        case n if n in (OTHER_NAME, OTHER_ADDRESS):
+            return f"{sentence}; write the name into url that stands in the certificate"
+    return f"{sentence}; check that ca_file holds the authority that signed it"
+
+
+def _connected_socket(place: Place, tls: ssl.SSLContext | None) -> socket.socket:
+    sock = socket.create_connection((place.host, place.port), timeout=DIAL_SECONDS)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
-            return tls.wrap_socket(sock, server_hostname=broker.host)
+            sock.settimeout(HANDSHAKE_SECONDS)
+            return tls.wrap_socket(sock, server_hostname=place.host)
     except (OSError, ValueError):
         sock.close()
         raise

@@ -1,8 +1,8 @@
-"""Commands that arrive through the broker: who may ask, what is refused, and how the answer goes back."""
+"""What arrives through the broker: commands (who may ask, what is refused, how the answer goes back), and receipts."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,17 +11,18 @@ import msgspec
 from paho.mqtt.packettypes import PacketTypes
 
 from gateway.contract import STREAMS, Clock, CommandError, Cursor, LinliError
+from gateway.metrics import DROPPED
 from gateway.uplink import reasons
+from gateway.uplink.receipts import Receipts
 from gateway.uplink.session import LARGEST_COMMAND, Session, properties
-from gateway.uplink.topics import topic
-from gateway.uplink.wire import BATCH_TYPE
+from gateway.uplink.topics import BATCH_TYPE, topic
 
 VERBS = frozenset({"replay", "status", "read"})
 TIME_WINDOW = 60.0
 SINGLE_USE_SECONDS = 300.0
 REMEMBERED = 10_000
-AT_ONCE = 4
-LARGEST_ANSWER = 256 * 1024
+AT_ONCE, WAITING = 4, 32
+SMALLEST_ANSWER, LARGEST_ANSWER = 16 * 1024, 256 * 1024
 # A record has some 300 bytes at least, so more would not fit into an answer anyway.
 REPLAY_RECORDS = 1000
 
@@ -44,27 +45,58 @@ class Answer(msgspec.Struct):
 
 
 class Inbox:
-    """Answers every command exactly once; what is hostile or malformed is refused and never harms."""
+    """Answers every command exactly once; what is hostile or malformed is refused and never harms.
 
-    def __init__(self, name: str, gateway: str, commands: Executes, clock: Clock) -> None:
+    ``wish``: bytes that an answer should have at most, so that it does not stand in an alarm's way. ``receipts``: who
+    takes the platform's acknowledgements, where they are waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        gateway: str,
+        commands: Executes,
+        clock: Clock,
+        *,
+        wish: Callable[[], int] = lambda: LARGEST_ANSWER,
+        receipts: Receipts | None = None,
+    ) -> None:
         self._name, self._gateway, self._commands, self._clock = name, gateway, commands, clock
+        self._wish, self._receipts = wish, receipts
         self._seen: dict[bytes, float] = {}
         self.problem = ""
 
     async def run(self, session: Session) -> None:
-        """Take commands until the connection ends; a few at once, so that a slow device does not block ``status``."""
+        """Take what comes until the connection ends; a few commands at once, so that a slow device blocks nothing."""
         await self._subscribe(session)
-        places = asyncio.Semaphore(AT_ONCE)
+        places, waiting = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
+        acks = topic(self._gateway, "ack")
         async with asyncio.TaskGroup() as group:
             while (message := await session.receive()) is not None:
-                await places.acquire()
-                task = group.create_task(self._serve(session, message))
-                task.add_done_callback(lambda _: places.release())
+                if str(message.topic) == acks:
+                    self._receive(message)
+                elif len(waiting) < WAITING:
+                    task = group.create_task(self._in_turn(places, session, message))
+                    waiting.add(task)
+                    task.add_done_callback(waiting.discard)
+                else:
+                    DROPPED.labels("commands", "too_many").inc()
+
+    def _receive(self, message: aiomqtt.Message) -> None:
+        if self._receipts is not None:
+            self._receipts.take(bytes(message.payload))
+
+    async def _in_turn(self, places: asyncio.Semaphore, session: Session, message: aiomqtt.Message) -> None:
+        async with places:
+            await self._serve(session, message)
 
     async def _subscribe(self, session: Session) -> None:
-        commands = topic(self._gateway, "cmd/+")
-        code = await session.listen(commands)
-        problem = reasons.subscribe_sentence(code, commands) if code >= 0x80 else ""
+        problems = []
+        for wanted in ["cmd/+"] + (["ack"] if self._receipts is not None else []):
+            name = topic(self._gateway, wanted)
+            code = await session.listen(name)
+            problems += [reasons.subscribe_sentence(code, name)] if code >= 0x80 else []
+        problem = "; ".join(problems)
         if problem and problem != self.problem:
             log.warning("%s: %s", self._name, problem)
         self.problem = problem
@@ -139,7 +171,8 @@ class Inbox:
             arguments["limit"] = min(limit, REPLAY_RECORDS)
         found = await self._commands.execute("replay", arguments, actor)
         records, kept, size = [bytes(record) for record in found["records"]], 0, 2
-        while kept < len(records) and size + len(records[kept]) + 1 <= room:
+        wish = max(SMALLEST_ANSWER, min(room, self._wish()))
+        while kept < len(records) and size + len(records[kept]) + 1 <= (wish if kept else room):
             size += len(records[kept]) + 1
             kept += 1
         cursor, more = found["next"], found["more"]

@@ -1,4 +1,6 @@
-"""The topics a gateway speaks and listens on."""
+"""The topics a gateway speaks and listens on, and what stands there."""
+
+BATCH_TYPE = "application/cloudevents-batch+json"  # CloudEvents, JSON format, 4
 
 
 def topic(gateway: str, last: str) -> str:

@@ -1,0 +1,1 @@
+"""The HTTPS push: batches of records posted to a platform, and the media that they name."""
