@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -23,6 +24,8 @@ from gateway.store import Store
 EXIT_STOPPED, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 # Together below ten seconds and below TimeoutStopSec of the unit.
 DRAIN_SECONDS, COMMIT_SECONDS, FLUSH_SECONDS = 2.0, 2.0, 3.0
+# Records and pictures are nobody else's business; others may only pass through to the socket, which has its own mode.
+UMASK = 0o026
 
 log = logging.getLogger("linli.daemon")
 
@@ -31,6 +34,7 @@ def run(path: Path) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT; returns the exit code."""
     one_heap()
     set_up()
+    os.umask(UMASK)
     try:
         plan = load_plan(path)
         plan.refuse_missing_files()
@@ -58,25 +62,28 @@ async def _live(plan: Plan) -> None:
     settings = plan.settings
     required = {consumer.name: frozenset(consumer.streams) for consumer in settings.api.consumer if consumer.required}
     required |= {name: frozenset(streams) for name, streams, waits in settings.uplink.consumers() if waits}
-    settings.gateway.state.mkdir(parents=True, exist_ok=True)
+    stop = _stop_signal()
     store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, required)
     try:
         parts = build(plan, store, clock)
         await parts.announce_start()
         async with asyncio.TaskGroup() as group:
-            await _until_stopped(parts, group)
+            await _until_stopped(parts, group, stop)
         await parts.announce_stop()
     finally:
         await store.close()
     log.info("stopped")
 
 
-async def _until_stopped(parts: Parts, group: asyncio.TaskGroup) -> None:
+def _stop_signal() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    return stop
 
+
+async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
     def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return group.create_task(work, name=name)
 
