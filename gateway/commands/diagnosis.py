@@ -34,6 +34,7 @@ def diagnose(state: View, clock_quality: str, started: str) -> list[Problem]:
     found += [problem for uplink in state["uplinks"] for problem in _uplink(uplink)]
     found += _blind(state["alarms"], {problem["part"] for problem in found}, state["devices"])
     found += _waiting(state["consumers"], state["store"])
+    found += _given_up(state["consumers"], state["streams"])
     return sorted(found, key=lambda problem: WEIGHTS.index(problem["severity"]))
 
 
@@ -160,4 +161,20 @@ def _waiting(consumers: Sequence[View], store: View) -> Iterable[Problem]:
                 f"wait for {row['consumer']}; soon the oldest are given up, with a gap record",
                 since=None,
                 fix=f"find out why {row['consumer']} does not confirm, or raise [store] records",
+            )
+
+
+def _given_up(consumers: Sequence[View], streams: Mapping[str, View]) -> Iterable[Problem]:
+    """Records that the quota or twice their time took before a required consumer had confirmed them."""
+    for row in consumers:
+        position = int(row["acked"].rpartition(".")[2])
+        count = streams[row["stream"]]["first"] - 1 - position
+        if row["required"] and count > 0:
+            yield Problem(
+                part=f"consumer {row['consumer']}",
+                severity="major",
+                text=f"{count} records of {row['stream']} were given up before {row['consumer']} confirmed them; "
+                "gap records say which",
+                since=None,
+                fix=f"find out why {row['consumer']} does not confirm, or raise [store] records or keep",
             )

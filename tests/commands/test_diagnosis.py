@@ -19,6 +19,7 @@ def found(clock: str = "synced", **parts: Any) -> list[dict[str, Any]]:
         "uplinks": [uplink_view()],
         "alarms": [],
         "consumers": [],
+        "streams": {"alarm": {"first": 1, "last": 9}, "disposal": {"first": 0, "last": 0}},
         "store": {"bytes": 10, "quota": 100, "failing": None},
     } | parts
     return [dict(problem) for problem in diagnose(state, clock, STARTED)]
@@ -116,13 +117,24 @@ def test_a_broken_line_hides_its_devices_and_a_dead_device_its_alarms() -> None:
 
 def test_a_full_store_names_the_required_consumer_it_waits_for() -> None:
     rows = [
-        {"consumer": "platform", "stream": "alarm", "lag": 7, "required": True},
-        {"consumer": "other", "stream": "alarm", "lag": 7, "required": False},
-        {"consumer": "platform", "stream": "disposal", "lag": 0, "required": True},
+        {"consumer": "platform", "stream": "alarm", "acked": "k3f9.alarm.2", "lag": 7, "required": True},
+        {"consumer": "other", "stream": "alarm", "acked": "k3f9.alarm.2", "lag": 7, "required": False},
+        {"consumer": "platform", "stream": "disposal", "acked": "k3f9.disposal.0", "lag": 0, "required": True},
     ]
     (problem,) = found(consumers=rows, store={"bytes": 95, "quota": 100, "failing": None})
     assert "95% full and 7 records of alarm wait for platform" in problem["text"]
     assert found(consumers=rows) == []
+
+
+def test_what_was_given_up_before_a_required_consumer_confirmed_it_is_told() -> None:
+    rows = [
+        {"consumer": "platform", "stream": "alarm", "acked": "k3f9.alarm.2", "lag": 7, "required": True},
+        {"consumer": "other", "stream": "alarm", "acked": "k3f9.alarm.0", "lag": 9, "required": False},
+    ]
+    assert found(consumers=rows, streams={"alarm": {"first": 3, "last": 9}}) == []
+    (problem,) = found(consumers=rows, streams={"alarm": {"first": 6, "last": 9}})
+    assert problem["text"].startswith("3 records of alarm were given up before platform confirmed them")
+    assert problem["severity"] == "major"
 
 
 def test_the_worst_comes_first() -> None:
