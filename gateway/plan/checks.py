@@ -17,6 +17,7 @@ def check_names(sketch: Sketch, findings: Findings) -> None:
     for kind in ("line", "device", "alarm", "camera"):
         _unique(findings, (kind,))
     _unique(findings, ("api", "consumer"))
+    _unique(findings, ("api", "consumer"), "token_sha256", "token")  # a token says who it is: one consumer each
     devices = {name: keys for keys, name in _names(findings, ("device",))}
     for keys, name in _names(findings, ("camera",)):
         if name in devices:
@@ -139,18 +140,18 @@ def check_cameras(sketch: Sketch, findings: Findings) -> None:
                 findings.warning((*keys, key), "has no effect: only a video file has it")
 
 
-def _unique(findings: Findings, where: Keys) -> None:
+def _unique(findings: Findings, where: Keys, key: str = "name", noun: str = "name") -> None:
     seen: dict[str, Keys] = {}
-    for keys, name in _names(findings, where):
-        if name in seen:
-            line = findings.document.line(seen[name])
-            findings.error(keys, f"this name is used already in line {line}; give it another")
-        seen.setdefault(name, keys)
+    for keys, text in _names(findings, where, key):
+        if text in seen:
+            line = findings.document.line(seen[text])
+            findings.error(keys, f"this {noun} is used already in line {line}; give it another")
+        seen.setdefault(text, keys)
 
 
-def _names(findings: Findings, where: Keys) -> Iterator[tuple[Keys, str]]:
-    """Every name in a list as it stands in the file, sound or not, with its key path."""
+def _names(findings: Findings, where: Keys, key: str = "name") -> Iterator[tuple[Keys, str]]:
+    """Every name (or other key) in a list as it stands in the file, sound or not, with its key path."""
     items = findings.document.value(where)
     for number, item in enumerate(items if isinstance(items, list) else ()):
-        if isinstance(item, dict) and isinstance(item.get("name"), str):
-            yield (*where, number, "name"), item["name"]
+        if isinstance(item, dict) and isinstance(item.get(key), str):
+            yield (*where, number, key), item[key]

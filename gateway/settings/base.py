@@ -46,7 +46,7 @@ class MisfitError(ValueError):
 
 def parse_duration(value: object) -> float:
     """Read ``"250ms" "5s" "10m" "1h" "30d"`` as seconds."""
-    match = re.match(DURATION, value) if isinstance(value, str) else None
+    match = re.fullmatch(DURATION, value) if isinstance(value, str) else None
     if match is None or not isinstance(value, str):
         raise ValueError(_no_quantity(value, A_DURATION, DURATION_SLIPS))
     unit = match[2]
@@ -55,7 +55,7 @@ def parse_duration(value: object) -> float:
 
 def parse_size(value: object) -> int:
     """Read ``"64MiB" "8GiB"`` as bytes."""
-    match = re.match(SIZE, value) if isinstance(value, str) else None
+    match = re.fullmatch(SIZE, value) if isinstance(value, str) else None
     if match is None or not isinstance(value, str):
         raise ValueError(_no_quantity(value, A_SIZE, SIZE_SLIPS))
     unit = match[2]

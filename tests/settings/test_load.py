@@ -41,6 +41,13 @@ def test_durations_are_seconds_and_sizes_bytes(tmp_path: Path) -> None:
     assert store.keep.perception == 30 * 86400
 
 
+@pytest.mark.parametrize("key", ["commit", "records"])
+def test_a_line_break_behind_a_quantity_is_told_in_plain_words(tmp_path: Path, key: str) -> None:
+    text = '"5s\\n"' if key == "commit" else '"5MiB\\n"'
+    (problem,) = refusal(tmp_path, f"{MINIMAL}[store]\n{key} = {text}\n")
+    assert "did you mean" in problem
+
+
 @pytest.mark.parametrize("value", ['"1024KiB"', '"1MiB"', '"1TiB"'])
 def test_quotas_from_one_mebibyte_up_are_accepted(tmp_path: Path, value: str) -> None:
     assert load(write(tmp_path, f"{MINIMAL}[store]\nrecords = {value}\n")).settings.store.records >= 1 << 20
