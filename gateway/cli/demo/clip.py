@@ -9,7 +9,6 @@ from typing import Any, Literal
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from gateway.cli.demo.glyphs import Picture, draw_plate
 
@@ -66,8 +65,8 @@ def write_gate_clip(
     """
     random = np.random.default_rng(seed)
     scene = [(car, _car(car)) for car in (demo_cars(plate) if cars is None else cars)]
-    road = _road(random).astype(np.int16)
-    noise = random.normal(0.0, 3.0, (HEIGHT + 64, WIDTH + 64, 1)).round().astype(np.int16)
+    road = _road(random)
+    noise = random.normal(0.0, 2.0, (HEIGHT + 64, WIDTH + 64, 1)).round().astype(np.int16).repeat(3, axis=2)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -75,15 +74,15 @@ def write_gate_clip(
         stream.options = {"preset": "veryfast", "crf": "22", "g": str(rate), "threads": "1"}
         for index in range(round(seconds * rate)):
             now = index / rate
-            canvas = road.copy()
+            canvas: Any = road.copy()
             for car, sprite in scene:
                 place = _place(car, now)
                 if place is not None:
                     _paste(canvas, sprite, *place)
-            canvas += _light(now)
             down, right = random.integers(0, 64, 2)
-            canvas += noise[down : down + HEIGHT, right : right + WIDTH]
-            picture = av.VideoFrame.from_ndarray(np.clip(canvas, 0, 255).astype(np.uint8), format="bgr24")
+            grain = noise[down : down + HEIGHT, right : right + WIDTH] + np.int16(_light(now))
+            canvas = cv2.add(canvas, grain, dtype=cv2.CV_8U)
+            picture = av.VideoFrame.from_ndarray(canvas, format="bgr24")
             picture.pts = index
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -164,7 +163,7 @@ def _car(car: DrawnCar) -> Picture:
     return sprite  # type: ignore[no-any-return]
 
 
-def _paste(canvas: npt.NDArray[np.int16], sprite: Picture, x: float, bottom: float, across: float) -> None:
+def _paste(canvas: Picture, sprite: Picture, x: float, bottom: float, across: float) -> None:
     """Blend the sprite into the canvas, scaled to ``across`` pixels of body width, sub-pixel placed."""
     scale = across / (SPRITE[0] * CAR_SHARE)
     wide, tall = SPRITE[0] * scale, SPRITE[1] * scale
@@ -177,6 +176,6 @@ def _paste(canvas: npt.NDArray[np.int16], sprite: Picture, x: float, bottom: flo
     # Shrinking by more than half without averaging first would turn the characters into moiré.
     smooth = cv2.GaussianBlur(sprite, (0, 0), 0.35 / scale) if scale < 0.8 else sprite
     drawn = cv2.warpAffine(smooth, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
-    opaque = drawn[..., 3:].astype(np.int32)
+    opaque = cv2.cvtColor(drawn[..., 3], cv2.COLOR_GRAY2BGR).astype(np.float32) * np.float32(1 / 255)
     part = canvas[y0:y1, x0:x1]
-    part += ((drawn[..., :3].astype(np.int32) - part) * opaque // 255).astype(np.int16)
+    part[:] = cv2.add(part * (1 - opaque), drawn[..., :3] * opaque, dtype=cv2.CV_8U)
