@@ -10,6 +10,9 @@ RECORDS = Counter("linli_records", "Records committed", ["stream"], registry=REG
 DELIVERED = Counter("linli_delivered", "Records confirmed by an uplink", ["uplink", "stream"], registry=REGISTRY)
 REFUSED = Counter("linli_refused", "Publishes refused", ["uplink", "stream", "code"], registry=REGISTRY)
 UNHEARD = Counter("linli_unheard", "Publishes nobody subscribed to (0x10)", ["uplink", "stream"], registry=REGISTRY)
+ACK_REFUSED = Counter(
+    "linli_ack_refused", "Acknowledgements of the platform that were refused", ["uplink", "cause"], registry=REGISTRY
+)
 DROPPED = Counter("linli_dropped", "What was given up, and why", ["where", "cause"], registry=REGISTRY)
 BACKLOG = Gauge("linli_backlog_records", "Records not yet confirmed", ["consumer", "stream"], registry=REGISTRY)
 DEVICE_UP = Gauge("linli_device_up", "1 while a device answers", ["device"], registry=REGISTRY)

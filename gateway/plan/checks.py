@@ -46,27 +46,33 @@ def check_api(sketch: Sketch, findings: Findings) -> None:
 
 
 def check_mqtt(sketch: Sketch, findings: Findings) -> None:
-    """The broker's address can be used and is encrypted, or plainly said not to be."""
+    """The brokers' addresses can be used and are encrypted, or plainly said not to be."""
     mqtt = sketch.settings.uplink.mqtt
     if mqtt is None:
         return
     keys: Keys = ("uplink", "mqtt")
-    address = urlsplit(mqtt.url)
-    if address.scheme == "mqtt" and not mqtt.insecure and not is_loopback(address.hostname or ""):
-        findings.error(
-            (*keys, "url"),
-            "is not encrypted; write mqtts://, or insecure = true beside it to accept that anyone on the way can "
-            "read and change what is sent",
-        )
+    places: list[tuple[Keys, str]] = [((*keys, "url"), mqtt.url)]
+    places += [((*keys, "fallback", number), url) for number, url in enumerate(mqtt.fallback)]
+    for number, (where, url) in enumerate(places):
+        address = urlsplit(url)
+        if address.scheme == "mqtt" and not mqtt.insecure and not is_loopback(address.hostname or ""):
+            findings.error(
+                where,
+                "is not encrypted; write mqtts://, or insecure = true beside it to accept that anyone on the way can "
+                "read and change what is sent",
+            )
+        if url in [earlier for _, earlier in places[:number]]:
+            findings.warning(where, "stands here twice; name another address of the platform, or delete it")
+    encrypted = [url for _, url in places if url.startswith("mqtts:")]
     for key, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if getattr(mqtt, key) is not None and getattr(mqtt, other) is None:
             findings.error((*keys, key), f"needs {other} beside it; name that file too")
     if mqtt.password_file is not None and mqtt.user is None:
         findings.warning((*keys, "password_file"), "is sent without a user; most brokers expect user too")
     tls_files = [key for key in ("ca_file", "cert_file", "key_file") if getattr(mqtt, key) is not None]
-    if address.scheme == "mqtt" and tls_files:
+    if not encrypted and tls_files:
         findings.warning((*keys, tls_files[0]), "has no effect with mqtt://; write mqtts:// to encrypt")
-    if address.scheme == "mqtts" and mqtt.insecure:
+    if len(encrypted) == len(places) and mqtt.insecure:
         findings.warning((*keys, "insecure"), "has no effect with mqtts://, which always checks the broker; delete it")
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gateway.contract import ConfigError
 from gateway.settings.address import is_loopback
-from gateway.settings.core import MqttSettings
+from gateway.settings.core import HttpSettings, MqttSettings
 from gateway.settings.secret import read_secret
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -30,26 +30,35 @@ class Broker:
 
 def parse(settings: MqttSettings) -> Broker:
     """Read ``[uplink.mqtt] url``; ConfigError in one sentence when it cannot be used."""
+    return _parse("url", settings.url, settings.insecure)
+
+
+def parse_all(settings: MqttSettings) -> tuple[Broker, ...]:
+    """Read ``url`` and ``fallback``, in the order in which they are tried; ConfigError as ``parse``."""
+    return (parse(settings), *(_parse("fallback", url, settings.insecure) for url in settings.fallback))
+
+
+def _parse(key: str, url: str, insecure: bool) -> Broker:
     try:
-        parts = urlsplit(settings.url)
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f'url = "{settings.url}": {error}; write mqtts://HOST:8883') from None
+        raise ConfigError(f'{key} = "{url}": {error}; write mqtts://HOST:8883') from None
     if parts.scheme not in PORTS or not parts.hostname:
-        raise ConfigError(f'url = "{settings.url}": expected mqtts://HOST:PORT or mqtt://HOST:PORT')
+        raise ConfigError(f'{key} = "{url}": expected mqtts://HOST:PORT or mqtt://HOST:PORT')
     if parts.username is not None or parts.password is not None:
-        raise ConfigError("url holds a user or password; write user = and password_file = instead")
+        raise ConfigError(f"{key} holds a user or password; write user = and password_file = instead")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ConfigError(f'url = "{settings.url}": nothing may follow the port')
+        raise ConfigError(f'{key} = "{url}": nothing may follow the port')
     tls = parts.scheme == "mqtts"
     open_network = not tls and not is_loopback(parts.hostname)
-    if open_network and not settings.insecure:
-        raise ConfigError(f'url = "{settings.url}" is not encrypted; use mqtts://, or insecure = true to accept that')
+    if open_network and not insecure:
+        raise ConfigError(f'{key} = "{url}" is not encrypted; use mqtts://, or insecure = true to accept that')
     return Broker(parts.hostname, port or PORTS[parts.scheme], tls, open_network)
 
 
-def tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """Verify the broker's certificate and name, always; ConfigError when a file cannot be used."""
+def tls_context(settings: MqttSettings | HttpSettings) -> ssl.SSLContext:
+    """Verify the far end's certificate and name, always; ConfigError when a file cannot be used."""
     # With ca_file only that authority counts: a public one must not vouch for a private broker.
     context = ssl.create_default_context() if settings.ca_file is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

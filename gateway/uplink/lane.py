@@ -12,6 +12,9 @@ URGENT: frozenset[Stream] = frozenset({"alarm", "disposal"})
 FIRST_RETRY, LAST_RETRY = 0.5, 10.0
 # A refusal counts as over when nothing was refused for so long: a broker at its quota would flap otherwise.
 QUIET_SECONDS = 60.0
+# What the broker took and the platform does not acknowledge goes again, each time later: it may lie in the platform's
+# queue for weeks. After a reconnect the acknowledgement gets a moment to arrive.
+FIRST_AGAIN, LAST_AGAIN, GRACE_SECONDS = 60.0, 600.0, 5.0
 
 
 class BatchState(Enum):
@@ -19,6 +22,7 @@ class BatchState(Enum):
 
     DUE = auto()
     SENT = auto()
+    TAKEN = auto()  # by the broker; the platform has not said so yet
     DONE = auto()
 
 
@@ -34,6 +38,8 @@ class Batch:
     size: int = 0
     sent_at: float = 0.0
     answered_at: float = 0.0
+    load: int = 0  # bytes in flight when it was sent, its own among them
+    offered: bool = False  # it was sent, and not refused since: the platform may have it
     ack: Ack | None = None
     only: tuple[int, bytes] | None = None  # the record, where the batch is a single one: to be named if parked
 
@@ -66,17 +72,26 @@ class Hold:
 
 @dataclass(slots=True)
 class Lane:
-    """Positions and batches of one stream; ``confirmed`` <= every batch <= ``read_to``."""
+    """Positions and batches of one stream; ``confirmed`` <= every batch <= ``read_to``.
+
+    ``awaits``: how many batches may be on their way to the platform, whose word is waited for; 0 when the broker's
+    counts.
+    """
 
     stream: Stream
     confirmed: int
+    awaits: int = 0
+    said: int = field(init=False)
     read_to: int = field(init=False)
     flight: deque[Batch] = field(default_factory=deque)
     hold: Hold | None = None
     paused_until: float = 0.0
+    said_at: float = 0.0
+    again_at: float = 0.0
+    again: float = FIRST_AGAIN
 
     def __post_init__(self) -> None:
-        self.read_to = self.confirmed
+        self.read_to = self.said = self.confirmed
 
     @property
     def urgent(self) -> bool:
@@ -100,18 +115,27 @@ class Lane:
         """The first batch that has to be sent (again)."""
         return next((batch for batch in self.flight if batch.state is BatchState.DUE), None)
 
+    def full(self) -> bool:
+        """Whether so much waits for the platform's word that nothing new may follow."""
+        return bool(self.awaits) and len(self.flight) >= self.awaits
+
     def wants(self, last: int, now: float) -> bool:
         """Whether there is something to send now; ``last`` is the end of the stream in the store."""
-        if now < self.paused_until or (last <= self.read_to and self.due() is None):
+        if now < self.paused_until or ((last <= self.read_to or self.full()) and self.due() is None):
             return False
         return self.held is None or (now >= self.held.retry_at and self.sent() == 0)
 
     def wakes_at(self, last: int) -> float | None:
         """Monotonic time at which ``wants`` may turn true by itself."""
-        if last <= self.read_to and self.due() is None:
+        if (last <= self.read_to or self.full()) and self.due() is None:
             return None
         times = [self.paused_until] + ([self.held.retry_at] if self.held is not None and self.sent() == 0 else [])
         return max(times)
+
+    def handed_over(self, last: int) -> bool:
+        """Whether the far end has everything up to ``last``, the end of the stream."""
+        unsent = self.due() is not None or self.sent() > 0 or self.read_to < last
+        return self.confirmed >= last or (bool(self.awaits) and not unsent)
 
     def add(self, batch: Batch) -> None:
         """Append a batch of records never sent before."""
@@ -121,18 +145,73 @@ class Lane:
     def cut(self, batch: Batch, last: int) -> None:
         """Let ``batch`` end at ``last``; the rest becomes due right behind it, under the same limit."""
         if last < batch.last:
-            self.flight.insert(self.flight.index(batch) + 1, Batch(last, batch.last, batch.limit))
+            rest = Batch(last, batch.last, batch.limit, offered=batch.offered)
+            self.flight.insert(self.flight.index(batch) + 1, rest)
             batch.last = last
 
-    def advance(self) -> bool:
-        """Pass over what is done at the head; True when the cursor moved."""
-        before = self.confirmed
-        while self.flight and self.flight[0].state is BatchState.DONE:
+    def advance(self) -> int:
+        """Pass over what is done, or known to the platform, at the head; returns the records that it has said."""
+        records = 0
+        while self.flight:
+            head = self.flight[0]
+            if head.state is not BatchState.DONE and (head.last > self.said or head.state is BatchState.SENT):
+                break
             self.confirmed = self.flight.popleft().last
-        return self.confirmed > before
+            records += head.count if head.state is not BatchState.DONE else 0
+        # Within a batch the cursor follows the platform's word, too.
+        self.confirmed = max(self.confirmed, min(self.said, self.flight[0].last if self.flight else self.said))
+        return records
 
     def lost(self) -> None:
         """The connection broke: what has no answer has to be sent again, with the same ids."""
         for batch in self.flight:
             if batch.state is BatchState.SENT and batch.ack is None:
                 batch.state = BatchState.DUE
+
+    # ------------------------------------------------------------------------------------------------ the platform
+
+    def taken(self, batch: Batch, now: float) -> None:
+        """The broker has a batch."""
+        if not self.awaits:
+            batch.state = BatchState.DONE
+            return
+        if not self.unsaid():
+            self.said_at, self.again_at = now, now + self.again
+        batch.state = BatchState.TAKEN
+
+    def unsaid(self) -> bool:
+        """Whether the platform has yet to acknowledge something that the broker took."""
+        return any(batch.state is BatchState.TAKEN for batch in self.flight)
+
+    def reach(self) -> int:
+        """How far an acknowledgement can go: to the end of what was sent without a refusal, in order."""
+        reach = self.confirmed
+        for batch in self.flight:
+            if not batch.offered and batch.state is not BatchState.DONE:
+                break
+            reach = batch.last
+        return reach
+
+    def acknowledge(self, sequence: int, now: float) -> bool:
+        """Take the platform's word for everything up to ``sequence``; False when that was never sent."""
+        if sequence > self.reach():
+            return False
+        if sequence > self.said:
+            self.said, self.said_at, self.again = sequence, now, FIRST_AGAIN
+            self.again_at = now + self.again
+        return True
+
+    def reconnected(self, now: float) -> None:
+        """A connection begins: what the broker had may be lost with it."""
+        self.again_at = min(self.again_at, now + GRACE_SECONDS)
+
+    def overdue(self, now: float) -> int:
+        """Let what the platform did not acknowledge in time go again; returns how many batches that are."""
+        if now < self.again_at or not self.unsaid():
+            return 0
+        waiting = [batch for batch in self.flight if batch.state is BatchState.TAKEN]
+        for batch in waiting:
+            batch.state = BatchState.DUE
+        self.again = min(LAST_AGAIN, self.again * 2)
+        self.again_at = now + self.again
+        return len(waiting)

@@ -16,13 +16,15 @@ from gateway.contract import Clock, ConfigError
 from gateway.metrics import UPLINK_UP
 from gateway.settings.core import MqttSettings
 from gateway.uplink import notices, reasons
-from gateway.uplink.address import parse, password, tls_context
+from gateway.uplink.address import parse_all, password, tls_context
 from gateway.uplink.answers import Ack
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.inbox import Executes, Inbox
 from gateway.uplink.outbox import Outbox, Records
+from gateway.uplink.receipts import Receipts
 from gateway.uplink.session import WILL_DELAY, Session, properties
 from gateway.uplink.topics import topic
+from gateway.uplink.tour import Tour
 from gateway.uplink.wire import SessionWire
 
 NAME = "mqtt"
@@ -32,6 +34,8 @@ SHORT_OUTAGE, SHORT_RETRY, LAST_RETRY = 120.0, 2.0, 10.0
 STEADY_SECONDS = 10.0
 TICK = 1.0
 GOODBYE_SECONDS, FLUSH_STEP = 1.0, 0.02
+# After so long without a word the platform is asked after; parked records are a problem for a day.
+PLATFORM_LATE, PARKED_SHOWN = 180.0, 86400.0
 
 log = logging.getLogger("linli.uplink")
 
@@ -59,31 +63,37 @@ class MqttUplink:
         status: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._settings, self._gateway, self._store, self._clock, self._status = settings, gateway, store, clock, status
-        self._broker = parse(settings)
+        self._tour = Tour(parse_all(settings))
         self._words = reasons.MqttWords(gateway)
-        self._outbox = Outbox(NAME, store, self._words, settings.streams, clock)
-        self._inbox = Inbox(NAME, gateway, commands, clock)
+        awaits = settings.window if settings.ack == "platform" else 0
+        self._outbox = Outbox(NAME, store, self._words, settings.streams, clock, rate=settings.rate, awaits=awaits)
+        receipts = Receipts(NAME, lambda: store.epoch, self._outbox.acknowledge, clock) if awaits else None
+        self._inbox = Inbox(NAME, gateway, commands, clock, wish=lambda: self._outbox.flow.budget, receipts=receipts)
+        self._receipts = receipts
         self._stop = asyncio.Event()
-        self._state, self._reason, self._since = "starting", "", clock.wall()
-        self._refusal = ""
+        self._state, self._since = "starting", clock.wall()
         self._state_refusal = ""
-        self._was_connected = False
 
     # ------------------------------------------------------------------------------------------------ outside
 
     def view(self) -> dict[str, Any]:
-        """State for people and /v1/status: name, url, state, reason, since, in_flight, backlog, held, parked."""
+        """State for people and /v1/status: name, url, state, reason, since, in_flight, backlog, rate, eta_s, held, …"""
+        progress = self._outbox.progress() if self._state == "online" else {"rate": 0.0, "eta_s": None}
         return {
             "name": NAME,
-            "url": self._broker.url,
-            "insecure": self._broker.insecure,
+            "url": self._tour.broker.url,
+            "fallback": self._settings.fallback,
+            "insecure": self._tour.broker.insecure,
+            "ack": self._settings.ack,
             "state": self._state,
-            "reason": self._reason,
+            "reason": self._reason(),
             "since": self._clock.rfc3339(self._since),
             "in_flight": self._outbox.in_flight(),
             "backlog": self._outbox.backlog(),
+            **progress,
             "held": self._outbox.held(),
             "parked": self._outbox.parked,
+            "acks_refused": self._receipts.refused if self._receipts else 0,
             "problems": self._problems(),
         }
 
@@ -91,18 +101,24 @@ class MqttUplink:
         """Connect, serve, reconnect; returns after ``flush``."""
         delay, outage = 0.0, self._clock.monotonic()
         while not self._stop.is_set():
-            began = self._clock.monotonic()
+            began, taken = self._clock.monotonic(), self._outbox.taken
             error = await self._one_session()
             if error is None:
                 break
             now = self._clock.monotonic()
-            if self._state == "online" and now - began > STEADY_SECONDS:
-                delay, outage = 0.0, now
+            steady = self._state == "online" and now - began > STEADY_SECONDS
+            moved = self._outbox.taken > taken and error.code != reasons.TAKEN_OVER
+            if steady or moved:
+                # A link that breaks again and again, and carries something each time, is not left for long.
+                delay, outage = 0.0 if steady else delay, now
             await self._down(error)
+            # One that lets us in and then takes nothing is no better than one that does not answer.
+            if self._tour.go_on(good=moved or (steady and not self._outbox.unanswered)):
+                continue
             largest = SHORT_RETRY if now - outage < SHORT_OUTAGE and not error.refused else LAST_RETRY
             delay = min(largest, max(FIRST_RETRY, delay * 2))
             await self._nap(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects only
-        self._turn("offline", "stopped")
+        self._turn("offline")
 
     async def flush(self, seconds: float) -> None:
         """Send what is there for at most ``seconds``, then say goodbye; ``run`` returns."""
@@ -124,15 +140,15 @@ class MqttUplink:
         will = properties(PacketTypes.WILLMESSAGE, ContentType="application/json", WillDelayInterval=WILL_DELAY)
         try:
             session = Session(
-                self._broker,
+                self._tour.broker,
                 self._gateway,
                 will=aiomqtt.Will(self._topic("state"), self._offline("lost"), 1, True, will),
                 # The first session of a process has nothing to resume; a later one goes on within the will's delay,
                 # so that a short outage never shows as offline.
-                clean=not self._was_connected,
+                clean=not self._tour.known,
                 user=self._settings.user,
                 password=password(self._settings),
-                tls=tls_context(self._settings) if self._broker.tls else None,
+                tls=tls_context(self._settings) if self._tour.broker.tls else None,
             )
         except ConfigError as error:
             return ConnectionFailedError(str(error), refused=True)
@@ -157,7 +173,8 @@ class MqttUplink:
         await self._up()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._outbox.pump(SessionWire(session, self._gateway, self._settings)))
+                wire = SessionWire(session, self._gateway, self._settings)
+                group.create_task(self._outbox.pump(wire, session.round_trip))
                 group.create_task(self._inbox.run(session))
                 group.create_task(self._tell_state(session))
                 group.create_task(self._until_stopped(session))
@@ -179,7 +196,11 @@ class MqttUplink:
     async def _tell_state(self, session: Session) -> None:
         """Keep the retained state true: at once after connecting, and whenever it changes."""
         told: dict[str, Any] | None = None
+        # Where brokers pass on each other's messages, the will at the one we left comes over the state told here.
+        once_more = self._clock.monotonic() + WILL_DELAY + TICK if self._tour.moved else None
         while True:
+            if once_more is not None and self._clock.monotonic() >= once_more:
+                told = once_more = None
             state = self._online()
             if state != told:
                 payload = msgspec.json.encode({**state, "time": self._clock.rfc3339(self._clock.wall())})
@@ -210,37 +231,49 @@ class MqttUplink:
     # ------------------------------------------------------------------------------------------------ state
 
     async def _up(self) -> None:
-        self._was_connected = True
-        self._turn("online", "")
+        self._turn("online")
         UPLINK_UP.labels(NAME).set(1)
-        log.info("%s: connected to %s", NAME, self._broker.url)
-        if self._refusal:
-            self._refusal = ""
+        url = self._tour.broker.url
+        log.info("%s: connected to %s", NAME, url)
+        if self._tour.welcome():
             await self._store.put(
-                [notices.accepted(self._clock, NAME, None, f"the broker at {self._broker.url} takes this gateway")]
+                [notices.accepted(self._clock, NAME, None, f"the broker at {url} takes this gateway")]
             )
 
     async def _down(self, error: ConnectionFailedError) -> None:
         sentence = str(error)
-        if sentence == self._reason:
-            return
-        log.warning("%s: %s", NAME, sentence)
-        self._turn("offline", sentence)
-        if error.refused and sentence != self._refusal:
-            self._refusal = sentence
+        self._turn("offline")
+        if self._tour.failed(sentence):
+            log.warning("%s: %s", NAME, sentence)
+        if error.refused and self._tour.refused(sentence):
             await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence, self._words)])
 
-    def _turn(self, state: str, reason: str) -> None:
+    def _turn(self, state: str) -> None:
         if state != self._state:
             self._since = self._clock.wall()
-        self._state, self._reason = state, reason
+        self._state = state
+
+    def _reason(self) -> str:
+        if self._state == "online":
+            return ""
+        return "stopped" if self._stop.is_set() else self._tour.reason()
 
     def _problems(self) -> list[str]:
         found = [*self._outbox.held().values(), self._outbox.unreadable, self._state_refusal, self._inbox.problem]
-        if self._settings.ack == "platform":
-            found.append('ack = "platform" is not built yet: the broker\'s acknowledgement counts as delivery')
-        if self._broker.insecure:
-            found.append(f"{self._broker.url} is not encrypted: records and passwords can be read on the way")
+        now = self._clock.monotonic()
+        if self._receipts is not None:
+            found.append(self._receipts.problem())
+            late = [stream for stream, since in self._outbox.unsaid().items() if now - since > PLATFORM_LATE]
+            if late:
+                asked = f"it must publish its cursors on {self._topic('ack')}"
+                found.append(f"the platform does not acknowledge {', '.join(late)}, though the broker has it: {asked}")
+        if self._outbox.parked and now - self._outbox.parked_at < PARKED_SHOWN:
+            told = f"{notices.REFUSED} records in management name them, and they can still be pulled"
+            found.append(f"{self._outbox.parked} records were refused by the broker and passed over: {told}")
+        if self._state == "online" and (first := self._tour.instead_of()):
+            found.append(f"{self._tour.broker.url} is used because of this: {first}")
+        if self._tour.broker.insecure:
+            found.append(f"{self._tour.broker.url} is not encrypted: records and passwords can be read on the way")
         return [sentence for sentence in found if sentence]
 
     def _topic(self, last: str) -> str:

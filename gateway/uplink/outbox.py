@@ -3,23 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Stream
 from gateway.metrics import DELIVERED, REFUSED, UNHEARD
 from gateway.uplink import notices
 from gateway.uplink.answers import SPLITS, Ack, Verdict, Words
 from gateway.uplink.dial import ConnectionFailedError
+from gateway.uplink.flow import Flow
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
+from gateway.uplink.progress import Progress
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 64 * 1024
 SMALLEST_BATCH_BYTES = 4 * 1024
-# Bytes in flight, of alarm and disposal and of the other two each: so much may an alarm find before it on the wire.
-# Acknowledgements within FAST let the budget grow, so a good link is full after some round trips; one over SLOW, or a
-# connection lost with publishes unanswered, halves it, so a bad link is not tried with more than it carries.
-FIRST_BUDGET, SMALLEST_BUDGET, BUDGET = 64 * 1024, 4 * 1024, 512 * 1024
-FAST, SLOW = 0.25, 1.0
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 
@@ -65,16 +62,32 @@ class Wire(Protocol):
 
 
 class Outbox:
-    """One cursor per stream over the store; the cursor moves in order and only on the far end's word."""
+    """One cursor per stream over the store; the cursor moves in order and only on the far end's word.
 
-    def __init__(self, name: str, store: Records, words: Words, streams: Collection[Stream], clock: Clock) -> None:
+    ``rate``: bytes a second that are not urgent, None for as fast as the link carries. ``awaits``: batches of a stream
+    that may wait for the platform's own word, 0 when the answer to a batch counts as delivery.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Records,
+        words: Words,
+        streams: Collection[Stream],
+        clock: Clock,
+        *,
+        rate: int | None = None,
+        awaits: int = 0,
+    ) -> None:
         self._name, self._store, self._words, self._clock = name, store, words, clock
-        self.lanes = [Lane(stream, store.position(name, stream)) for stream in SEND_ORDER if stream in streams]
+        self.lanes = [Lane(stream, store.position(name, stream), awaits) for stream in SEND_ORDER if stream in streams]
         self._wake = asyncio.Event()
-        self._budget = FIRST_BUDGET
+        self.flow, self._progress = Flow(rate), Progress()
         self._batch_bytes = BATCH_BYTES
         self._careful = 0
-        self.parked = 0
+        self.taken = 0
+        self.unanswered = False
+        self.parked, self.parked_at = 0, 0.0
         self.unreadable = ""
 
     # ------------------------------------------------------------------------------------------------ outside
@@ -95,21 +108,42 @@ class Outbox:
         """Streams that are refused, each with a sentence."""
         return {lane.stream: lane.held.sentence for lane in self.lanes if lane.held is not None}
 
-    async def pump(self, wire: Wire) -> NoReturn:
-        """Send for ever over one connection; ConnectionFailedError when the far end stops answering."""
+    def progress(self) -> dict[str, Any]:
+        """``rate``, records confirmed a second, and ``eta_s``, seconds until nothing waits."""
+        return self._progress.view()
+
+    def unsaid(self) -> dict[Stream, float]:
+        """Streams of which the platform has not acknowledged all that was sent, and since when (monotonic)."""
+        return {lane.stream: lane.said_at for lane in self.lanes if lane.unsaid()}
+
+    def acknowledge(self, stream: Stream, sequence: int) -> bool:
+        """Take the platform's word up to a sequence; False when that was never sent."""
+        now = self._clock.monotonic()
+        self._wake.set()
+        return any(lane.acknowledge(sequence, now) for lane in self.lanes if lane.stream == stream)
+
+    async def pump(self, wire: Wire, round_trip: float = 0.0) -> NoReturn:
+        """Send for ever over one connection; ConnectionFailedError when the far end stops answering.
+
+        ``round_trip``: seconds that an exchange of next to nothing took on it, 0 when not known.
+        """
         self._batch_bytes = BATCH_BYTES
+        self.flow.begin(round_trip)
+        self._progress.begin()
+        for lane in self.lanes:
+            lane.reconnected(self._clock.monotonic())
         while True:
             await self._settle()
-            lane = self._next_lane(wire)
-            if lane is not None:
-                await self._send(lane, wire)
+            following = self._next_lane(wire)
+            if following is not None:
+                await self._send(following, wire)
             else:
                 await self._rest()
 
     def idle(self) -> bool:
-        """Whether everything is confirmed that the far end will take."""
+        """Whether the far end has everything that it will take."""
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
-        return all(lane.held is not None or lane.confirmed >= ends[lane.stream] for lane in self.lanes)
+        return all(lane.held is not None or lane.handed_over(ends[lane.stream]) for lane in self.lanes)
 
     async def lost(self, code: int | None) -> None:
         """The connection ended. Ended because of what we sent, the culprit is looked for one by one."""
@@ -120,7 +154,8 @@ class Outbox:
             unanswered[0].ack = Ack(code, "")
         elif at_fault:
             self._careful = len(unanswered)
-        self._budget = max(SMALLEST_BUDGET, min(FIRST_BUDGET, self._budget // 2 if unanswered else self._budget))
+        self.unanswered = bool(unanswered)
+        self.flow.lost(unanswered=self.unanswered)
         for lane in self.lanes:
             lane.lost()
         await self._settle()
@@ -137,12 +172,20 @@ class Outbox:
                 drafts += self._judge(lane, batch, now, parked)
             drafts += self._park(lane, parked)
             drafts += self._end_of_hold(lane, now)
+            if again := lane.overdue(now):
+                log.info("%s: the platform has not acknowledged %d batches of %s", self._name, again, lane.stream)
         if drafts:
             # Before the cursor: a parked record must be named in the same commit that passes over it, or an earlier.
             await self._store.put(drafts)
         for lane in self.lanes:
-            if lane.advance():
+            before = lane.confirmed
+            if said := lane.advance():
+                DELIVERED.labels(self._name, lane.stream).inc(said)
+            if lane.confirmed > before:
                 self._store.confirm(self._name, lane.stream, lane.confirmed)
+        if self._progress.wants(now):
+            confirmed = sum(lane.confirmed for lane in self.lanes)
+            self._progress.note(now, confirmed, sum(self.backlog().values()))
 
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
         ack = batch.ack or Ack(0, "")
@@ -152,6 +195,7 @@ class Outbox:
             self._taken(lane, batch, verdict, now)
             return []
         REFUSED.labels(self._name, lane.stream, self._words.name(ack.code)).inc()
+        batch.offered = False
         if verdict in SPLITS and batch.count > 1:
             batch.state, batch.limit = BatchState.DUE, batch.count // 2
             if verdict is Verdict.TOO_LARGE:
@@ -165,18 +209,16 @@ class Outbox:
         return self._refuse(lane, ack, verdict, now)
 
     def _taken(self, lane: Lane, batch: Batch, verdict: Verdict, now: float) -> None:
-        batch.state = BatchState.DONE
-        DELIVERED.labels(self._name, lane.stream).inc(batch.count)
+        lane.taken(batch, now)
+        self.taken += 1
+        if batch.state is BatchState.DONE:
+            DELIVERED.labels(self._name, lane.stream).inc(batch.count)
         if verdict is Verdict.UNHEARD:
             UNHEARD.labels(self._name, lane.stream).inc()
         if lane.hold is not None:
             lane.hold.accepted(now)
         self._careful = max(0, self._careful - 1)
-        took = batch.answered_at - batch.sent_at
-        if took > SLOW:
-            self._budget = max(SMALLEST_BUDGET, self._budget // 2)
-        elif took < FAST:
-            self._budget = min(BUDGET, self._budget + batch.size)
+        self.flow.answered(batch.sent_at, batch.answered_at, batch.size, batch.load)
 
     def _refuse(self, lane: Lane, ack: Ack, verdict: Verdict, now: float) -> list[Draft]:
         sentence = self._words.refusal(ack.code, lane.stream, ack.text)
@@ -195,7 +237,7 @@ class Outbox:
     def _park(self, lane: Lane, parked: Mapping[int, Sequence[Batch]]) -> list[Draft]:
         drafts = []
         for code, batches in parked.items():
-            self.parked += len(batches)
+            self.parked, self.parked_at = self.parked + len(batches), self._clock.monotonic()
             self._careful = max(0, self._careful - len(batches))
             sentence = self._words.refusal(code, lane.stream)
             log.warning("%s: parked %d of %s: %s", self._name, len(batches), lane.stream, sentence)
@@ -232,11 +274,17 @@ class Outbox:
         kept_free = 0 if lane.urgent or wire.window == 1 else min(8, max(1, wire.window // 4))
         if flying >= wire.window - kept_free:
             return False
-        return sum(other.bytes_sent() for other in self.lanes if other.urgent == lane.urgent) < self._budget
+        if not lane.urgent and self._clock.monotonic() < self.flow.free_at():
+            return False
+        return self._load(lane) < self.flow.budget
+
+    def _load(self, lane: Lane) -> int:
+        """Bytes in flight that share a budget with this stream."""
+        return sum(other.bytes_sent() for other in self.lanes if other.urgent == lane.urgent)
 
     async def _send(self, lane: Lane, wire: Wire) -> None:
         room = wire.room(lane.stream)
-        size = min(self._batch_bytes, self._budget, room)
+        size = min(self._batch_bytes, self.flow.largest(), room)
         batch = lane.due()
         after, limit = (batch.after, batch.limit) if batch is not None else (lane.read_to, BATCH_RECORDS)
         try:
@@ -274,12 +322,16 @@ class Outbox:
 
         payload = b"[" + b",".join([record.json for record in records]) + b"]"
         cursor = str(Cursor(self._store.epoch, lane.stream, batch.last))
-        batch.count, batch.state, batch.sent_at = len(records), BatchState.SENT, self._clock.monotonic()
+        now = self._clock.monotonic()
+        batch.count, batch.state, batch.sent_at, batch.size = len(records), BatchState.SENT, now, 0
         batch.only = (records[0].sequence, records[0].json) if len(records) == 1 else None
         batch.size = wire.publish(lane.stream, payload, cursor, done)
         if not batch.size:
             batch.size = len(payload)
             batch.ack = Ack(self._words.too_large, "")
+            return
+        batch.offered, batch.load = True, self._load(lane)
+        self.flow.spend(batch.size, now)
 
     async def _rest(self) -> None:
         """Sleep until an answer comes, a new record is committed, or something is due by time."""
@@ -287,6 +339,8 @@ class Outbox:
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
         drained = {lane.stream: lane.read_to for lane in self.lanes if ends[lane.stream] <= lane.read_to}
         times = [lane.wakes_at(ends[lane.stream]) for lane in self.lanes]
+        times += [lane.again_at for lane in self.lanes if lane.unsaid()]
+        times.append(self.flow.free_at())
         times += [lane.hold.quiet_since + QUIET_SECONDS for lane in self.lanes if lane.hold and lane.hold.quiet_since]
         sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
         oldest = min((batch.sent_at for batch in sent), default=now)

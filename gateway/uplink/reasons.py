@@ -127,9 +127,10 @@ def publish_sentence(code: int, topic: str, text: str = "") -> str:
 
 
 def subscribe_sentence(code: int, topic: str) -> str:
-    """Say why commands cannot come and what to do."""
+    """Say why commands, or the platform's acknowledgements, cannot come and what to do."""
     said = f"{name(code)} {meaning(code)}"
-    return f"commands cannot come: the broker refuses to subscribe to {topic} with {said}; allow this gateway to"
+    what = "acknowledgements" if topic.endswith("/ack") else "commands"
+    return f"{what} cannot come: the broker refuses to subscribe to {topic} with {said}; allow this gateway to"
 
 
 def clean(text: str) -> str:

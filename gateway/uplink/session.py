@@ -21,7 +21,9 @@ from gateway.uplink.dial import ConnectionFailedError, dial
 
 KEEP_ALIVE = 15
 CONNACK_SECONDS = 10.0
-SIDE_SECONDS = 10.0
+SIDE_SECONDS = 30.0
+# Publishes beside the outbox that may wait for their PUBACK at once: so many places it leaves free.
+SIDE_PLACES = 2
 # A link that is back within this time never looked offline: the will waits, and the session with it.
 WILL_DELAY = 30
 LARGEST_COMMAND = 64 * 1024
@@ -93,8 +95,10 @@ class Session(aiomqtt.Client):
         self._broker, self._tls = broker, tls
         self._acks: dict[int, Callable[[Ack], None]] = {}
         self._farewell: Ack | None = None
+        self._side = asyncio.Semaphore(SIDE_PLACES)
         self.receive_maximum = RECEIVE_MAXIMUM
         self.largest_packet = LARGEST_PACKET
+        self.round_trip = 0.0
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -103,6 +107,7 @@ class Session(aiomqtt.Client):
         dialled = await dial(self._broker, self._tls)
         # paho would dial and shake hands in the loop's thread pool, where neither a stop nor a cancel can reach it.
         self._client._create_socket = lambda: dialled  # type: ignore[method-assign]  # noqa: SLF001
+        began = self._loop.time()
         self._client_connect()
         try:
             async with asyncio.timeout(CONNACK_SECONDS):
@@ -113,6 +118,7 @@ class Session(aiomqtt.Client):
             code = error.rc.value if isinstance(error.rc, ReasonCode) else 0x80
             text = self._farewell.text if self._farewell else ""
             raise ConnectionFailedError(reasons.connect_sentence(code, text), code, refused=True) from None
+        self.round_trip = self._loop.time() - began
 
     @property
     def ended(self) -> bool:
@@ -173,8 +179,9 @@ class Session(aiomqtt.Client):
             if not answer.done():
                 answer.set_result(ack)
 
-        self.send(topic, payload, done, about=about, retain=retain)
-        await asyncio.wait((answer, self._disconnected), timeout=SIDE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        async with self._side:
+            self.send(topic, payload, done, about=about, retain=retain)
+            await asyncio.wait((answer, self._disconnected), timeout=SIDE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise ConnectionFailedError(f"{self._broker.url} does not acknowledge what is sent on {topic}")
         return answer.result()
@@ -215,6 +222,9 @@ class Session(aiomqtt.Client):
             self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
             self.largest_packet = getattr(properties, "MaximumPacketSize", LARGEST_PACKET)
             self._farewell = _ack(reason_code, properties) if reason_code.is_failure else None
+            # MQTT 5.0, 3.2.2.3.14 lets the broker ask for another keep alive. A shorter one holds; we may well ping
+            # more often than a longer one asks, and so find out in time that a connection is dead.
+            client._keepalive = min(client._keepalive or KEEP_ALIVE, KEEP_ALIVE)  # noqa: SLF001
             if getattr(properties, "MaximumQoS", 1) < 1:
                 reason_code = ReasonCode(PacketTypes.CONNACK, identifier=0x9B)
         super()._on_connect(client, userdata, flags, reason_code, properties)
@@ -231,7 +241,8 @@ class Session(aiomqtt.Client):
             self._farewell = _ack(reason_code, properties)
         if not self._connected.done():
             # aiomqtt would wait for its timeout, though nothing can come any more.
-            sentence = f"{self._broker.url} hangs up without an answer: is it an MQTT 5 broker, and the right port?"
+            why = "does it take our client certificate, and is it" if self._broker.tls else "is it"
+            sentence = f"{self._broker.url} hangs up without an answer: {why} an MQTT 5 broker, and the right port?"
             self._connected.set_exception(ConnectionFailedError(sentence))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 

@@ -7,21 +7,18 @@ from paho.mqtt.packettypes import PacketTypes
 from gateway.contract import Stream
 from gateway.settings.core import MqttSettings
 from gateway.uplink.answers import Ack
-from gateway.uplink.session import Session, properties
-from gateway.uplink.topics import topic
+from gateway.uplink.session import SIDE_PLACES, Session, properties
+from gateway.uplink.topics import BATCH_TYPE, topic
 
-BATCH_TYPE = "application/cloudevents-batch+json"
 # Bytes of a PUBLISH beside topic and payload: headers, content type and user properties, generously.
 HEAD_BYTES = 300
-# Two places under the broker's receive maximum stay free, for the state and for an answer to a command.
-KEPT_FREE = 2
 
 
 class SessionWire:
     """Publishes batches of one gateway's streams over one session."""
 
     def __init__(self, session: Session, gateway: str, settings: MqttSettings) -> None:
-        self.window = min(settings.window, max(1, session.receive_maximum - KEPT_FREE))
+        self.window = min(settings.window, max(1, session.receive_maximum - SIDE_PLACES))
         self._session, self._gateway = session, gateway
         self._compress = _compressor() if settings.zstd else None
 
