@@ -118,4 +118,5 @@ def draw_plate(text: str) -> Picture:
             path = np.array(points, np.float32).round().astype(np.int32)
             cv2.polylines(plate, [path], isClosed=False, color=ink, thickness=thick * SCALE, lineType=cv2.LINE_AA)
     cv2.circle(plate, (int((left + step + box + (gap + step - box) / 2) * SCALE), 70 * SCALE), 5 * SCALE, ink, -1)
-    return plate
+    drawn: Picture = plate
+    return drawn
