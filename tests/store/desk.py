@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -126,22 +127,25 @@ def prove(events, stream, last):
         assert not kept, f"{stream}: {kept[:5]} are kept though the gap {first}..{end} says they are gone"
 
 
-def _changes(store):
-    """How much the writer has changed so far, the transaction that is going on included."""
-    return store._database._connection.total_changes
+@asynccontextmanager
+async def held(store):
+    """Nothing is written meanwhile, and what was written has been told."""
+    begun, end = threading.Event(), threading.Event()
+    store._threads.writer.submit(lambda: (begun.set(), end.wait()))
+    try:
+        await asyncio.to_thread(begun.wait)
+        await until(lambda: store._database.last == store._last)
+        yield
+    finally:
+        end.set()
 
 
 async def prove_all(store, *, from_disk=True):
     result = {}
-    for stream in STREAMS:
-        quiet = False
-        while not quiet:  # retention may go on while we read
-            await asyncio.sleep(0)
-            before = _changes(store)
-            last = store.bounds(stream).last
+    async with held(store):
+        for stream in STREAMS:
             result[stream] = await everything(store, stream, from_disk=from_disk)
-            quiet = before == _changes(store) and store._database.last == store._last
-        prove(result[stream], stream, last)
+            prove(result[stream], stream, store.bounds(stream).last)
     ids = [event["id"] for events in result.values() for event in events]
     assert len(ids) == len(set(ids))
     return result
