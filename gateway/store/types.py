@@ -162,9 +162,13 @@ MEDIA_GAP = _table(
     {
         "count": _whole("files that are gone", 1),
         "bytes": _whole("their length together"),
-        "cause": _one_of("quota", "age", "erased"),
+        "cause": _one_of("quota", "age", "erased", "unsent"),
         "sha256": _list(SHA256),
-    }
+    },
+    {
+        "uplink": _text("unsent: the uplink that came too late for them"),
+        "records": _list(_table({"id": _text(), "sequence": _text()})),
+    },
 )
 REFUSAL = _table(
     {"uplink": _text(), "stream": _or_null(STREAM), "text": _text("a sentence for people")},

@@ -9,7 +9,7 @@ from gateway.uplink.answers import Verdict
 
 # RFC 9110, 15; 425 is RFC 8470. A conflict means that the same batch is still being worked on.
 PASSING = frozenset({408, 409, 425, 429})
-BAD_REQUEST, TOO_LARGE, UNPROCESSABLE = 400, 413, 422
+BAD_REQUEST, TOO_LARGE, UNSUPPORTED_TYPE, UNPROCESSABLE = 400, 413, 415, 422
 # A mistaken Retry-After must not silence a gateway for a year.
 LONGEST_WAIT = 600.0
 

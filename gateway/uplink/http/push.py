@@ -1,0 +1,212 @@
+"""The HTTPS uplink: keeps posting what the outbox gives out, and tells its state."""
+
+import asyncio
+import logging
+import random
+from typing import Any, Protocol
+
+from gateway.contract import Clock, ConfigError
+from gateway.metrics import UPLINK_UP
+from gateway.settings.core import HttpSettings
+from gateway.uplink import notices
+from gateway.uplink.address import tls_context
+from gateway.uplink.answers import Verdict
+from gateway.uplink.dial import ConnectionFailedError
+from gateway.uplink.http import codes
+from gateway.uplink.http.codes import HttpWords
+from gateway.uplink.http.media import MediaShelf, MediaUpload
+from gateway.uplink.http.origin import media_origin, origin
+from gateway.uplink.http.wire import HttpWire
+from gateway.uplink.outbox import Outbox, Records
+
+NAME = "http"
+FIRST_RETRY, SHORT_RETRY, LAST_RETRY = 0.25, 2.0, 10.0
+# After a short outage the platform is back within seconds of its return; after a long one it is not stormed.
+SHORT_OUTAGE = 120.0
+FLUSH_STEP = 0.02
+# Media go when no more records wait than this: they come after records, not after the last one of all.
+CAUGHT_UP = 500
+
+log = logging.getLogger("linli.uplink")
+
+
+class Vessel(Records, MediaShelf, Protocol):
+    """What the uplink needs of the store."""
+
+
+class HttpUplink:
+    """One way out. ``run`` for ever, ``flush`` at the end, ``view`` at any time."""
+
+    name = NAME
+
+    def __init__(self, settings: HttpSettings, gateway: str, store: Vessel, clock: Clock) -> None:
+        self._settings, self._gateway, self._store, self._clock = settings, gateway, store, clock
+        self._place = origin(settings.url)
+        self._words = HttpWords()
+        self._outbox = Outbox(NAME, store, self._words, settings.streams, clock, rate=settings.rate)
+        self._media = MediaUpload(NAME, settings, gateway, store, clock, self._calm) if settings.media else None
+        self._stop = asyncio.Event()
+        self._connected, self._reason, self._since = False, "", clock.wall()
+        self._refusal = ""
+        self._shown = "starting"
+
+    # ------------------------------------------------------------------------------------------------ outside
+
+    def view(self) -> dict[str, Any]:
+        """State for people and /v1/status: name, url, state, reason, since, in_flight, backlog, rate, eta_s, held, …"""
+        state, reason = self._state()
+        progress = self._outbox.progress() if state == "online" else {"rate": 0.0, "eta_s": None}
+        return {
+            "name": NAME,
+            "url": self._place.url,
+            "insecure": self._place.insecure,
+            "state": state,
+            "reason": reason,
+            "since": self._clock.rfc3339(self._since),
+            "in_flight": self._outbox.in_flight(),
+            "backlog": self._outbox.backlog(),
+            **progress,
+            "held": self._outbox.held(),
+            "parked": self._outbox.parked,
+            **({} if self._media is None else {"media": self._media.view()}),
+            "problems": self._problems(),
+        }
+
+    async def run(self) -> None:
+        """Send, and try again when it fails; returns after ``flush``."""
+        async with asyncio.TaskGroup() as group:
+            media = None if self._media is None else group.create_task(self._media.run(), name="uplink http media")
+            await self._send_for_ever()
+            if media is not None:
+                media.cancel()
+
+    async def flush(self, seconds: float) -> None:
+        """Send what is there for at most ``seconds``; ``run`` returns."""
+        end = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < end and self._shown in ("starting", "online") and not self._outbox.idle():
+            await self._clock.sleep(FLUSH_STEP)
+        self._stop.set()
+
+    # ------------------------------------------------------------------------------------------------ sending
+
+    async def _send_for_ever(self) -> None:
+        delay, outage = 0.0, self._clock.monotonic()
+        while not self._stop.is_set():
+            taken = self._outbox.taken
+            error = await self._one_session()
+            if error is None:
+                break
+            now = self._clock.monotonic()
+            if self._outbox.taken > taken:
+                delay, outage = 0.0, now
+            await self._down(error)
+            largest = SHORT_RETRY if now - outage < SHORT_OUTAGE and not error.refused else LAST_RETRY
+            delay = min(largest, max(FIRST_RETRY, delay * 2))
+            await self._nap(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries only
+        self._turn("offline", "stopped")
+
+    async def _one_session(self) -> ConnectionFailedError | None:
+        """Post until a request has no answer; why, or None when we were asked to stop."""
+        try:
+            tls = tls_context(self._settings) if self._place.tls else None
+            wire = HttpWire(self._settings, self._gateway, self._store.epoch, tls, self._clock, self._heard)
+        except ConfigError as error:
+            return ConnectionFailedError(str(error), refused=True)
+        failed: ConnectionFailedError | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                wire.begin(group)
+                group.create_task(self._until_stopped())
+                await wire.open()
+                if self._outbox.idle():
+                    await self._heard()
+                await self._outbox.pump(wire)
+        except* ConnectionFailedError as failures:
+            failed = _first(failures)
+        except* ConfigError as failures:
+            failed = ConnectionFailedError(str(failures.exceptions[0]), refused=True)
+        except* _StoppedError:
+            pass
+        finally:
+            wire.close()
+            UPLINK_UP.labels(NAME).set(0)
+            await self._outbox.lost(None)
+        return None if self._stop.is_set() else failed
+
+    async def _until_stopped(self) -> None:
+        await self._stop.wait()
+        raise _StoppedError
+
+    def _calm(self) -> bool:
+        """Whether media may go: the platform answers, and nearly all records have gone that it will take."""
+        held = self._outbox.held()
+        waiting = sum(count for stream, count in self._outbox.backlog().items() if stream not in held)
+        return self._connected and waiting <= CAUGHT_UP
+
+    # ------------------------------------------------------------------------------------------------ state
+
+    async def _heard(self) -> None:
+        """The platform has answered, whatever it said."""
+        if self._connected:
+            return
+        self._connected = True
+        self._turn("online", "")
+        UPLINK_UP.labels(NAME).set(1)
+        log.info("%s: %s answers", NAME, self._place.url)
+        if self._refusal:
+            self._refusal = ""
+            sentence = f"the connection to {self._place.url} works again"
+            await self._store.put([notices.accepted(self._clock, NAME, None, sentence)])
+
+    async def _down(self, error: ConnectionFailedError) -> None:
+        sentence, self._connected = str(error), False
+        if sentence != self._reason:
+            log.warning("%s: %s", NAME, sentence)
+        self._turn("offline", sentence)
+        if error.refused and sentence != self._refusal:
+            self._refusal = sentence
+            await self._store.put([notices.refused(self._clock, NAME, None, None, sentence, self._words)])
+
+    def _turn(self, state: str, reason: str) -> None:
+        if state != self._shown:
+            self._since = self._clock.wall()
+        self._shown, self._reason = state, reason
+
+    def _state(self) -> tuple[str, str]:
+        """State and reason; a platform in trouble of its own is there, but takes nothing."""
+        later = [
+            lane.held.sentence
+            for lane in self._outbox.lanes
+            if lane.held is not None and codes.verdict(lane.held.code) is Verdict.LATER
+        ]
+        return ("degraded", later[0]) if self._shown == "online" and later else (self._shown, self._reason)
+
+    def _problems(self) -> list[str]:
+        found = [*self._outbox.held().values(), self._outbox.unreadable]
+        if self._media is not None:
+            found.append(self._media.problem)
+        places = [self._place, *([media_origin(self._settings)] if self._media is not None else [])]
+        found += [
+            f"{place.url} is not encrypted: records and secrets can be read on the way"
+            for place in places
+            if place.insecure
+        ]
+        return [sentence for sentence in found if sentence]
+
+    async def _nap(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.wait(waits)
+
+
+class _StoppedError(Exception):
+    """Ends a session on our own wish."""
+
+
+def _first(failures: BaseExceptionGroup[ConnectionFailedError]) -> ConnectionFailedError:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
