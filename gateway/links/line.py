@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 from gateway.contract import Clock, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import BusyMeter, SilentBudget
 from gateway.links.pipe import StreamPipe
-from gateway.links.serial_port import open_serial
 from gateway.links.tcp import open_tcp
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings, SerialSettings
@@ -285,6 +284,8 @@ class Line:
 
     async def _open(self) -> StreamPipe:
         if self.kind is LineKind.SERIAL:
+            from gateway.links.serial_port import open_serial  # a site without serial lines does not load pyserial
+
             return open_serial(self.address, self._serial, self._settings.turnaround, self._clock)
         return await open_tcp(self.address, self._settings.turnaround, self._clock)
 
