@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__
 from gateway.api import Api
@@ -21,13 +21,27 @@ from gateway.sources import Source
 from gateway.store import Store
 
 if TYPE_CHECKING:
-    from gateway.uplink.mqtt import MqttUplink as Uplink
     from gateway.vision import Camera
 
 ALARM_FACTS = "alarm/"
 LEVELS = {"warning": logging.WARNING, "minor": logging.WARNING, "major": logging.ERROR, "critical": logging.CRITICAL}
 
 log = logging.getLogger("linli.daemon")
+
+
+class Uplink(Protocol):
+    """A way out to a platform."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Send for ever; returns after ``flush``."""
+
+    async def flush(self, seconds: float) -> None:
+        """Send what is there for at most so long, then end."""
+
+    def view(self) -> Mapping[str, Any]:
+        """State for people and /v1/status."""
 
 
 @dataclass
@@ -41,7 +55,7 @@ class Parts:
     lines: Sequence[Line]
     sources: Mapping[str, Source]
     cameras: Sequence["Camera"]
-    uplinks: Sequence["Uplink"]
+    uplinks: Sequence[Uplink]
     commands: Commands
     api: Api
 
@@ -112,6 +126,10 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
 
         uplinks.append(MqttUplink(settings.uplink.mqtt, settings.gateway.id, store, commands, clock, commands.status))
+    if settings.uplink.http is not None:
+        from gateway.uplink.http.push import HttpUplink
+
+        uplinks.append(HttpUplink(settings.uplink.http, settings.gateway.id, store, clock))
     api = Api(settings, store, commands, clock, health=core.trouble)
     return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api)
 

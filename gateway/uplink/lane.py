@@ -85,6 +85,7 @@ class Lane:
     read_to: int = field(init=False)
     flight: deque[Batch] = field(default_factory=deque)
     hold: Hold | None = None
+    parked_in_a_row: int = 0
     paused_until: float = 0.0
     said_at: float = 0.0
     again_at: float = 0.0
@@ -158,8 +159,8 @@ class Lane:
                 break
             self.confirmed = self.flight.popleft().last
             records += head.count if head.state is not BatchState.DONE else 0
-        # Within a batch the cursor follows the platform's word, too.
-        self.confirmed = max(self.confirmed, min(self.said, self.flight[0].last if self.flight else self.said))
+        # The platform's word counts within a batch, too, and before the broker's.
+        self.confirmed = max(self.confirmed, self.said)
         return records
 
     def lost(self) -> None:

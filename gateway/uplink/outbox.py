@@ -19,6 +19,9 @@ BATCH_BYTES = 64 * 1024
 SMALLEST_BATCH_BYTES = 4 * 1024
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
+# So many refused one after the other are no bad records but a far end that takes none: to park them all would empty
+# the stream into the void.
+MOST_PARKED_IN_A_ROW = 20
 
 log = logging.getLogger("linli.uplink")
 
@@ -201,8 +204,9 @@ class Outbox:
             if verdict is Verdict.TOO_LARGE:
                 self._batch_bytes = max(SMALLEST_BATCH_BYTES, min(self._batch_bytes, batch.size // 2))
             return []
-        if verdict in SPLITS:
+        if verdict in SPLITS and lane.parked_in_a_row < MOST_PARKED_IN_A_ROW:
             batch.state = BatchState.DONE
+            lane.parked_in_a_row += 1
             parked.setdefault(ack.code, []).append(batch)
             return []
         batch.state = BatchState.DUE
@@ -210,6 +214,7 @@ class Outbox:
 
     def _taken(self, lane: Lane, batch: Batch, verdict: Verdict, now: float) -> None:
         lane.taken(batch, now)
+        lane.parked_in_a_row = 0
         self.taken += 1
         if batch.state is BatchState.DONE:
             DELIVERED.labels(self._name, lane.stream).inc(batch.count)
@@ -226,7 +231,7 @@ class Outbox:
         if lane.hold is None or lane.hold.code != ack.code:
             told = lane.hold.told if lane.hold is not None else frozenset()
             log.warning("%s: %s", self._name, sentence)
-            if verdict is Verdict.HELD and ack.code not in told:
+            if verdict is not Verdict.LATER and ack.code not in told:
                 told |= {ack.code}
                 clock, name = self._clock, self._name
                 drafts = [notices.refused(clock, name, lane.stream, ack.code, sentence, self._words, effect="held")]

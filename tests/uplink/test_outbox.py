@@ -272,6 +272,23 @@ async def test_a_record_larger_than_the_brokers_packets_is_parked_without_being_
         assert store.told("linli.uplink.refused.v1")[0]["records"][0]["sequence"].endswith("4")
 
 
+async def test_a_broker_that_refuses_every_record_is_held_after_some(fake_clock: FakeClock) -> None:
+    store, wire = MemoryStore(), FakeWire()
+    refusing = True
+    wire.judge = lambda stream, sequences: 0x99 if stream == "perception" and refusing else 0
+    await store.fill("perception", 300)
+    outbox = make(store, fake_clock)
+    async with pumping(outbox, wire):
+        await fake_clock.advance(60, 0.25)
+        assert outbox.parked == outbox_module.MOST_PARKED_IN_A_ROW
+        assert store.position("mqtt", "perception") <= outbox_module.MOST_PARKED_IN_A_ROW
+        assert "0x99" in outbox.held()["perception"]
+        refusing = False
+        await fake_clock.advance(11, 0.25)
+        assert store.position("mqtt", "perception") == 300
+        assert sorted(set(wire.sent("perception"))) == list(range(1, 301))
+
+
 async def test_refused_notices_do_not_breed(fake_clock: FakeClock) -> None:
     store, wire = MemoryStore(), FakeWire()
     wire.judge = lambda stream, sequences: 0x99 if stream == "management" else 0
