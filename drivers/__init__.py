@@ -1,4 +1,4 @@
-"""Protocols: one file (or package) each; found by listing this package."""
+"""Protocols: one file (or package) each; found by listing this package. `_names` are what they share."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,7 @@ from types import ModuleType
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all drivers, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"))
 
 
 def find(name: str) -> ModuleType:

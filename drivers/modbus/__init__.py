@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from drivers.modbus.address import MAX_BITS, MAX_REGISTERS, PointError, Span, locate
+from drivers._points import PointError, check_meaning
+from drivers.modbus.address import MAX_BITS, MAX_REGISTERS, Span, locate
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.framing import FRAMINGS
 from drivers.modbus.planning import DEFAULT_GAP, Limits
-from drivers.modbus.values import check_meaning
 from gateway.contract import ConfigError, DeviceSpec
 
 HIGHEST_UNIT = {"rtu": 247, "tcp": 255}  # serial line 1.02, 2.2; TCP guide 1.0b, 4.4.2.1 allows 255 for the device

@@ -6,6 +6,7 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
+from drivers._points import PointError
 from gateway.contract import Point
 
 MAX_REGISTERS = 125  # Modbus application protocol 1.1b3, 6.3 and 6.4
@@ -44,14 +45,6 @@ class Span(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.table.name.lower()}:{self.start}" + (f"-{self.end - 1}" if self.size > 1 else "")
-
-
-class PointError(ValueError):
-    """A point cannot be read as written; ``key`` is the key to correct."""
-
-    def __init__(self, key: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.key = key
 
 
 def parse_at(at: str) -> tuple[Table, int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from drivers._points import Raw, finisher, others
 from drivers.modbus.address import Span, Table
 from drivers.modbus.framing import Framing, RefusalError
 from drivers.modbus.planning import Block, Limits, cut_of, plan_blocks
-from drivers.modbus.values import Decode, Extract, Raw, decoder, extractor, finisher, others
+from drivers.modbus.values import Decode, Extract, decoder, extractor
 from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue
 
 WRONG_SHAPE = (2, 3)  # exception codes by which devices refuse a block that is too long or has a hole

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers._points import finisher
 from drivers.modbus import make
 from drivers.modbus.address import locate
-from drivers.modbus.values import FORMATS, decoder, extractor, finisher
+from drivers.modbus.values import FORMATS, decoder, extractor
 from gateway.contract import ConfigError, DeviceSpec, LineKind, Point, PointValue
 
 
