@@ -69,11 +69,11 @@ class Connection:
             self._streams[1].transport.abort()
             self._streams = None
 
-    async def ask(self, method: str, target: str, headers: Headers, body: bytes = b"") -> Answer:
+    async def ask(self, method: str, target: str, headers: Headers, body: bytes = b"", *, again: bool = True) -> Answer:
         """Send one request and return its answer; ConnectionFailedError when there is none.
 
-        The platform may have closed a kept connection meanwhile: then it is asked once more over a new one. That is
-        safe, since everything that we ask may come twice.
+        The platform may have closed a kept connection meanwhile: then it is asked once more over a new one, unless
+        ``again`` says no. That is safe, since everything that we ask may come twice.
         """
         about = [("Host", self._place.authority), *headers]
         if method != "HEAD":
@@ -83,7 +83,8 @@ class Connection:
             try:
                 return await self._exchange(self._streams, head, body)
             except _UnheardError:
-                pass
+                if not again:
+                    raise
         return await self._exchange(await self.open(), head, body)
 
     async def _exchange(self, streams: Streams, head: h11.Request, body: bytes) -> Answer:

@@ -148,7 +148,8 @@ class Transfer:
             headers.append(("Authorization", self._secret))
         target = f"{self._place.target.rstrip('/')}/{picture.sha256}"
         try:
-            answer = await self._connection.ask(method, target, headers, body)
+            # A PUT that broke goes on where it broke, not from its beginning.
+            answer = await self._connection.ask(method, target, headers, body, again=method == "HEAD")
         except ConnectionFailedError:
             self.close()
             raise
