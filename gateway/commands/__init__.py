@@ -8,6 +8,7 @@ import msgspec
 from gateway import __version__
 from gateway.commands.arguments import Argument, checked
 from gateway.commands.diagnosis import Problem, diagnose
+from gateway.commands.unbuilt import Unbuilt
 from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Stream
 from gateway.rules import AlarmState, Phase, Rules, Transition
 from gateway.settings import Settings
@@ -68,6 +69,7 @@ class Commands:
         self._settings, self._store, self._rules, self._sources = settings, store, rules, sources
         self._lines, self._cameras, self._uplinks = lines, cameras, uplinks
         self._clock, self._apply, self._notices = clock, apply, tuple(notices)
+        self._unbuilt = Unbuilt(self._notices)
         self._started, self._started_at = clock.monotonic(), clock.wall()
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
@@ -111,8 +113,8 @@ class Commands:
             "uptime_s": round(self._clock.monotonic() - self._started, 1),
             "problems": [],
             "devices": self._devices(),
-            "cameras": [dict(camera.view()) for camera in self._cameras],
-            "lines": [line.view() for line in self._lines],
+            "cameras": self._shown_cameras(),
+            "lines": self._shown_lines(),
             "alarms": self._alarms(True),
             "uplinks": [dict(uplink.view()) for uplink in self._uplinks],
             "streams": {stream: self._stream(stream) for stream in STREAMS},
@@ -120,7 +122,9 @@ class Commands:
             "store": {"quota": self._settings.store.records, **store.view()},
         }
         started = self._clock.rfc3339(self._started_at)
-        state["problems"] = [*diagnose(state, state["timequality"], started), *self._notices]
+        found = diagnose(state, state["timequality"], started)
+        told = {problem["part"] for problem in found}
+        state["problems"] = [*found, *(notice for notice in self._notices if notice["part"] not in told)]
         return state
 
     def _stream(self, stream: Stream) -> dict[str, int]:
@@ -129,23 +133,20 @@ class Commands:
 
     def _devices(self) -> list[dict[str, Any]]:
         rows = [source.view() for source in self._sources.values()]
-        missing = [device for device in self._settings.device if device.name not in self._sources]
-        return rows + [
-            {
-                "name": device.name,
-                "model": device.profile or "",
-                "line": device.line,
-                "address": device.address,
-                "state": "offline",
-                "reason": "not_built",
-                "sentence": "its driver or its kind of line is not built yet",
-                "since": None,
-                "last": {},
-                "polls": 0,
-                "errors": 0,
-            }
-            for device in missing
-        ]
+        missing = (device for device in self._settings.device if device.name not in self._sources)
+        return [*rows, *(self._unbuilt.device(device) for device in missing)]
+
+    def _shown_cameras(self) -> list[dict[str, Any]]:
+        rows = [dict(camera.view()) for camera in self._cameras]
+        names = {row["name"] for row in rows}
+        missing = (camera for camera in self._settings.camera if camera.name not in names)
+        return [*rows, *(self._unbuilt.camera(camera) for camera in missing)]
+
+    def _shown_lines(self) -> list[dict[str, Any]]:
+        rows = [line.view() for line in self._lines]
+        names = {row["name"] for row in rows}
+        missing = (line for line in self._settings.line if line.name not in names)
+        return [*rows, *(self._unbuilt.line(line) for line in missing)]
 
     def _alarms(self, everything: bool) -> list[dict[str, Any]]:
         return [self._alarm(state) for state in self._rules.states() if everything or state.phase is not Phase.NORMAL]
@@ -156,6 +157,8 @@ class Commands:
             "active": state.active,
             **state.data(self._clock.rfc3339),
             "blind": dict(state.blind or {}),
+            # Alarms do not depend on the disk: this one may be known here only until it recovers.
+            "stored": self._store.failing is None or not self._store.unstored("alarm"),
         }
 
     def _consumers(self) -> list[dict[str, Any]]:

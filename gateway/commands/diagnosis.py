@@ -66,7 +66,7 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
         count = f"; its device {mine[0]['name']} is not read" if len(mine) == 1 else count
         yield Problem(
             part=f"line {line['name']}",
-            severity="major",
+            severity="warning" if line.get("reason") == "not_built" else "major",
             text=f"line {line['name']} is {line['state']}: {why}{count}",
             since=line.get("since") or min(sinces, default=None),
             fix=fix,
@@ -124,7 +124,7 @@ def _uplink(uplink: View) -> Iterable[Problem]:
         text = f"uplink {name} is {uplink['state']}: {why}"
         yield Problem(part=f"uplink {name}", severity="major", text=text, since=since, fix=fix)
     for text in uplink.get("problems", ()):
-        fix = "see [uplink.mqtt] in the configuration and the rights of this client at the broker"
+        fix = f"see [uplink.{name}] in the configuration and the rights of this client at the other end"
         yield Problem(part=f"uplink {name}", severity="minor", text=f"uplink {name}: {text}", since=since, fix=fix)
 
 

@@ -11,6 +11,7 @@ from gateway.api import Api
 from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
 from gateway.commands.diagnosis import Problem
+from gateway.commands.unbuilt import PREFIX
 from gateway.contract import Draft, SourceState, StateChange, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
@@ -137,9 +138,13 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
 def _notices(plan: Plan, clock: SystemClock) -> list[Problem]:
     since, fix = clock.rfc3339(clock.wall()), "nothing to do on site: a later version will"
     return [
-        Problem(part=part.name, severity="warning", text=f"not built: {part.sentence}", since=since, fix=fix)
+        Problem(part=_part(part), severity="warning", text=f"{PREFIX}{part.sentence}", since=since, fix=fix)
         for part in plan.not_built
     ]
+
+
+def _part(part: NotBuilt) -> str:
+    return part.name if part.kind == "part" else f"{part.kind} {part.name}"
 
 
 def act(transition: Transition) -> None:

@@ -67,6 +67,36 @@ async def test_a_configured_device_that_does_not_run_shows_as_not_built() -> Non
     ]
 
 
+async def test_an_alarm_that_the_disk_did_not_take_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.level(3.0)
+    assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [True]
+    desk.store.failing = "the disk is gone"
+    assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [True]
+    monkeypatch.setattr(desk.store, "unstored", lambda stream: int(stream == "alarm"))
+    assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [False]
+
+
+async def test_status_lists_every_line_and_camera_once_running_or_not() -> None:
+    line = {"name": "fire", "listen": "0.0.0.0:5200", "allow": ["192.168.10.0/24"]}
+    camera = {"name": "tower", "url": "rtsp://camera/1", "purpose": "falling objects"}
+    desk = Desk(line=[line], camera=[camera])
+    notice = {"part": "camera tower", "severity": "warning", "text": "not built: falls", "since": "then", "fix": "wait"}
+    other = {**notice, "part": "alarm.x.do[1].clip"}
+    state = desk.built(notices=[notice, other]).status()
+    assert [(row["name"], row["state"], row["reason"]) for row in state["lines"]] == [
+        ("rs485-1", "open", ""), ("fire", "down", "not_built"),
+    ]  # fmt: skip
+    (tower,) = state["cameras"]
+    assert (tower["state"], tower["reason"], tower["sentence"], tower["since"]) == (
+        "offline",
+        "not_built",
+        "falls",
+        "then",
+    )
+    parts = [(problem["part"], problem["severity"]) for problem in state["problems"]]
+    assert parts == [("line fire", "warning"), ("camera tower", "warning"), ("alarm.x.do[1].clip", "warning")]
+
+
 async def test_read_all_points_or_one(desk: Desk) -> None:
     whole = await ask(desk, "read", device="pump")
     assert whole["points"]["running"] == {"value": True, "unit": "", "quality": "good"}
