@@ -99,10 +99,9 @@ class Fleet:
         count = options.gateways
         self.names = [f"fleet-{index:05d}" for index in range(count)]
         share = -(-count // options.processes)
-        word = "steady" if options.no_faults else "faults"
         self.gateways = []
         for first in range(0, count, share):
-            words = (self.broker.port, first, min(share, count - first), options.rate, word)
+            words = (self.broker.port, first, min(share, count - first), options.rate)
             self.gateways.append(Child("gateways.py", *words))
             stack.callback(self.gateways[-1].end)
 
@@ -112,6 +111,8 @@ class Fleet:
         """Connect, let the fleet speak for the asked time with faults on the way, drain, prove; returns the figures."""
         self._until("connected", self.options.gateways, CONNECT_SECONDS)
         connected = rss(self.broker.pid)
+        if not self.options.no_faults:
+            self._fleet("break")
         before, sent_before, taken_before = self._cpu(), self._fleet(), self._consumed()
         start = time.monotonic()
         for moment, action in self._script():
@@ -225,7 +226,7 @@ class Fleet:
                 "packed": packed,
                 "fleet": self._fleet(),
                 "accounted": audit.one(
-                    "SELECT sum(upper(span) - lower(span)) FROM series, unnest(accounted(series, 0)) AS span"
+                    "SELECT sum(upper(span) - lower(span))::bigint FROM series, unnest(accounted(series, 0)) AS span"
                 ),
                 "answered": answered, "query_s": query, "again_s": again,
                 "missing": sum(hole.count for hole in holes), "holes": len(holes),
@@ -233,7 +234,7 @@ class Fleet:
                 "rows": audit.one("SELECT count(*) FROM records"),
                 "places": audit.one("SELECT count(DISTINCT (series, sequence)) FROM records"),
                 "ids": audit.one("SELECT count(DISTINCT id) FROM records"),
-                "explained": audit.one("SELECT coalesce(sum(last - first + 1), 0) FROM gaps"),
+                "explained": audit.one("SELECT coalesce(sum(last - first + 1), 0)::bigint FROM gaps"),
                 "gaps": audit.one("SELECT count(*) FROM gaps"), "series": audit.one("SELECT count(*) FROM series"),
                 "conflicts": audit.one("SELECT count(*) FROM conflicts"),
                 "refusals": audit.one("SELECT count(*) FROM refused"),

@@ -1,6 +1,6 @@
 """Many simulated gateways in one process: each with its own MQTT 5 connection, window, resends and answers to commands.
 
-Started as `gateways.py PORT FIRST COUNT RATE FAULTS`; answers each line on stdin (`report`, `epoch`, `finish`) with a
+Started as `gateways.py PORT FIRST COUNT RATE`; answers each line on stdin (`report`, `break`, `epoch`, `finish`) with a
 line of JSON, and ends with its stdin.
 """
 
@@ -30,8 +30,8 @@ RESEND, GAP, CUT = 0.02, 0.003, 0.002  # chance of each fault, for each commit o
 class Shared:
     """What all gateways of this process have in common."""
 
-    def __init__(self, port: int, faults: bool) -> None:
-        self.port, self.faults = port, faults
+    def __init__(self, port: int) -> None:
+        self.port, self.faults = port, False
         self.began = time.monotonic()
         self.making = True
         self.tally: Counter[str] = Counter()
@@ -211,7 +211,7 @@ class Gateway(asyncio.Protocol):
 async def main() -> None:
     """Run the gateways; words come on stdin."""
     port, first, count, rate = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-    shared = Shared(port, sys.argv[5] == "faults")
+    shared = Shared(port)
     start = time.time_ns()
     gateways = [Gateway(Site(first + index, rate, start), shared) for index in range(count)]
     # Spread over a whole commit window (or the dial rate), as nothing keeps real gateways in step.
@@ -225,6 +225,8 @@ async def main() -> None:
         broken = [task for task in tasks if task.done()]
         if broken:
             broken[0].result()
+        if line == b"break\n":
+            shared.faults = True
         if line == b"finish\n":
             shared.making = False
         if line == b"epoch\n":
