@@ -14,7 +14,7 @@ from gateway.contract import Point, PointValue, Scalar
 Raw = Scalar | None  # None: the bytes are no value of this type
 Finish = Callable[[Raw, float, int], PointValue]
 
-INTEGERS = frozenset({"int16", "uint16", "int32", "uint32", "int64", "uint64", "bcd", "bits"})
+INTEGERS = frozenset({"int16", "uint16", "int32", "uint32", "int64", "uint64", "bcd", "sbcd", "bits"})
 FLOATS = frozenset({"float32", "float64"})
 SIGNED = {"int16": 16, "int32": 32, "int64": 64}
 MOST_PLACES = 12  # a scale such as 1/3 has no decimals to round to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drivers._options import Options
 from drivers._points import PointError, check_meaning
 from drivers.modbus.address import MAX_BITS, MAX_REGISTERS, Span, locate
 from drivers.modbus.device import ModbusDevice
@@ -16,7 +17,7 @@ __all__ = ["ModbusDevice", "make"]
 
 def make(spec: DeviceSpec) -> ModbusDevice:
     """Build the driver of one device; ConfigError with one sentence ``key: what; fix`` for each mistake."""
-    problems: list[str] = []
+    problems = Options(spec).finish()
     framing = str(spec.options.get("framing", "rtu" if spec.line_kind == "serial" else "tcp"))
     if framing not in FRAMINGS:
         known = ", ".join(sorted(FRAMINGS))

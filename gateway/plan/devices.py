@@ -128,7 +128,9 @@ def _point_at(
             findings.errors.append(document.problem(where, sentence))
         else:
             findings.error((*keys, *where), sentence)
-    elif len(parts) == 1 and parts[0] in type(device).model_fields:
+    elif parts[:1] == ("options",) and len(parts) == 2 and parts[1] not in device.options and document is not None:
+        findings.errors.append(document.problem(parts, sentence))
+    elif parts and parts[0] in type(device).model_fields:
         findings.error((*keys, *parts), sentence)
     else:
         findings.error(keys, problem)

@@ -28,6 +28,7 @@ TIMEOUT = "how long an answer may take"
 FRAMING = "how Modbus frames stand on the line; `tcp` on TCP and UDP lines, `rtu` on serial ones"
 MAX_READ = "most registers (or coils) in one request"
 GAP = "most unwanted registers read along to join two requests"
+OPTIONS = "what else the driver wants to know of the device, in the driver's own words"
 POINTS = "the points: what can be read, by name"
 
 
@@ -117,12 +118,26 @@ class PointSettings(Table):
         examples=["holding:0", "input:0x0C"],
     )
     type: Literal[
-        "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd", "string", "bits"
-    ] = Field(default="uint16", description="how the raw bytes are read")
+        "bool",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "float32",
+        "float64",
+        "bcd",
+        "sbcd",
+        "string",
+        "bits",
+    ] = Field(default="uint16", description="how the raw bytes are read; `sbcd` is `bcd` whose top bit is the sign")
     order: Literal["ABCD", "CDAB", "BADC", "DCBA"] = Field(
         default="ABCD", description="byte order of several registers"
     )
-    length: int | None = Field(default=None, ge=1, le=125, description="registers of a `string` or `bcd`")
+    length: int | None = Field(
+        default=None, ge=1, le=125, description="registers (bytes, for a meter) of a `string` or `bcd`"
+    )
     bit: int | None = Field(default=None, ge=0, le=15, description="one bit of a register, 0 is the lowest")
     invert: bool = Field(default=False, description="a `bool` the other way round")
     scale: float = Field(default=1.0, description="the raw value is multiplied by this")
@@ -163,6 +178,7 @@ class Vector(Table):
         description="capture YYYY-MM-DD (unit, firmware), manual p. N, published, or synthetic",
         examples=["manual p. 12", "synthetic"],
     )
+    address: IntOrText | None = Field(default=None, description="address of the device that the frames belong to")
     registers: dict[str, list[int]] = Field(default={}, description="raw registers, by their address as in `at`")
     frames: list[str] = Field(default=[], description="raw frames in hexadecimal, request and answer in turn")
     expect: dict[str, Any] = Field(description="the value of each point")
@@ -180,6 +196,7 @@ class Profile(Table):
     max_read: MaxRead | None = Field(default=None, description=MAX_READ)
     gap: Gap | None = Field(default=None, description=GAP)
     timeout: Duration | None = Field(default=None, gt=0, description=TIMEOUT)
+    options: dict[str, Any] = Field(default={}, description=OPTIONS, examples=[{"wake": 4}])
     points: dict[Name, PointSettings] = Field(default={}, description=POINTS)
     vector: tuple[Vector, ...] = Field(default=(), description="test vectors; a profile without one fails the tests")
 
@@ -202,6 +219,7 @@ class DeviceSettings(Table):
     serial: SerialSettings | None = Field(default=None, description="its own speed and format on the shared line")
     max_read: MaxRead | None = Field(default=None, description=MAX_READ)
     gap: Gap | None = Field(default=None, description=GAP)
+    options: dict[str, Any] = Field(default={}, description=OPTIONS, examples=[{"wake": 4}])
     points: dict[Name, PointSettings] = Field(default={}, description=POINTS)
 
     @model_validator(mode="after")

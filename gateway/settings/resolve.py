@@ -36,6 +36,8 @@ def resolve_device(device: DeviceSettings, line: LineSettings, profile: Profile 
     """Merge; a point written in the configuration replaces the profile's point of that name."""
     points = {**(profile.points if profile else {}), **device.points}
     options: dict[str, Any] = {
+        **(profile.options if profile else {}),
+        **device.options,
         "framing": device.framing or (profile and profile.framing) or default_framing(line.kind),
         "max_read": device.max_read or (profile and profile.max_read),
         "gap": device.gap if device.gap is not None else profile and profile.gap,

@@ -44,6 +44,8 @@ ADVICE = {
     "illegal_function": "check the points' tables (holding, input, coil, discrete)",
     "illegal_address": "check the points' addresses",
     "illegal_value": "lower max_read",
+    "no_such_data": "the device has no such value: check the point's place, or leave the point out",
+    "refused": "see the device's manual for what it asks before",
 }
 
 
