@@ -27,6 +27,10 @@ HUNG_MISSES = 3
 BUILT = (LineKind.SERIAL, LineKind.TCP)
 
 
+class _HungUpError(LinkError):
+    """The peer closed a connection that had served before, and nothing came back: it may never have heard us."""
+
+
 class _Turn(NamedTuple):
     """A place in the queue; heapq compares deadline, then order of arrival."""
 
@@ -137,11 +141,25 @@ class Line:
         """Run ``work`` with the pipe when it is our turn; ``deadline`` (monotonic) orders the turns.
 
         ``timeout`` seconds is the wait for the answer to each question. ``probe``: a try at a silent device; it waits
-        until the line's budget for silent devices allows it. Raises LinkError when the line is not open, DeviceError
-        as the driver does, DeviceSilentError when nothing came back.
+        until the line's budget for silent devices allows it. A question that crossed with the peer's hanging up, on a
+        connection that had served before, is asked once more on a new one. Raises LinkError when the line is not open,
+        DeviceError as the driver does, DeviceSilentError when nothing came back.
         """
         if self.state != "open":
             raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
+        try:
+            return await self._take_turn(work, deadline, timeout, serial, probe)
+        except _HungUpError:
+            return await self._take_turn(work, deadline, timeout, serial, probe)
+
+    async def _take_turn(
+        self,
+        work: Callable[[Pipe], Awaitable[T]],
+        deadline: float,
+        timeout: float,
+        serial: SerialSettings | None,
+        probe: bool,
+    ) -> T:
         loop = asyncio.get_running_loop()
         turn = _Turn(deadline, next(self._order), timeout, serial, loop.create_future(), loop.create_future())
         heapq.heappush(self._probes if probe else self._polls, turn)
@@ -170,11 +188,14 @@ class Line:
 
     async def _account(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe) -> T:
         began = self._clock.monotonic()
+        heard = pipe.bytes_in
         good = False
         try:
             result = await work(pipe)
             good = True
-        except LinkError:
+        except LinkError as error:
+            if self._sound and pipe.bytes_in == heard:
+                raise _HungUpError(str(error), error.reason) from error
             self._sound = False
             raise
         except DeviceSilentError:

@@ -224,6 +224,41 @@ async def test_a_peer_that_hangs_up_on_an_idle_line_is_called_again_when_somebod
     assert warnings(caplog) == []
 
 
+async def test_a_question_that_crosses_with_hanging_up_is_asked_once_more(fake_clock, caplog):
+    line, pipes = echo_line(fake_clock)
+
+    def late(pipe: EchoPipe):
+        async def send(data: bytes) -> float:
+            hang_up(pipe)
+            raise pipe.error
+
+        return send
+
+    async with running(line):
+        assert await line.transact(question(b"first"), deadline=0, timeout=1) == b"first"
+        pipes[0]._send = late(pipes[0])
+        assert await line.transact(question(b"second"), deadline=0, timeout=1) == b"second"
+        assert [pipe.said for pipe in pipes] == [[b"first"], [b"second"]]
+        assert line.state == "open"
+    assert warnings(caplog) == []
+
+
+async def test_a_peer_that_hangs_up_on_every_question_is_down(fake_clock, caplog):
+    line, pipes = echo_line(fake_clock)
+
+    async def ask(pipe: EchoPipe) -> None:
+        hang_up(pipe)
+        raise pipe.error
+
+    async with running(line):
+        assert await line.transact(question(b"first"), deadline=0, timeout=1) == b"first"
+        with pytest.raises(LinkError, match="closed the connection"):
+            await line.transact(ask, deadline=0, timeout=1)
+        await asyncio.sleep(0)
+        assert (line.state, len(pipes)) == ("down", 2)
+    assert len(warnings(caplog)) == 1
+
+
 async def test_a_peer_that_hangs_up_before_it_ever_answered_is_down(fake_clock, caplog):
     line, pipes = echo_line(fake_clock)
     async with running(line):
