@@ -15,7 +15,7 @@ from gateway.settings.resolve import ResolvedDevice
 from gateway.settings.secret import read_secret
 
 if TYPE_CHECKING:
-    from gateway.settings import MqttSettings
+    from gateway.settings import HttpSettings, MqttSettings
 
 OPEN_SECONDS = 8.0
 STEP = 0.05
@@ -39,6 +39,8 @@ def probe_all(plan: Plan) -> Iterator[Probe]:
         yield _camera(camera)
     if plan.settings.uplink.mqtt is not None:
         yield asyncio.run(_broker(plan.settings.uplink.mqtt, plan.settings.gateway.id))
+    if plan.settings.uplink.http is not None:
+        yield asyncio.run(_platform(plan.settings.uplink.http))
 
 
 async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
@@ -162,3 +164,21 @@ async def _broker(settings: "MqttSettings", gateway: str) -> Probe:
     except TimeoutError:
         return Probe("uplink", "mqtt", False, f"{broker.url} does not answer; check address, port and network")
     return Probe("uplink", "mqtt", True, f"{broker.url} lets us in")
+
+
+async def _platform(settings: "HttpSettings") -> Probe:
+    """Connect and shake hands; nothing is asked, since what takes POST need not take anything else."""
+    from gateway.uplink.address import tls_context
+    from gateway.uplink.dial import ConnectionFailedError
+    from gateway.uplink.http.connection import Connection
+    from gateway.uplink.http.origin import authorization, origin
+
+    try:
+        authorization(settings)
+        place = origin(settings.url)
+        connection = Connection(place, tls_context(settings) if place.tls else None, OPEN_SECONDS)
+        await connection.open()
+        connection.close()
+    except (ConfigError, ConnectionFailedError) as error:
+        return Probe("uplink", "http", False, str(error))
+    return Probe("uplink", "http", True, f"{place.url} takes the connection")
