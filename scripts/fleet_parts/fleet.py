@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class Fleet:
         connected = rss(self.broker.pid)
         if not self.options.no_faults:
             self._fleet("break")
-        before, sent_before, taken_before = self._cpu(), self._fleet(), self._consumed()
+        before, sent_before, each_before = self._cpu(), self._fleet(), self.consumers.report()
         start = time.monotonic()
         for moment, action in self._script():
             time.sleep(max(0.0, start + moment - time.monotonic()))
@@ -123,14 +123,15 @@ class Fleet:
         self._until("idle", self.options.gateways, DRAIN_SECONDS)
         self._drain()
         seconds = time.monotonic() - start - QUIET_SECONDS
-        after, sent, taken = self._cpu(), self._fleet(), self._consumed()
+        after, sent, each_after = self._cpu(), self._fleet(), self.consumers.report()
+        each = {name: _less(tally, each_before.get(name, {})) for name, tally in each_after.items()}
         return {
             "seconds": lively, "drained": seconds - lively, "behind": behind,
             "cpu": {name: after[name] - before[name] for name in after},
-            "sent": {key: value - sent_before.get(key, 0) for key, value in sent.items()},
-            "taken": {key: value - taken_before.get(key, 0) for key, value in taken.items()},
+            "sent": _less(sent, sent_before),
+            "taken": _sum(each.values()),
             "connection_memory": (connected - self._empty_broker) / self.options.gateways,
-            "consumers": self.consumers.report(), "fleet": sent, "broker_memory": rss(self.broker.pid),
+            "consumers": each, "fleet": sent, "broker_memory": rss(self.broker.pid),
             "gateway_memory": sum(child.rss() for child in self.gateways) / self.options.gateways,
         }  # fmt: skip
 
@@ -165,22 +166,11 @@ class Fleet:
 
     # ------------------------------------------------------------------------------------------------ watch
 
-    def _fleet(self, word: str = "report") -> dict[str, int]:
-        whole: dict[str, int] = {}
-        for child in self.gateways:
-            for key, value in child.ask(word).items():
-                whole[key] = whole.get(key, 0) + value
-        return whole
-
-    def _consumed(self) -> dict[str, float]:
-        whole: dict[str, float] = {}
-        for tally in self.consumers.report().values():
-            for key, value in tally.items():
-                whole[key] = whole.get(key, 0) + value
-        return whole
+    def _fleet(self, word: str = "report") -> dict[str, float]:
+        return _sum(child.ask(word) for child in self.gateways)
 
     def _rows(self) -> int:
-        return int(sum(tally.get("new", 0) for tally in self.consumers.report().values()))
+        return int(_sum(self.consumers.report().values())["new"])
 
     def _cpu(self) -> dict[str, float]:
         return {
@@ -200,7 +190,7 @@ class Fleet:
     def _drain(self) -> None:
         """Wait until the consumers have nothing more to take."""
         end, before = time.monotonic() + DRAIN_SECONDS, -1.0
-        while (now := self._consumed()["messages"]) != before and time.monotonic() < end:
+        while (now := _sum(self.consumers.report().values())["messages"]) != before and time.monotonic() < end:
             before = now
             time.sleep(QUIET_SECONDS)
 
@@ -240,6 +230,7 @@ class Fleet:
                 "refusals": audit.one("SELECT count(*) FROM refused"),
                 "table": audit.one("SELECT pg_table_size('records')"),
                 "indexes": audit.one("SELECT pg_indexes_size('records')"),
+                "wal": audit.one("SELECT wal_bytes::bigint FROM pg_stat_wal"),
                 "server": audit.one("SHOW server_version"),
             }  # fmt: skip
         finally:
@@ -251,6 +242,18 @@ class Fleet:
         done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=300)
         lines = (done.stdout + done.stderr).strip().splitlines()
         return lines[-1] if lines else f"exit {done.returncode} and not a word"
+
+
+def _sum(tallies: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    whole: dict[str, float] = {}
+    for tally in tallies:
+        for key, value in tally.items():
+            whole[key] = whole.get(key, 0) + value
+    return whole
+
+
+def _less(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    return {key: value - before.get(key, 0) for key, value in after.items()}
 
 
 def main() -> int:
@@ -299,7 +302,7 @@ def main() -> int:
         options.gateways, run["seconds"] + run["drained"], run["taken"]["records"], run["taken"]["messages"],
         run["taken"]["bytes"], run["cpu"]["broker"], int(run["connection_memory"] * options.gateways),
         run["cpu"]["consumers"], run["cpu"]["PostgreSQL"], proof["table"], proof["indexes"], proof["rows"],
-        proof["plain"] / proof["packed"],
+        proof["plain"] / proof["packed"], proof["wal"],
     )  # fmt: skip
     table((f"EXTRAPOLATED to {options.sites:,} sites", "value", "formula"),
           [(what, value, formula) for what, formula, value in plan(figures, options.sites)])  # fmt: skip

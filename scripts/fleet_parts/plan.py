@@ -6,7 +6,7 @@ from typing import NamedTuple
 SITES = 13_873  # residential sites of Shanghai's plan: 10,987 + 2,886
 DAY = 86_400
 HEADROOM = 3  # of what is measured as the mean: mornings, catch-up after an outage, a node that is gone
-KEEP_DAYS = 190
+HOT_DAYS, KEEP_DAYS = 7, 190
 
 
 class Measured(NamedTuple):
@@ -25,6 +25,7 @@ class Measured(NamedTuple):
     indexes: int
     rows: int
     packing: float
+    wal: int
 
 
 def plan(run: Measured, sites: int = SITES) -> Iterator[tuple[str, str, str]]:
@@ -47,7 +48,23 @@ def plan(run: Measured, sites: int = SITES) -> Iterator[tuple[str, str, str]]:
     )
     yield "storage a day, uncompressed", "rows a day × bytes a row", f"{records * DAY * row / 1e12:,.2f} TB"
     yield "JSON, zstd of 2,000 of a series", "measured", f"{run.packing:,.1f} : 1"
-    yield f"storage for {KEEP_DAYS} days", f"× {KEEP_DAYS}", f"{records * DAY * row * KEEP_DAYS / 1e12:,.0f} TB"
+    yield (
+        "write-ahead log",
+        "WAL bytes / rows × records/s",
+        f"{run.wal / run.rows:,.0f} bytes a row, {records * run.wal / run.rows / 1e6:,.0f} MB/s",
+    )
+    yield (
+        f"rows of {HOT_DAYS} days in the database",
+        f"× {HOT_DAYS}",
+        f"{records * DAY * row * HOT_DAYS / 1e12:,.1f} TB",
+    )
+    cold = payload * DAY * KEEP_DAYS / run.packing
+    yield f"{KEEP_DAYS} days as files, zstd", f"payload × {KEEP_DAYS} days / ratio", f"{cold / 1e12:,.1f} TB"
+    yield (
+        f"{KEEP_DAYS} days in the database, as rows",
+        f"× {KEEP_DAYS}",
+        f"{records * DAY * row * KEEP_DAYS / 1e12:,.0f} TB",
+    )
     yield "log for 7 days, one copy", "payload × 7 days", f"{payload * DAY * 7 / 1e12:,.1f} TB"
     for name, cpu in (("broker", run.broker_cpu), ("consumers", run.consumer_cpu), ("database", run.database_cpu)):
         cores = cpu / run.seconds * each

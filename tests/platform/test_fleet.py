@@ -84,7 +84,8 @@ GOOD = {
 @pytest.mark.parametrize(
     "change",
     [
-        {"answered": 4}, {"left": 1}, {"accounted": 99}, {"accounted": 101}, {"rows": 92, "places": 92, "ids": 92}, {"places": 89}, {"ids": 89},
+        {"answered": 4}, {"left": 1}, {"accounted": 99}, {"accounted": 101},
+        {"rows": 92, "places": 92, "ids": 92}, {"places": 89}, {"ids": 89},
         {"conflicts": 1}, {"refusals": 1}, {"missing": 0}, {"refused": 1},
     ],
     ids=str,
