@@ -43,6 +43,23 @@ class Options:
             return default
         return value
 
+    def text(self, key: str, default: str | None = None) -> str | None:
+        """Take a text that is not empty."""
+        value = self._take(key, default)
+        if value is not None and (not isinstance(value, str) or not value):
+            self.problems.append(f"options.{key}: {value!r} does not fit; write a text in quotes")
+            return default
+        return value
+
+    def hexadecimal(self, key: str) -> bytes:
+        """Take bytes written as ``"FF 07"``; empty without."""
+        value = self._take(key, "")
+        try:
+            return bytes.fromhex(value)
+        except (TypeError, ValueError):
+            self.problems.append(f'options.{key}: {value!r} does not fit; write bytes in hexadecimal, such as "FF 07"')
+            return b""
+
     def finish(self) -> list[str]:
         """Return all problems, unknown options among them; call it last."""
         for key in self._given:

@@ -233,7 +233,7 @@ class Pipe(Protocol):
         """Return the bytes that are there, waiting for the first; DeviceSilentError when the time is up."""
 
     async def drain_input(self) -> bytes:
-        """Throw away, and return, what came unasked."""
+        """Throw away, and return, what came unasked, since the transaction before this one."""
 
 
 class Driver(Protocol):

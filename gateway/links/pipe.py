@@ -31,6 +31,7 @@ class StreamPipe:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
+        self._unasked = b""  # what came between two transactions; only who asks for it sees it
         self._waiter: asyncio.Future[None] | None = None
         self._timeout = 1.0
         self._deadline = 0.0
@@ -40,6 +41,7 @@ class StreamPipe:
         """Start a transaction: forget stale input, set the answer timeout in seconds."""
         self._timeout = timeout
         self._arm(timeout)
+        self._unasked = bytes(self._buffer)
         self._buffer.clear()
 
     async def settle(self) -> None:
@@ -72,7 +74,8 @@ class StreamPipe:
 
     async def drain_input(self) -> bytes:
         """Throw away, and return, what came unasked."""
-        data = bytes(self._buffer)
+        data = self._unasked + self._buffer
+        self._unasked = b""
         self._buffer.clear()
         return data
 
@@ -112,9 +115,9 @@ class StreamPipe:
 
     def _received(self, data: bytes) -> None:
         self.bytes_in += len(data)
-        if len(self._buffer) + len(data) > BUFFER_LIMIT:
-            self._buffer.clear()
         self._buffer += data
+        if len(self._buffer) > BUFFER_LIMIT:
+            del self._buffer[: -BUFFER_LIMIT // 2]  # who listens to a talking device needs the newest
         # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
         self._quiet_since = self._loop.time()
         self._deadline = min(max(self._deadline, self._quiet_since + BYTE_GAP), self._last_deadline)

@@ -1,0 +1,37 @@
+"""The checksums that devices with lines and frames of their own put behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import xor
+
+Checksum = Callable[[bytes], bytes]
+
+
+def crc16(data: bytes) -> bytes:
+    """CRC of Modbus over serial line 1.02, 6.2.2; low byte first."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc.to_bytes(2, "little")
+
+
+def sum8(data: bytes) -> bytes:
+    """Sum of all bytes, modulo 256."""
+    return bytes((sum(data) & 0xFF,))
+
+
+def xor8(data: bytes) -> bytes:
+    """Exclusive or of all bytes (NMEA 0183, 5.3.1)."""
+    return bytes((reduce(xor, data, 0),))
+
+
+def none(_data: bytes) -> bytes:
+    """No checksum: nothing is behind the data."""
+    return b""
+
+
+CHECKSUMS: dict[str, Checksum] = {"none": none, "xor": xor8, "sum8": sum8, "crc16": crc16}
