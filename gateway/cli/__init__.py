@@ -30,6 +30,7 @@ COMMANDS = {
     "alarms": Entry("alarms", "alarms", "Show the alarms that are raised or wait for an acknowledgement."),
     "ack": Entry("alarms", "ack", "Acknowledge an alarm."),
     "records": Entry("records", "records", "Show the records of a stream."),
+    "verify": Entry("verify", "verify", "Prove that a store is sound and complete; daemon or not."),
     "replay": Entry("replay", "replay", "Run a recorded clip through a camera's pipeline and print its records."),
     "token": Entry("token", "token", "Make tokens for platforms that pull records."),
     "schema": Entry("check", "schema", "Print the JSON Schema of the configuration."),

@@ -95,7 +95,7 @@ class MediaFolder:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             return None
         for suffix, content_type in CONTENT_TYPES.items():
-            path = self._path(f"{sha256}.{suffix}")
+            path = self.path(f"{sha256}.{suffix}")
             if path.is_file():
                 return path, content_type
         return None
@@ -103,7 +103,7 @@ class MediaFolder:
     def write(self, data: bytes, suffix: str) -> str:
         """Write a file whole or not at all; returns its SHA-256. OSError when the disk does not take it."""
         sha256 = hashlib.sha256(data).hexdigest()
-        path = self._path(f"{sha256}.{suffix}")
+        path = self.path(f"{sha256}.{suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
         try:
@@ -121,7 +121,7 @@ class MediaFolder:
     def remove(self, names: list[str]) -> None:
         """Delete files; those that are not there are as good as deleted."""
         for name in names:
-            self._path(name).unlink(missing_ok=True)
+            self.path(name).unlink(missing_ok=True)
 
     def sweep(self, database: Path) -> None:
         """Delete files that never got into the index, because the power went in between."""
@@ -137,7 +137,8 @@ class MediaFolder:
         finally:
             connection.close()
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Where a file lies, by its name ``<sha256>.<suffix>``."""
         return self._folder / name[:2] / name
 
 
