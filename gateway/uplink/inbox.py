@@ -70,33 +70,25 @@ class Inbox:
         """Take what comes until the connection ends; a few commands at once, so that a slow device blocks nothing."""
         await self._subscribe(session)
         places, waiting = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
-        acks = topic(self._gateway, "ack")
         async with asyncio.TaskGroup() as group:
             while (message := await session.receive()) is not None:
-                if str(message.topic) == acks:
-                    self._receive(message)
-                elif len(waiting) < WAITING:
+                if len(waiting) < WAITING:
                     task = group.create_task(self._in_turn(places, session, message))
                     waiting.add(task)
                     task.add_done_callback(waiting.discard)
                 else:
                     DROPPED.labels("commands", "too_many").inc()
 
-    def _receive(self, message: aiomqtt.Message) -> None:
-        if self._receipts is not None:
-            self._receipts.take(bytes(message.payload))
-
     async def _in_turn(self, places: asyncio.Semaphore, session: Session, message: aiomqtt.Message) -> None:
         async with places:
             await self._serve(session, message)
 
     async def _subscribe(self, session: Session) -> None:
-        problems = []
-        for wanted in ["cmd/+"] + (["ack"] if self._receipts is not None else []):
-            name = topic(self._gateway, wanted)
-            code = await session.listen(name)
-            problems += [reasons.subscribe_sentence(code, name)] if code >= 0x80 else []
-        problem = "; ".join(problems)
+        commands, acks = topic(self._gateway, "cmd/+"), topic(self._gateway, "ack")
+        codes = {commands: await session.listen(commands)}
+        if self._receipts is not None:
+            codes[acks] = await session.listen(acks, self._receipts.take)
+        problem = "; ".join(reasons.subscribe_sentence(code, name) for name, code in codes.items() if code >= 0x80)
         if problem and problem != self.problem:
             log.warning("%s: %s", self._name, problem)
         self.problem = problem

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiomqtt
 from aiomqtt.types import PahoSocket
-from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -95,6 +95,7 @@ class Session(aiomqtt.Client):
         self._broker, self._tls = broker, tls
         self._acks: dict[int, Callable[[Ack], None]] = {}
         self._farewell: Ack | None = None
+        self._taps: dict[str, Callable[[bytes], None]] = {}
         self._side = asyncio.Semaphore(SIDE_PLACES)
         self.receive_maximum = RECEIVE_MAXIMUM
         self.largest_packet = LARGEST_PACKET
@@ -188,8 +189,13 @@ class Session(aiomqtt.Client):
 
     # ------------------------------------------------------------------------------------------------ receive
 
-    async def listen(self, topic: str) -> int:
-        """Subscribe to commands with QoS 1, without retained ones; returns the broker's reason code."""
+    async def listen(self, topic: str, tap: Callable[[bytes], None] | None = None) -> int:
+        """Subscribe with QoS 1, without what is retained; returns the broker's reason code.
+
+        ``tap`` takes every payload at once; without it messages wait for ``receive``, and too many are dropped.
+        """
+        if tap is not None:
+            self._taps[topic] = tap
         result, mid = self._client.subscribe(topic, options=SubscribeOptions(qos=1, retainHandling=2))
         if result != MQTT_ERR_SUCCESS or mid is None:
             raise ConnectionFailedError(f"the connection to {self._broker.url} broke")
@@ -245,6 +251,18 @@ class Session(aiomqtt.Client):
             sentence = f"{self._broker.url} hangs up without an answer: {why} an MQTT 5 broker, and the right port?"
             self._connected.set_exception(ConnectionFailedError(sentence))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_message(
+        self,
+        client: Client,
+        userdata: Any,  # noqa: ANN401 - paho's signature
+        message: MQTTMessage,
+    ) -> None:
+        tap = self._taps.get(message.topic)
+        if tap is not None:
+            tap(bytes(message.payload))
+        else:
+            super()._on_message(client, userdata, message)
 
     def _on_publish(
         self,
