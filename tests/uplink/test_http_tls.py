@@ -140,3 +140,26 @@ def test_media_go_below_the_address_or_where_they_are_told_to() -> None:
 
     assert media_origin(HttpSettings(url="https://p.example/in/")).target == "/in/media"
     assert media_origin(HttpSettings(url="https://p.example", media_url="https://m.example/x")).host == "m.example"
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_stop_does_not_wait_for_a_handshake(papers: Path, loop: Any) -> None:
+    async def work() -> None:
+        held: list[asyncio.StreamWriter] = []
+
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.append(writer)
+
+        server = await asyncio.start_server(hold, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(3):
+            uplink = make(MemoryStore(), 0, url=f"https://127.0.0.1:{port}/in", ca_file=papers / "right-ca.crt")
+            before = len(held)
+            async with running(uplink):
+                await until(lambda before=before: len(held) > before)
+        server.close()
+        for writer in held:
+            writer.transport.abort()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(work(), 20))

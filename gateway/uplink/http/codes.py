@@ -19,6 +19,8 @@ _FIX = {
     403: "allow this gateway at the platform, or check its token and client certificate",
     404: "check url in [uplink.http]: nothing takes records there",
     405: "check url in [uplink.http]: what is there takes no POST",
+    409: "the platform is still at work on the same batch, or takes duplicates for a mistake: it should answer them "
+    "with 2xx, their ids are the same; it is tried again",
     410: "the platform has given up this address; ask for the new one and put it into url in [uplink.http]",
     411: "a proxy in between cannot be used with url in [uplink.http]",
     413: "the record is larger than the platform takes; raise its limit and pull the record",

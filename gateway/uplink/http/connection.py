@@ -55,10 +55,8 @@ class Connection:
                     ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 )
         except (OSError, ValueError) as error:
+            # The socket is the transport's, which has closed it, or will: nobody else may.
             raise failure(self._place, error) from None
-        finally:
-            if self._streams is None:
-                sock.close()
         self._h11 = h11.Connection(h11.CLIENT)
         return self._streams
 
