@@ -51,7 +51,22 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
         driver = _driver(keys, device, resolved, findings, document)
         if driver is not None:
             devices.drivers[device.name] = driver
+    _talk_alone(sketch, devices, findings)
     return devices
+
+
+def _talk_alone(sketch: Sketch, devices: Devices, findings: Findings) -> None:
+    """What speaks by itself speaks into the answers of others."""
+    by_line: dict[str, list[tuple[Keys, DeviceSettings]]] = {}
+    for keys, device in sketch.items("device"):
+        by_line.setdefault(device.line, []).append((keys, device))
+    for together in by_line.values():
+        for keys, device in together:
+            driver = devices.drivers.get(device.name)
+            if len(together) > 1 and getattr(driver, "free_running", False):
+                other = next(other for other_keys, other in together if other_keys != keys)
+                sentence = f"speaks by itself and disturbs {other.name} on the same line; give it a line of its own"
+                findings.error((*keys, "line"), sentence)
 
 
 def _profile(

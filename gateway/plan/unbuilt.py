@@ -35,7 +35,7 @@ UNBUILT = (
 )
 
 # Beginnings of the names of profiles and drivers that are to come.
-ANNOUNCED = ("mbus", "nmea", "line", "gb26875", "hj212")
+ANNOUNCED = ("gb26875", "hj212")
 
 
 def is_announced(name: str) -> bool:

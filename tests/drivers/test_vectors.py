@@ -73,6 +73,13 @@ def spec_of(profile: Profile, address: int | str) -> DeviceSpec:
     return resolve_device(device, line, profile).spec
 
 
+def profile_of(name: str) -> Profile:
+    """A profile whose driver can run here."""
+    if PROFILES[name].driver == "mbus":
+        pytest.importorskip("meterbus")
+    return PROFILES[name]
+
+
 def address_of(vector: Vector) -> int | str:
     """The vector's own; else, as Modbus has it, the first byte of a frame."""
     if vector.address is not None:
@@ -86,7 +93,7 @@ def test_there_are_profiles():
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_has_a_vector_with_an_honest_source_and_a_driver_that_takes_it(name):
-    profile = PROFILES[name]
+    profile = profile_of(name)
     assert profile.family
     assert profile.points
     assert profile.vector
@@ -97,7 +104,7 @@ def test_a_profile_has_a_vector_with_an_honest_source_and_a_driver_that_takes_it
 
 @pytest.mark.parametrize(("name", "vector"), VECTORS)
 async def test_a_vector_is_decoded(name, vector):
-    profile = PROFILES[name]
+    profile = profile_of(name)
     pipe = Tape([bytes.fromhex(frame) for frame in vector.frames]) if vector.frames else Registers(vector.registers)
     device = drivers.find(profile.driver).make(spec_of(profile, address_of(vector)))
     whole = vector.frames and profile.driver == "modbus"  # its requests follow from all points together
