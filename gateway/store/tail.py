@@ -7,10 +7,10 @@ from itertools import islice
 from gateway.contract import STREAMS, Record, Stream
 
 ROOM: Mapping[Stream, int] = {  # bytes of JSON
-    "perception": 1280 << 10,
-    "management": 256 << 10,
-    "alarm": 256 << 10,
-    "disposal": 256 << 10,
+    "perception": 512 << 10,
+    "management": 96 << 10,
+    "alarm": 96 << 10,
+    "disposal": 96 << 10,
 }
 
 
