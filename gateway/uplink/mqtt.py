@@ -110,7 +110,7 @@ class MqttUplink:
             moved = self._outbox.taken > taken and error.code != reasons.TAKEN_OVER
             if steady or moved:
                 # A link that breaks again and again, and carries something each time, is not left for long.
-                delay, outage = 0.0 if steady else delay, now
+                delay, outage = 0.0 if steady else min(delay, FIRST_RETRY), now
             await self._down(error)
             # One that lets us in and then takes nothing is no better than one that does not answer.
             if self._tour.go_on(good=moved or (steady and not self._outbox.unanswered)):
