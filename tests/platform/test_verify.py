@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,15 @@ def test_every_defect_is_named(tmp_path: Path) -> None:
     assert "sh-1 k3f9 perception 12-14: 3 numbers" in said
     assert f"{path}:12: not JSON" in said
     assert said.splitlines()[-1].endswith("NOT COMPLETE, 7 defects")
+
+
+def test_two_files_are_all_that_a_platform_has_to_take_along(tmp_path: Path, records: list[Record]) -> None:
+    for name in ("scripts/verify_platform", "gateway/completeness.py"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(PROJECT / name, tmp_path / name)
+    words = [sys.executable, "-I", "-S", str(tmp_path / "scripts" / "verify_platform"), "-"]
+    done = subprocess.run(words, input=lines(records), capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_one_lost_record_fails(tmp_path: Path) -> None:
