@@ -136,4 +136,4 @@ def _state_of(config: Path | None) -> Path:
     state = gateway.get("state", str(DEFAULT_STATE)) if isinstance(gateway, dict) else str(DEFAULT_STATE)
     if not isinstance(state, str):
         raise Refusal(f"{path}: gateway.state is no text; linli check -c {path} says more")
-    return Path(state)
+    return path.parent / state

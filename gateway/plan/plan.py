@@ -56,6 +56,12 @@ class Plan:
             raise refusal(faults)
 
 
+def anchored(settings: Settings, path: Path) -> Settings:
+    """Take a relative state directory from the configuration's own folder, wherever the command is run."""
+    gateway = settings.gateway.model_copy(update={"state": path.parent / settings.gateway.state})
+    return settings.model_copy(update={"gateway": gateway})
+
+
 def load_plan(path: Path) -> Plan:
     """Read a configuration and everything it refers to; ConfigError with all problems ``FILE:LINE: key: …``."""
     document = Document.read(path)
@@ -72,7 +78,7 @@ def load_plan(path: Path) -> Plan:
     if findings.errors or findings.unreadable:
         raise ConfigError(*findings.unreadable, *refusal(findings.errors).problems)
     check_files(files, findings)
-    settings = sound.settings
+    settings = anchored(sound.settings, path)
     return Plan(
         path=path,
         settings=settings,

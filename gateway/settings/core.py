@@ -44,7 +44,10 @@ class GatewaySettings(Table):
         examples=["sh-pudong-0421"],
     )
     site: str = Field(default="", description="where it stands, for people", examples=["Garden Lane 12, gate house"])
-    state: Path = Field(default=Path("/var/lib/linli"), description="folder of the store, media and identity")
+    state: Path = Field(
+        default=Path("/var/lib/linli"),
+        description="folder of the store, media and identity; a relative one lies beside this file",
+    )
     contact: str = Field(default="", description="whom to call; shown on the status page and in the acceptance report")
     timezone: TimeZone | None = Field(
         default=None,

@@ -7,7 +7,7 @@ import random
 
 GOLDEN = 0.6180339887498949  # its multiples fall evenly into 0..1, however many devices a line has
 FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 30.0
+LONGEST_BACKOFF = 10.0  # a line's budget for silent devices stretches this where others would suffer
 # Event loops round timers to milliseconds and may wake early: such a poll belongs to the slot it was meant for.
 EARLY = 0.002
 

@@ -194,3 +194,8 @@ def test_a_running_daemon_pays_for_nothing_it_does_not_need(place: Path) -> None
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_relative_state_lies_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "linli.toml").write_text('[gateway]\nid = "gate-1"\nstate = "state"\n[api]\nlisten = "127.0.0.1:0"\n')
+    assert load_plan(tmp_path / "linli.toml").settings.gateway.state == tmp_path / "state"
