@@ -40,9 +40,11 @@ def test_no_false_alarm(seed: int, steps: int) -> None:
     histories = [History(rng, gateway, epoch, "perception", steps) for gateway in "ab" for epoch in ("e1", "e2")]
     received = [one for history in histories for one in history.received.values()]
     ends = {Place(*history.place): history.last for history in histories}
-    verdicts = judge(resent(rng, received), ends)
+    copies = resent(rng, received)
+    verdicts = judge(copies, ends)
     assert [finding for verdict in verdicts for finding in verdict.findings] == []
     assert sum(verdict.records for verdict in verdicts) == len(received)
+    assert sum(verdict.resent for verdict in verdicts) == len(copies) - len(received)
     for history in histories:
         of_it = [verdict for verdict in verdicts if verdict.place == Place(*history.place)]
         assert len(of_it) == (history.last > 0)
@@ -118,6 +120,7 @@ def test_missing_is_what_neither_a_record_nor_a_gap_accounts_for(
 BAD_GAPS = {
     "reversed": {"first": 3, "last": 2, "count": 0},
     "a wrong count": {"first": 2, "last": 3, "count": 3},
+    "a small count": {"first": 2, "last": 3, "count": 1},
     "no count": {"first": 2, "last": 3},
     "from zero": {"first": 0, "last": 3, "count": 4},
     "itself": {"first": 2, "last": 4, "count": 3},
@@ -144,6 +147,7 @@ def test_the_end_and_a_silent_stream_are_missed_only_when_the_gateway_names_its_
     silent = PLACE._replace(stream="alarm")
     assert findings(records, {PLACE: 4, silent: 7}) == [("missing", 3, 4), ("missing", 1, 7)]
     assert findings(records, {PLACE: 1, silent: 0}) == []
+    assert [verdict.last for verdict in judge(records, {PLACE: 4, silent: 7})] == [4, 7]
 
 
 def test_a_gap_as_wide_as_the_sea_costs_nothing() -> None:
