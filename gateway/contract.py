@@ -148,7 +148,8 @@ class Draft:
     """A record before the store has numbered it. The id is made here, so that an alarm has one without a disk.
 
     ``source`` is the device's, camera's or part's name, or "" for the gateway itself; ``time`` as in Reading.
-    ``extra`` holds further CloudEvents attributes (``severitytext``, ``severitynumber``).
+    ``extra`` holds further CloudEvents attributes (``severitytext``, ``severitynumber``). ``monotonic`` is the same
+    moment on the clock that never steps; without it the store works it out from ``time``.
     """
 
     stream: Stream
@@ -159,6 +160,7 @@ class Draft:
     data: Mapping[str, Any]
     id: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    monotonic: float | None = None
 
 
 class Record(NamedTuple):

@@ -18,6 +18,7 @@ def reading_draft(reading: Reading) -> Draft:
         time=reading.time,
         data={"points": points},
         id=record_id(reading.time),
+        monotonic=reading.monotonic,
     )
 
 
@@ -39,6 +40,7 @@ def state_draft(change: StateChange) -> Draft:
         time=change.time,
         data={"state": change.state.value, "reason": change.reason, "text": change.sentence},
         id=record_id(change.time),
+        monotonic=change.monotonic,
     )
 
 
@@ -55,4 +57,5 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
         time=event.time,
         data=data,
         id=record_id(event.time),
+        monotonic=event.monotonic,
     )

@@ -12,7 +12,8 @@ from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
 from gateway.metrics import COMMIT_SECONDS, DROPPED
 from gateway.store.bell import Bell
 from gateway.store.database import NOTHING, Committed, Database, Expiry, is_damage
-from gateway.store.envelope import AT_ONCE, Stamp, Waiting, waiting
+from gateway.store.early import LOOK_EVERY, Hold
+from gateway.store.envelope import AT_ONCE, Waiting, waiting
 from gateway.store.notices import gateway_state
 from gateway.store.queue import Batch, Queue
 from gateway.store.reserve import Reserve
@@ -39,7 +40,8 @@ DISK_CODES = frozenset(
 class Committer:
     """Owns the queue and the one task that empties it into the database.
 
-    ``failing`` is a sentence while the disk does not take everything; ``done`` rings after every commit and loss.
+    ``failing`` is a sentence while the disk does not take everything; ``done`` rings after every commit and loss;
+    ``held`` counts the records that wait for the clock.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Committer:
         chores_every: float,
         expiry: Callable[[], Expiry],
         committed: Callable[[Committed], None],
+        hold: Hold,
     ) -> None:
         self.queue = Queue()
         self.done = Bell(clock)
@@ -64,6 +67,9 @@ class Committer:
         self._chores_every = chores_every
         self._expiry = expiry
         self._committed = committed
+        self._hold = hold
+        self.held = database.held.records
+        self._look_at = -math.inf if self.held else math.inf  # monotonic: when to look whether they may go
         self._wake = Bell(clock)
         self._put: Counter[str] = Counter()
         self._settled: Counter[str] = Counter()
@@ -185,7 +191,7 @@ class Committer:
         """When to commit next."""
         if self._retry_at != math.inf:
             return self._retry_at
-        due = min(self._chores_at, self._cursors_since + CURSOR_IDLE, self._restore_at)
+        due = min(self._chores_at, self._cursors_since + CURSOR_IDLE, self._restore_at, self._look_at)
         if self._something_to_write():
             # On a slow card the commit begins earlier, so that it ends within the window.
             wait = max(self._window - 2 * self._takes, self._window / 2)
@@ -200,20 +206,26 @@ class Committer:
             self._restore_at = now + RETRY[1] if self._on_reserve else math.inf
         expiry = NOTHING
         if now >= self._chores_at:
-            expiry = self._expiry()
+            expiry = self._expiry() if self._hold.steady() else NOTHING
             self._chores_at = now + self._chores_every
-        batch = self.queue.take(self._database.batch_bytes, URGENT_ORDER if self._on_reserve else SEND_ORDER)
+        stamp = self._hold.stamp()
+        # What waited for the clock goes before what came later, so that a stream stays in the order of time.
+        release = self.held and not stamp.hold and not self._on_reserve
+        order = URGENT_ORDER if self._on_reserve or release else SEND_ORDER
+        batch = self.queue.take(self._database.batch_bytes, order)
         rest = 0 if self.queue.facts else self._put[REST]
         self._urgent = self._urgent and not self.queue.empty()
-        wall = self._clock.wall()
-        stamp = Stamp(wall, self._clock.rfc3339(wall), self._clock.quality())
         loop = asyncio.get_running_loop()
         try:
-            done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry)
+            freed = self._database.batch_bytes if release else 0
+            done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry, freed)
         except sqlite3.DatabaseError as error:
             self.queue.restore(batch)
             self._trouble(error)
             return False
+        self.held, self._hold.bytes = done.held, done.held_bytes
+        look_at = -math.inf if release else self._clock.monotonic() + LOOK_EVERY
+        self._look_at = look_at if done.held else math.inf
         self._note(batch, done, rest, self._clock.monotonic() - now)
         if self._database.log_is_long() and not self._urgent:
             await loop.run_in_executor(self._writer, self._database.checkpoint)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.contract import STREAMS, Draft, Record, Stream, record_id
+from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.media import MediaIndex
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
@@ -45,13 +46,21 @@ class Committed:
     filed: list[str] = field(default_factory=list)  # names of media files that the index has learned
     doomed: list[str] = field(default_factory=list)  # names of media files that the index has forgotten
     again: bool = False  # more is to be evicted than was done at once
+    held: int = 0  # records that still wait for the clock, and their bytes
+    held_bytes: int = 0
 
 
 class Database:
     """The only writer of the file. Raises sqlite3.Error; a commit that raised has changed nothing."""
 
     def __init__(
-        self, path: Path, gateway: str, budget: Budget, media_quota: int, rfc3339: Callable[[int], str]
+        self,
+        path: Path,
+        gateway: str,
+        budget: Budget,
+        media_quota: int,
+        rfc3339: Callable[[int], str],
+        boot: str = "",
     ) -> None:
         self._rfc3339 = rfc3339
         self.gateway = gateway
@@ -72,6 +81,8 @@ class Database:
         self._envelope = Envelope(gateway, self.epoch)
         self._evictor = Evictor(self._connection, budget)
         self.media = MediaIndex(self._connection, media_quota)
+        self.boot = boot
+        self.held = HeldRows(self._connection, boot)
         self._packers = {stream: Packer() for stream in STREAMS}
         newest = self._connection.execute(
             "SELECT number, content FROM dictionaries ORDER BY number DESC LIMIT 1"
@@ -86,8 +97,9 @@ class Database:
         return number or 0
 
     def facts(self) -> dict[str, bytes]:
-        """All facts."""
-        return dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
+        """All facts; not the records that wait for the clock, which are none."""
+        rows = self._connection.execute("SELECT name, value FROM facts")
+        return {name: value for name, value in rows if not is_held(name)}
 
     def cursors(self) -> dict[CursorKey, int]:
         """All positions."""
@@ -98,15 +110,18 @@ class Database:
         """Bytes of pages in use."""
         return self._evictor.used()
 
-    def commit(self, batch: Batch, stamp: Stamp, expiry: Expiry = NOTHING) -> Committed:
-        """Write a batch, evict what has to go, and tell it: all in one transaction."""
+    def commit(self, batch: Batch, stamp: Stamp, expiry: Expiry = NOTHING, release: int = 0) -> Committed:
+        """Write a batch, evict what has to go, and tell it: all in one transaction.
+
+        Perception and management wait while ``stamp.hold``; ``release`` bytes of what waits, or more, go first.
+        """
         done = Committed()
         last = dict(self.last)
         with self._transaction():
             gaps: list[Gap] = []
             for stream, (keep, confirmed) in expiry.streams.items():
                 gaps += self._evictor.expire(stream, keep, stamp.wall, confirmed)
-            drafts = {stream: list(items) for stream, items in batch.drafts.items()}
+            drafts = self.held.change(batch.drafts, stamp, release)
             for notice in self.media.account(batch, stamp, expiry.media):
                 drafts.setdefault("management", []).append(waiting(notice, stamp.quality))
             rows: dict[Stream, list[Row]] = {}
@@ -136,6 +151,8 @@ class Database:
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
+        self.held.refresh()
+        done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)
         return done
 
@@ -166,10 +183,11 @@ class Database:
         items: Sequence[Waiting],
         stamp: Stamp,
     ) -> None:
-        """Number, write out and pack the next records of a stream."""
+        """Correct, number, write out and pack the next records of a stream."""
+        settled = (corrected(item, stamp, self.boot, self._rfc3339) for item in items)
         records = [
             Record(sequence, self._envelope.json(item, self._rfc3339(item.draft.time), sequence, stamp))
-            for sequence, item in enumerate(items, start=last[stream] + 1)
+            for sequence, item in enumerate(settled, start=last[stream] + 1)
         ]
         last[stream] += len(records)
         done.records.setdefault(stream, []).extend(records)

@@ -1,5 +1,6 @@
 """Makes a draft into the JSON of a record: encoded once, then the same bytes leave by every way."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,11 +28,16 @@ encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A draft whose data is already JSON, so that nobody can change it any more; ``size`` in bytes of memory."""
+    """A draft whose data is already JSON, so that nobody can change it any more; ``size`` in bytes of memory.
+
+    ``monotonic`` is when it happened, in the boot ``boot``; infinite for what the store itself tells at a commit.
+    """
 
     draft: Draft
     data: bytes
     quality: TimeQuality | None
+    monotonic: float = math.inf
+    boot: str = ""
 
     @property
     def size(self) -> int:
@@ -39,7 +45,7 @@ class Waiting:
         return len(self.data) + OVERHEAD
 
 
-def waiting(draft: Draft, quality: TimeQuality) -> Waiting:
+def waiting(draft: Draft, quality: TimeQuality, monotonic: float = math.inf, boot: str = "") -> Waiting:
     """Encode a draft's data; LinliError when it cannot be JSON."""
     try:
         data = encode(draft.data)
@@ -47,15 +53,21 @@ def waiting(draft: Draft, quality: TimeQuality) -> Waiting:
         raise LinliError(
             f"a {draft.type} record of {draft.source or 'the gateway'} cannot be stored: {error}"
         ) from error
-    return Waiting(draft, data, quality if draft.stream in AT_ONCE else None)
+    return Waiting(draft, data, quality if draft.stream in AT_ONCE else None, monotonic, boot)
 
 
 class Stamp(NamedTuple):
-    """The moment of a commit: wall-clock nanoseconds, their RFC 3339 text, and how far they can be trusted."""
+    """The moment of a commit: wall-clock nanoseconds, their RFC 3339 text, and how far they can be trusted.
+
+    What was taken before ``known_since`` (``monotonic`` seconds) may bear a wrong time; while ``hold``, it waits.
+    """
 
     wall: int
     recorded: str
     quality: TimeQuality
+    monotonic: float = 0.0
+    known_since: float = -math.inf
+    hold: bool = False
 
     @property
     def trusted(self) -> int:
@@ -75,6 +87,9 @@ class Envelope:
         draft = item.draft
         who = _who(self._gateway, draft.source, draft.type, draft.subject)
         extra = b"".join(_member(name, value) for name, value in draft.extra.items()) if draft.extra else b""
+        quality = item.quality or stamp.quality
+        if quality == "unknown" and item.monotonic < math.inf:
+            extra = b',"bootid":%b,"monotonic":"%.3f"' % (encode(item.boot), item.monotonic) + extra
         return b"".join(
             (
                 b'{"specversion":"1.0","id":"',
@@ -85,7 +100,7 @@ class Envelope:
                 % (draft.stream.encode(), self._epoch.encode(), sequence),
                 stamp.recorded.encode(),
                 b'","timequality":"',
-                (item.quality or stamp.quality).encode(),
+                quality.encode(),
                 b'"',
                 extra,
                 b',"data":',

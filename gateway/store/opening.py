@@ -60,7 +60,7 @@ class Lock:
 
 
 def open_database(
-    state: Path, reserve: Reserve, gateway: str, budget: Budget, media_quota: int, clock: Clock
+    state: Path, reserve: Reserve, gateway: str, budget: Budget, media_quota: int, clock: Clock, boot: str
 ) -> Opened:
     """Open or make ``<state>/records.db``; a damaged one is set aside. LinliError, with what to do, if it cannot."""
     path = state / DATABASE
@@ -68,7 +68,7 @@ def open_database(
     def connected() -> tuple[Database, Reader]:
         if _version(path) < migrate.VERSION:
             _migrate(path)
-        return Database(path, gateway, budget, media_quota, clock.rfc3339), Reader(path)
+        return Database(path, gateway, budget, media_quota, clock.rfc3339, boot), Reader(path)
 
     def ready() -> Opened:
         try:

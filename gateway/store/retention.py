@@ -54,6 +54,11 @@ class Budget:
         return _within(self.pages // 64, 16 * KIB, MIB)
 
     @property
+    def held(self) -> int:
+        """What records that wait for the clock may take, compressed."""
+        return self.pages // 4
+
+    @property
     def dictionaries(self) -> int:
         """What dictionaries of the packer may take, compressed."""
         return self.pages // 16

@@ -9,11 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
+from gateway.clock import boot_id
 from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Stream
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
 from gateway.store.commits import Committer
 from gateway.store.database import Committed, Expiry, is_damage
+from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
 from gateway.store.gallery import Media
 from gateway.store.media import MediaFolder
@@ -102,6 +104,7 @@ class Store:
             min(max(shortest / CHORES_PER_KEEP, CHORES[0]), CHORES[1]),
             self._expiry,
             self._committed,
+            Hold(clock, opened.database.held.oldest(), Budget(settings.records).held),
         )
         self._media = Media(
             MediaFolder(state / "media"), settings.media, opened.database.media.bytes, self._commits, threads.files
@@ -119,9 +122,11 @@ class Store:
         gateway: str,
         clock: Clock,
         required: Mapping[str, frozenset[Stream]],
+        boot: str = "",
     ) -> Self:
         """Open or make the store in ``state``; ``required`` consumers hold back retention by age.
 
+        ``boot`` names what ``clock.monotonic`` counts from; without it, the kernel's id of this boot.
         LinliError when another daemon uses the directory, or the disk cannot be used at all.
         """
         budget = Budget(settings.records)
@@ -132,7 +137,7 @@ class Store:
             lock = await loop.run_in_executor(threads.writer, Lock, state)
             reserve = Reserve(state / "reserve", budget.reserve)
             opened = await loop.run_in_executor(
-                threads.writer, open_database, state, reserve, gateway, budget, settings.media, clock
+                threads.writer, open_database, state, reserve, gateway, budget, settings.media, clock, boot or boot_id()
             )
         except LinliError:
             if lock:
@@ -166,8 +171,8 @@ class Store:
         Waits only when too much perception and management waits already, and never when ``urgent``.
         LinliError when a draft cannot be JSON, or the store has ended.
         """
-        quality = self._clock.quality()
-        items = [waiting(draft, quality) for draft in drafts]
+        quality, wall, now = self._clock.quality(), self._clock.wall(), self._clock.monotonic()
+        items = [waiting(draft, quality, happened(draft, wall, now), self._database.boot) for draft in drafts]
         if not urgent:
             await self._commits.room()
         self._commits.add(items, facts, urgent=urgent)
@@ -283,6 +288,7 @@ class Store:
             "media_bytes": self._media.bytes,
             "media_quota": self._settings.media,
             "failing": self.failing,
+            "held": self._commits.held,
             "streams": {
                 stream: {**self.bounds(stream)._asdict(), "unstored": self.unstored(stream)} for stream in STREAMS
             },
