@@ -108,6 +108,8 @@ class MqttUplink:
             now = self._clock.monotonic()
             steady = self._state == "online" and now - began > STEADY_SECONDS
             moved = self._outbox.taken > taken and error.code != reasons.TAKEN_OVER
+            if steady:
+                self._tour.lasted()
             if steady or moved:
                 # A link that breaks again and again, and carries something each time, is not left for long.
                 delay, outage = 0.0 if steady else min(delay, FIRST_RETRY), now
@@ -234,7 +236,8 @@ class MqttUplink:
         self._turn("online")
         UPLINK_UP.labels(NAME).set(1)
         url = self._tour.broker.url
-        log.info("%s: connected to %s", NAME, url)
+        if self._tour.greets():
+            log.info("%s: connected to %s", NAME, url)
         if self._tour.welcome():
             await self._store.put(
                 [notices.accepted(self._clock, NAME, None, f"the broker at {url} takes this gateway")]

@@ -12,6 +12,7 @@ class _Stop:
     known: bool = False  # it has let us in before, so it may hold our session
     reason: str = ""
     refusal: str = ""
+    logged: str = ""  # the sentence of the last failure, until a connection has lasted: a flapping link is told once
 
 
 class Tour:
@@ -21,6 +22,7 @@ class Tour:
         self._stops = [_Stop(broker) for broker in brokers]
         self._at = 0
         self._last: int | None = None
+        self._greeted = False
         self.moved = False
 
     @property
@@ -44,7 +46,18 @@ class Tour:
     def failed(self, sentence: str) -> bool:
         """It cannot be used; True when that is news."""
         stop = self._stops[self._at]
-        news, stop.reason = sentence != stop.reason, sentence
+        news, stop.reason, stop.logged = sentence != stop.logged, sentence, sentence
+        if news:
+            self._greeted = False
+        return news
+
+    def lasted(self) -> None:
+        """A connection has held for a while: its next failure is news again."""
+        self._stops[self._at].logged = ""
+
+    def greets(self) -> bool:
+        """Whether it is worth a line that a broker lets us in: not at every turn of a flapping link."""
+        news, self._greeted = not self._greeted, True
         return news
 
     def refused(self, sentence: str) -> bool:
