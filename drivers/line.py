@@ -15,6 +15,7 @@ from gateway.contract import ConfigError, DeviceError, DeviceSilentError, Device
 
 ENCODINGS = ("ascii", "utf-8", "latin-1", "gbk")
 LONGEST_LINE = 512  # bytes
+CONTROLS = tuple(bytes((code,)) for code in range(0x20))
 Field = Callable[[str | None], PointValue]
 
 
@@ -66,6 +67,10 @@ class LineDevice:
         """Cut a line into texts by ``at``; None when it is no line of this form, DeviceError for a wrong checksum."""
         form = self._form
         line = line.lstrip(b"\0")
+        if self._request[-1:] in CONTROLS:  # else an echo cannot be told from the beginning of a value
+            if line == self._request.removesuffix(form.end):
+                return None
+            line = line.removeprefix(self._request)
         if not line.startswith(form.begin):
             return None
         line = self._without_checksum(line.removeprefix(form.begin))
