@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from drivers._meters import WAKE, Rounds, exchange
+from drivers._meters import WAKE, RefusedError, Rounds, exchange
 from drivers._points import NOT_AVAILABLE, Finish, finisher
 from drivers.cjt188.frame import READ, answer_to, measure, question
 from drivers.cjt188.layout import LAYOUTS, Layout, bad, raw_of, unit_factor
 from drivers.cjt188.place import Place
-from gateway.contract import DeviceError, Pipe, Point, PointValue
+from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue
 
 ORDERS = ("learn", "low", "high")  # which byte of the identifier goes first; the standard says low
 HEAD = 3  # identifier and serial number in front of the data
@@ -56,14 +56,18 @@ class Meter:
 
     async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
         """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
+        if self._learned:
+            return await self._rounds.read(pipe, self._plan(points))
+        # Half of all meters want the identifier's bytes the other way round, and are silent or refuse otherwise.
         try:
             values = await self._rounds.read(pipe, self._plan(points))
-        except DeviceError:
-            # Half of all meters want the identifier's bytes the other way round and are silent otherwise. The next
-            # read tries it; trying at once would double what a dead meter costs its line.
-            if not self._learned:
+        except (DeviceSilentError, RefusedError) as first:
+            self._low_first = not self._low_first
+            try:
+                values = await self._rounds.read(pipe, self._plan(points))
+            except DeviceError as second:
                 self._low_first = not self._low_first
-            raise
+                raise first if isinstance(second, DeviceSilentError) else second from None
         self._learned = True
         return values
 
