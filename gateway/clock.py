@@ -4,8 +4,11 @@ import asyncio
 import ctypes
 import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.contract import TimeQuality
@@ -14,6 +17,10 @@ from gateway.contract import TimeQuality
 PLAUSIBLE = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 CHECK_EVERY = 5.0
+# systemd-timesyncd touches this file at every answer; it asks at least every 2048 s, and one answer may get lost.
+TIMESYNCD = "run/systemd/timesync/synchronized"
+TIMESYNCD_FRESH = 2 * 2048.0
+FAR_BEHIND = 3600.0  # seconds before the newest record: a clock that shows less than that has lost its time
 
 
 class _Timex(ctypes.Structure):
@@ -21,14 +28,28 @@ class _Timex(ctypes.Structure):
     _fields_ = (("modes", ctypes.c_uint), ("rest", ctypes.c_byte * 252))
 
 
-class SystemClock:
-    """Reads the kernel's clocks; ``quality`` asks adjtimex(2) at most every few seconds."""
+def kernel_synced() -> bool:
+    """Ask adjtimex(2) whether the kernel's clock is synchronised; timesyncd, ntpd and chrony (rtcsync) tell it."""
+    answer: int = ctypes.CDLL(None).adjtimex(ctypes.byref(_Timex()))
+    return answer not in (-1, TIME_ERROR)
 
-    def __init__(self, zone: str | None = None) -> None:
+
+class SystemClock:
+    """Reads the kernel's clocks; ``quality`` asks who keeps the time at most every few seconds.
+
+    ``root`` and ``synced`` are the file system and the kernel's word, for those who bring their own.
+    """
+
+    def __init__(
+        self, zone: str | None = None, root: Path = Path("/"), synced: Callable[[], bool] = kernel_synced
+    ) -> None:
         self._zone: tzinfo | None = ZoneInfo(zone) if zone else None
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timesyncd = root / TIMESYNCD
+        self._synced = synced
+        self._battery = has_battery(root)
         self._quality: TimeQuality = "unknown"
         self._was_synced = False
+        self._least = PLAUSIBLE
         self._checked = -CHECK_EVERY
 
     def wall(self) -> int:
@@ -40,15 +61,39 @@ class SystemClock:
         return time.monotonic()
 
     def quality(self) -> TimeQuality:
-        """``synced`` now, ``holdover`` when it was or is plausible, ``unknown`` when it cannot be trusted."""
-        now = time.monotonic()
+        """``synced`` now, ``holdover`` when it was in this boot or a battery keeps it, else ``unknown``.
+
+        A clock that was not synchronised in this boot and shows less than our newest record's time is not believed.
+        """
+        now = self.monotonic()
         if now - self._checked >= CHECK_EVERY:
             self._checked = now
-            synced = self._libc.adjtimex(ctypes.byref(_Timex())) not in (-1, TIME_ERROR)
-            self._was_synced = self._was_synced or synced
-            plausible = time.time() > PLAUSIBLE
-            self._quality = "synced" if synced else "holdover" if self._was_synced or plausible else "unknown"
+            self._quality = self._judged()
         return self._quality
+
+    def _judged(self) -> TimeQuality:
+        wall = self.wall() / 1e9
+        with suppress(OSError):
+            # The file is in memory, so it is of this boot; the program that touched it had set the clock before.
+            touched = self._timesyncd.stat().st_mtime
+            self._was_synced = True
+            if 0 <= wall - touched < TIMESYNCD_FRESH:
+                return "synced"
+        if self._synced():
+            self._was_synced = True
+            return "synced"
+        return "holdover" if self._was_synced or (self._battery and wall >= self._least) else "unknown"
+
+    @property
+    def was_synced(self) -> bool:
+        """Whether it was synchronised in this boot, as far as we know."""
+        return self._was_synced
+
+    def remember(self, newest: int, was_synced: bool) -> None:
+        """Take over from an earlier run: the time of its newest record in ns, and whether it saw this boot synced."""
+        self._least = max(PLAUSIBLE, newest / 1e9 - FAR_BEHIND)
+        self._was_synced = self._was_synced or was_synced
+        self._checked = -CHECK_EVERY
 
     async def sleep(self, seconds: float) -> None:
         """Wait; returns at once for zero or less."""
@@ -65,6 +110,18 @@ class SystemClock:
 def _second_text(seconds: int, zone: tzinfo | None) -> tuple[str, str]:
     text = datetime.fromtimestamp(seconds, UTC).astimezone(zone).isoformat()
     return text[:19], text[19:]
+
+
+def has_battery(root: Path) -> bool:
+    """Tell whether the time survives a power cut: a board with a device tree and no clock chip loses it.
+
+    Virtual machines and containers have neither, but take their time from a host that has one.
+    """
+    try:
+        board = (root / "proc/device-tree/model").read_bytes()
+    except OSError:
+        return True
+    return b"dummy-virt" in board or any((root / "sys/class/rtc").glob("rtc*"))
 
 
 def boot_id() -> str:

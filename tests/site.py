@@ -69,7 +69,9 @@ def device(name: str, line_name: str, unit: int = 1, every: str = "100ms", point
 
 
 class Daemon:
-    """``linli run`` as a real process."""
+    """``linli run`` as a real process; ``program`` is what Python runs for it."""
+
+    program: tuple[str, ...] = ("-m", "gateway")
 
     def __init__(self, config: Path, port: int) -> None:
         self.config, self.port = config, port
@@ -79,7 +81,7 @@ class Daemon:
     def start(self, wait: float = 20.0) -> "Daemon":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "run", "-c", str(self.config)], stdout=log, stderr=log
+                [sys.executable, *self.program, "run", "-c", str(self.config)], stdout=log, stderr=log
             )
         until = time.monotonic() + wait
         while time.monotonic() < until:

@@ -5,14 +5,14 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from gateway import __version__
-from gateway.clock import SystemClock
+from gateway.clock import CHECK_EVERY, SystemClock, boot_id
 from gateway.contract import ConfigError, LinliError
 from gateway.daemon.parts import Parts, build
 from gateway.daemon.thrift import give_back, one_heap
@@ -26,12 +26,16 @@ EXIT_STOPPED, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 DRAIN_SECONDS, COMMIT_SECONDS, FLUSH_SECONDS = 2.0, 2.0, 3.0
 # Records and pictures are nobody else's business; others may only pass through to the socket, which has its own mode.
 UMASK = 0o026
+SYNCED = "gateway/synced"  # the fact that names the last boot whose clock we saw synchronised
 
 log = logging.getLogger("linli.daemon")
 
 
-def run(path: Path) -> int:
-    """Run the daemon in the foreground until SIGTERM or SIGINT; returns the exit code."""
+def run(path: Path, clock_of: Callable[[str | None], SystemClock] = SystemClock) -> int:
+    """Run the daemon in the foreground until SIGTERM or SIGINT; returns the exit code.
+
+    ``clock_of`` makes the clock of the gateway's time zone.
+    """
     one_heap()
     set_up()
     os.umask(UMASK)
@@ -49,7 +53,7 @@ def run(path: Path) -> int:
     code = EXIT_STOPPED
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(plan))
+            runner.run(_live(plan, clock_of(plan.settings.gateway.timezone)))
     except* LinliError as group:
         for failure in _leaves(group):
             log.error("%s", failure)
@@ -57,13 +61,13 @@ def run(path: Path) -> int:
     return code
 
 
-async def _live(plan: Plan) -> None:
-    clock = SystemClock(plan.settings.gateway.timezone)
+async def _live(plan: Plan, clock: SystemClock) -> None:
     settings = plan.settings
     required = {consumer.name: frozenset(consumer.streams) for consumer in settings.api.consumer if consumer.required}
     required |= {name: frozenset(streams) for name, streams, waits in settings.uplink.consumers() if waits}
     stop = _stop_signal()
     store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, required)
+    clock.remember(store.newest, store.facts(SYNCED).get(SYNCED) == boot_id().encode())
     try:
         parts = build(plan, store, clock)
         await parts.announce_start()
@@ -92,6 +96,7 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
         start("tick", parts.core.tick()),
         start("pictures", parts.core.file()),
         start("watchdog", _watchdog(parts)),
+        start("time", _watch_time(parts)),
         start("api", parts.api.run()),
     ]
     uplinks = [start(f"uplink {uplink.name}", uplink.run()) for uplink in parts.uplinks]
@@ -132,6 +137,22 @@ async def _watchdog(parts: Parts) -> None:
         await parts.clock.sleep(seconds / 3)
         if parts.clock.monotonic() - parts.core.turned < seconds / 2:
             notify("WATCHDOG=1")
+
+
+async def _watch_time(parts: Parts) -> None:
+    """Say when the time becomes known or is lost, and remember for a restart that it was synchronised."""
+    clock, before, remembered = parts.clock, "synced", parts.store.facts(SYNCED).get(SYNCED) == boot_id().encode()
+    while True:
+        quality = clock.quality()
+        if quality == "unknown" != before:
+            log.warning("the time is not known: readings wait up to 10 minutes for it, alarms go at once")
+        elif before == "unknown" != quality:
+            log.info("the time is known: %s", quality)
+        before = quality
+        if clock.was_synced and not remembered:
+            remembered = True
+            await parts.store.put([], facts={SYNCED: boot_id().encode()})
+        await clock.sleep(CHECK_EVERY)
 
 
 def _leaves(group: BaseExceptionGroup[LinliError]) -> list[LinliError]:

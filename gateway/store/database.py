@@ -96,6 +96,14 @@ class Database:
         number: int | None = self._connection.execute(f'SELECT {what} FROM "{stream}"').fetchone()[0]  # noqa: S608
         return number or 0
 
+    def newest(self) -> int:
+        """Return the latest commit time of the streams' last rows, ns; 0 when none was known."""
+        rows = [
+            self._connection.execute(f'SELECT recorded FROM "{stream}" ORDER BY first DESC LIMIT 1').fetchone()  # noqa: S608
+            for stream in STREAMS
+        ]
+        return max((row[0] for row in rows if row), default=0)
+
     def facts(self) -> dict[str, bytes]:
         """All facts; not the records that wait for the clock, which are none."""
         rows = self._connection.execute("SELECT name, value FROM facts")

@@ -62,8 +62,8 @@ class Threads(NamedTuple):
 class Store:
     """Four streams of records, their consumers' positions, small facts and media, in one directory.
 
-    ``epoch`` names this incarnation of the database. ``media(sha256)`` finds a file and its content type; None when
-    it is unknown or was evicted.
+    ``epoch`` names this incarnation of the database, ``newest`` the last time known in it (ns; 0: none) when it was
+    opened. ``media(sha256)`` finds a file and its content type; None when it is unknown or was evicted.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Store:
         self._last: dict[Stream, int] = dict(opened.database.last)
         self._firsts: dict[Stream, int] = dict(opened.database.firsts)
         self._used = opened.database.used()
+        self.newest = opened.database.newest()
         self._tail = Tail()
         keep = settings.keep
         self._keep = {stream: int(getattr(keep, stream) * SECOND) for stream in STREAMS}
