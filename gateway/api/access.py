@@ -1,24 +1,19 @@
-"""Who may ask: bearer tokens of consumers, the local socket's users, and patience with wrong tokens."""
+"""Who may ask: bearer tokens of consumers, and the local socket's users."""
 
 import hashlib
 import hmac
 import ipaddress
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from gateway.api.patience import Patience
 from gateway.api.problem import RefusalError
-from gateway.contract import STREAMS, Clock, CommandError, Stream
+from gateway.contract import STREAMS, CommandError, Stream
 from gateway.settings import ConsumerSettings
 
-WRONG_PER_MINUTE = 10
-MINUTE = 60.0
-SOURCES = 1024  # remembered sources of wrong tokens; the oldest is forgotten first
 CHALLENGE = {"www-authenticate": 'Bearer realm="linli"'}
-
-log = logging.getLogger("linli.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +37,13 @@ class Caller:
 
 
 @dataclass(slots=True)
-class _Wrong:
-    """Wrong tokens of one source in the minute that began at ``since`` (monotonic seconds)."""
-
-    since: float
-    count: int = 0
-    slowed: bool = False
-
-
-@dataclass(slots=True)
 class Access:
     """Tells callers by their token. A valid token is never slowed down, whatever else its source sends."""
 
     consumers: Sequence[ConsumerSettings]
-    clock: Clock
-    _wrong: dict[str, _Wrong] = field(default_factory=dict)
+    patience: Patience
 
-    def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Return who asks; CommandError 401 without or with a wrong token, 429 after too many wrong ones."""
         uid = request.scope["state"].get("uid")
         if uid is not None:
@@ -69,7 +54,7 @@ class Access:
         scheme, _, token = header.partition(" ")
         found = self._consumer(token.strip()) if scheme.lower() == "bearer" else None
         if found is None:
-            raise self._refuse(source(request))
+            raise await self._refusal(source(request))
         return Caller(f"consumer:{found.name}", found.name, frozenset(found.streams))
 
     def _consumer(self, token: str) -> ConsumerSettings | None:
@@ -80,22 +65,11 @@ class Access:
                 found = consumer
         return found
 
-    def _refuse(self, origin: str) -> RefusalError:
-        now = self.clock.monotonic()
-        wrong = self._wrong.pop(origin, None)
-        if wrong is None or now - wrong.since >= MINUTE:
-            log.warning("a wrong token came from %s", origin)
-            wrong = _Wrong(now)
-        wrong.count += 1
-        while len(self._wrong) >= SOURCES:
-            del self._wrong[next(iter(self._wrong))]
-        self._wrong[origin] = wrong
-        if wrong.count <= WRONG_PER_MINUTE:
+    async def _refusal(self, origin: str) -> RefusalError:
+        wait = await self.patience.wrong(origin)
+        if not wait:
             return RefusalError("wrong token: this gateway knows no consumer with it", 401, CHALLENGE)
-        if not wrong.slowed:
-            wrong.slowed = True
-            log.warning("more than %d wrong tokens in a minute from %s: slowed down", WRONG_PER_MINUTE, origin)
-        seconds = max(1, round(wrong.since + MINUTE - now))
+        seconds = max(1, round(wait))
         headers = {"retry-after": str(seconds)}
         return RefusalError(f"too many wrong tokens from your address: try again in {seconds} s", 429, headers)
 

@@ -24,12 +24,13 @@ from gateway.api.endpoint import Call, Endpoint
 from gateway.api.listen import listen_tcp, listen_unix, remove_socket
 from gateway.api.media import MEDIA_ENDPOINTS
 from gateway.api.openapi import describe
+from gateway.api.patience import Patience
 from gateway.api.problem import HANDLERS
 from gateway.api.protocol import HEADER_BYTES, KEEP_ALIVE, Connection
 from gateway.api.pull import PULL_ENDPOINTS
 from gateway.api.state import STATE_ENDPOINTS
 from gateway.api.status_page import PAGE_ENDPOINTS
-from gateway.contract import Clock
+from gateway.contract import Clock, Draft
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Api:
     ) -> None:
         self.address = settings.api.listen
         self._context = Context(settings, store, commands, clock, health, describe(ENDPOINTS, __version__))
-        self._access = Access(settings.api.consumer, clock)
+        self._access = Access(settings.api.consumer, Patience(settings.gateway.id, clock, self._tell))
         self._state = ServerState()
         self.listening = asyncio.Event()
 
@@ -109,6 +110,10 @@ class Api:
             if len(servers) > 1:
                 remove_socket(settings.gateway.state)
             await self._finish()
+
+    async def _tell(self, draft: Draft) -> None:
+        # Urgent, for such a put never waits: whoever guesses must not gather answers that wait for a slow disk.
+        await self._context.store.put([draft], urgent=True)
 
     async def _finish(self) -> None:
         """Let answers end, then cut connections, then cancel what still works for them."""
@@ -145,7 +150,7 @@ class Api:
         async def serve(request: Request) -> Response:
             if endpoint.local and request.scope["state"].get("uid") is None:
                 raise HTTPException(404)
-            caller = ANYONE if endpoint.open else self._access.caller(request)
+            caller = ANYONE if endpoint.open else await self._access.caller(request)
             return await endpoint.work(self._context, Call(request, caller, endpoint.arguments(request)))
 
         return serve

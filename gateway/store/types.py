@@ -175,6 +175,17 @@ REFUSAL = _table(
     {"code": _text(), "meaning": _text(), "records": _list(_table({"id": _text(), "sequence": _text()}))},
 )
 
+STRANGER = _table(
+    {
+        "address": _text("IPv4 address, or the /64 of an IPv6 address"),
+        "count": _whole("wrong tokens from there since `since`", 1),
+        "since": TIME,
+        "until": {**TIME, "description": "when the slowdown of this address ends"},
+        "text": _text("a sentence for people"),
+    },
+    {"others": _whole("slowdowns since the last such record that have none: there were too many")},
+)
+
 PERCEPTION: tuple[Stream, ...] = ("perception",)
 MANAGEMENT: tuple[Stream, ...] = ("management",)
 ALARMS: tuple[Stream, ...] = ("alarm",)
@@ -200,6 +211,7 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     "linli.inspection.v1": (MANAGEMENT, "the gateway was inspected", _table({})),
     "linli.uplink.refused.v1": (MANAGEMENT, "an uplink's far end refused something", REFUSAL),
     "linli.uplink.accepted.v1": (MANAGEMENT, "what was refused is taken again", REFUSAL),
+    "linli.api.refused.v1": (MANAGEMENT, "somebody guesses tokens and is slowed down", STRANGER),
     "linli.gap.v1": (STREAMS, "records of this stream that are no longer here", GAP),
     "linli.media.gap.v1": (MANAGEMENT, "files that are no longer here", MEDIA_GAP),
     "linli.disposal.acknowledged.v1": (

@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 import json
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateway.contract import STREAMS, CommandError, Cursor, Record
+from gateway.contract import STREAMS, CommandError, Cursor, Draft, Record
 from gateway.settings import Settings
 
 TOKEN = "linli-test-token-of-the-district"
@@ -49,6 +49,7 @@ class MemoryStore:
         self.positions: dict[tuple[str, str], int] = {}
         self.files: dict[str, tuple[Path, str]] = {}
         self.waiting = 0
+        self.drafts: list[Draft] = []
         self._news = asyncio.Condition()
 
     async def add(self, stream: str, count: int = 1, data: Any = None) -> None:
@@ -58,6 +59,9 @@ class MemoryStore:
             self.streams[stream].append(Record(sequence, json.dumps(event, ensure_ascii=False).encode()))
         async with self._news:
             self._news.notify_all()
+
+    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
+        self.drafts += drafts
 
     async def records(self, stream: str, after: int, limit: int, max_bytes: int | None = None) -> list[Record]:
         found, size = [], 0
