@@ -74,6 +74,13 @@ class Broker:
             self._process.wait(30)
             self._process = None
 
+    def kill(self) -> None:
+        """End it as a power cut would: what it holds and has not written is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+
 
 class Daemon:
     """`linli run` on a configuration, with what the kernel says of it."""
