@@ -1,4 +1,4 @@
-"""Modbus over TCP, RTU and RTU over TCP (Modbus application protocol 1.1b3): reads with functions 1 to 4 only."""
+"""Modbus TCP, RTU and ASCII on any line (Modbus application protocol 1.1b3): reads with functions 1 to 4 only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drivers.modbus.framing import FRAMINGS
 from drivers.modbus.planning import DEFAULT_GAP, Limits
 from gateway.contract import ConfigError, DeviceSpec
 
-HIGHEST_UNIT = {"rtu": 247, "tcp": 255}  # serial line 1.02, 2.2; TCP guide 1.0b, 4.4.2.1 allows 255 for the device
+HIGHEST_UNIT = {"tcp": 255}  # serial line 1.02, 2.2; TCP guide 1.0b, 4.4.2.1 allows 255 for the device
 
 __all__ = ["ModbusDevice", "make"]
 
@@ -21,7 +21,7 @@ def make(spec: DeviceSpec) -> ModbusDevice:
     framing = str(spec.options.get("framing", "rtu" if spec.line_kind == "serial" else "tcp"))
     if framing not in FRAMINGS:
         known = ", ".join(sorted(FRAMINGS))
-        problems.append(f"framing: {framing!r} is not built yet; use one of {known}")
+        problems.append(f"framing: {framing!r} does not exist; use one of {known}")
     unit = _unit(spec.address, HIGHEST_UNIT.get(framing, 247), problems)
     spans: dict[str, Span] = {}
     for name, point in spec.points.items():

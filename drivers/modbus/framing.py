@@ -1,11 +1,13 @@
-"""Questions and answers on the wire: Modbus TCP (MBAP) and RTU (CRC), built on pymodbus' framers and PDUs."""
+"""Questions and answers on the wire: Modbus TCP (MBAP), RTU (CRC) and ASCII (LRC), on pymodbus' framers and PDUs."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from typing import ClassVar
 
+from pymodbus.framer.ascii import FramerAscii
 from pymodbus.framer.rtu import FramerRTU
 from pymodbus.framer.socket import FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
@@ -34,6 +36,8 @@ EXCEPTIONS = {
     0x0B: ("gateway_target", "gateway target device failed to respond"),
 }
 RTU_OVERHEAD = 5  # unit, function, byte count, CRC
+ASCII_SHORTEST = 4  # unit, function, byte count or code, LRC
+HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")
 MBAP = 7
 LONGEST_PDU = 254  # length field of MBAP: unit and PDU
 _transactions = itertools.count(1)  # one count for all devices: an answer to another device's question never fits
@@ -51,7 +55,7 @@ class RefusalError(DeviceError):
 class Framing:
     """How to ask one unit, and to tell its answer from everything else that may come."""
 
-    framer: ClassVar[FramerRTU | FramerSocket]
+    framer: ClassVar[FramerRTU | FramerSocket | FramerAscii]
 
     def __init__(self, unit: int) -> None:
         self.unit = unit
@@ -99,7 +103,7 @@ class TcpFraming(Framing):
 class RtuFraming(Framing):
     """CRC and silence; nothing binds answer to question but unit, function and length."""
 
-    framer = FramerRTU(DecodePDU(is_server=False))
+    framer: ClassVar[FramerRTU | FramerAscii] = FramerRTU(DecodePDU(is_server=False))
 
     def __init__(self, unit: int) -> None:
         super().__init__(unit)
@@ -167,7 +171,38 @@ class RtuFraming(Framing):
         return None
 
 
-FRAMINGS: dict[str, type[Framing]] = {"tcp": TcpFraming, "rtu": RtuFraming}
+class AsciiFraming(RtuFraming):
+    """Lines of hexadecimal digits with an LRC (Modbus over serial line 1.02, 2.5.2); as little bound as RTU."""
+
+    framer = FramerAscii(DecodePDU(is_server=False))
+
+    def _find(self, buffer: bytes, span: Span) -> bytes | None:
+        """Return the data of our answer in the buffer; None when it may still come."""
+        *lines, _ = buffer.split(b"\r\n")
+        count = _data_bytes(span)
+        damaged = False
+        for line in lines:
+            _, colon, digits = line.rpartition(b":")
+            frame = _unhex(digits) if colon else b""
+            if len(frame) < ASCII_SHORTEST or sum(frame) & 0xFF:
+                damaged = damaged or bool(colon)
+            elif frame[:2] == bytes((self.unit, span.table | 0x80)) and len(frame) == ASCII_SHORTEST:
+                raise RefusalError(span, frame[2], frame)
+            elif frame[:3] == bytes((self.unit, span.table, count)) and len(frame) == count + ASCII_SHORTEST:
+                return frame[3:-1]
+        if damaged:
+            raise DeviceError(f"{span}: wrong LRC; check wiring, termination and earth", "crc", buffer)
+        return None
+
+
+FRAMINGS: dict[str, type[Framing]] = {"tcp": TcpFraming, "rtu": RtuFraming, "ascii": AsciiFraming}
+
+
+def _unhex(digits: bytes) -> bytes:
+    """Read hexadecimal digits and nothing else; empty when there is anything else."""
+    if len(digits) % 2 or not HEXADECIMAL.fullmatch(digits):
+        return b""
+    return bytes.fromhex(digits.decode())
 
 
 def _data_bytes(span: Span) -> int:

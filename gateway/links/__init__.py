@@ -1,4 +1,4 @@
-"""Byte pipes: serial lines and TCP connections; one owner per line, whatever protocols share it."""
+"""Byte pipes: serial lines, TCP connections and UDP; one owner per line, whatever protocols share it."""
 
 from gateway.links.line import Line
 

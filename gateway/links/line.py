@@ -14,6 +14,7 @@ from gateway.contract import Clock, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import BusyMeter, SilentBudget
 from gateway.links.pipe import StreamPipe
 from gateway.links.tcp import open_tcp
+from gateway.links.udp import open_udp
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings, SerialSettings
 
@@ -24,7 +25,7 @@ FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 10.0
 HUNG_AFTER = 30.0  # a TCP connection on which nobody answers for so long is made anew
 HUNG_MISSES = 3
-BUILT = (LineKind.SERIAL, LineKind.TCP)
+BUILT = (LineKind.SERIAL, LineKind.TCP, LineKind.UDP)
 
 
 class _HungUpError(LinkError):
@@ -54,8 +55,10 @@ class Line:
         self.name = settings.name
         self.kind = settings.kind
         if self.kind not in BUILT:
-            raise LinkError(f"line {self.name}: {self.kind} lines are not built yet; use serial or tcp", "not_built")
-        self.address = str(settings.serial or settings.tcp)
+            raise LinkError(
+                f"line {self.name}: {self.kind} lines are not built yet; use serial, tcp or udp", "not_built"
+            )
+        self.address = str(settings.serial or settings.tcp or settings.udp)
         self.state = "opening"
         self.reason = ""
         self.sentence = ""
@@ -308,6 +311,8 @@ class Line:
             from gateway.links.serial_port import open_serial  # a site without serial lines does not load pyserial
 
             return open_serial(self.address, self._serial, self._settings.turnaround, self._clock)
+        if self.kind is LineKind.UDP:
+            return await open_udp(self.address, self._settings.turnaround, self._clock)
         return await open_tcp(self.address, self._settings.turnaround, self._clock)
 
     def _fall(self, error: LinkError, *, quiet: bool = False) -> None:

@@ -25,9 +25,7 @@ class Unbuilt:
 
 
 UNBUILT = (
-    Unbuilt("line.*.udp", "UDP lines are not built yet: this line and its devices do not run", stops="line"),
     Unbuilt("line.*.listen", "listening lines are not built yet: this line and its devices do not run", stops="line"),
-    Unbuilt("device.*.framing", "ASCII framing is not built yet: this device does not run", "ascii", stops="device"),
     Unbuilt("alarm.*.do.*.write", "writing on an alarm is not built yet: the alarm is raised without it"),
     Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
     Unbuilt("camera.*.falling", "watching for falling objects is not built yet", stops="camera", unless="vehicles"),

@@ -73,9 +73,9 @@ def test_a_sound_configuration_is_summed_up(tmp_path: Path) -> None:
 
 
 def test_warnings_do_not_fail(tmp_path: Path) -> None:
-    result = run(write(tmp_path, GATEWAY + '[[line]]\nname = "l"\nudp = "h:1"\n'))
+    result = run(write(tmp_path, GATEWAY + '[[line]]\nname = "l"\nlisten = "0.0.0.0:1"\nallow = ["10.0.0.0/8"]\n'))
     assert result.exit_code == 0
-    assert "linli.toml:5: line.l.udp: UDP lines are not built yet" in result.stderr
+    assert "linli.toml:5: line.l.listen: listening lines are not built yet" in result.stderr
     assert "1 line, 0 devices" in result.stdout
     assert "1 warning" in result.stdout
 

@@ -165,10 +165,10 @@ def test_mistakes_are_explained(point, said):
 
 def test_mistakes_of_the_device_are_explained_all_at_once():
     point = Point(name="p", at="holding:0", scale=0)
-    text = problems({"p": point}, address=0, framing="ascii")
+    text = problems({"p": point}, address=0, framing="dnp3")
     assert len(text.splitlines()) == 3
     assert "broadcast" in text
-    assert "not built yet" in text
+    assert "use one of ascii, rtu, tcp" in text
     assert "1 to 247" in problems({"p": point}, address="251")
     assert "1 to 247" in problems({"p": point}, address="one")
     assert "at least one point" in problems({})

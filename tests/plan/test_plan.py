@@ -16,16 +16,16 @@ KEY = "-----BEGIN PRIVATE KEY-----\n"
 def test_what_is_built_runs(community: Path) -> None:
     plan = load_plan(community)
     assert plan.path == community
-    assert [device.name for device in plan.devices] == ["sump", "pump"]
-    assert set(plan.drivers) == {"sump", "pump"}
-    assert plan.runnable_lines == {"rs485-1", "plant"}
+    assert [device.name for device in plan.devices] == ["sump", "pump", "old"]
+    assert set(plan.drivers) == {"sump", "pump", "old"}
+    assert plan.runnable_lines == {"rs485-1", "plant", "cast"}
     assert [camera.name for camera in plan.cameras] == ["gate"]
     assert [camera.name for camera in plan.settings.camera] == ["gate", "tower"]
     assert {state.name for state in plan.rules.states()} == {"sump-high", "smoke"}
 
 
 def test_a_device_is_joined_with_its_profile(community: Path) -> None:
-    sump, pump = load_plan(community).devices
+    sump, pump, old = load_plan(community).devices
     assert (sump.model, sump.every, sump.timeout) == ("Level transmitter for tests", 5.0, 1.0)
     assert sump.serial is not None
     assert (sump.serial.baud, sump.serial.format) == (2400, "8E1")
@@ -34,6 +34,7 @@ def test_a_device_is_joined_with_its_profile(community: Path) -> None:
     assert sump.spec.points["temperature"].unit == "°C"
     assert sump.reports["level"].deadband == 0.01
     assert (pump.spec.options["framing"], pump.every) == ("tcp", 5.0)
+    assert old.spec.options["framing"] == "ascii"
 
 
 def test_what_is_not_built_is_named(community: Path) -> None:
@@ -41,9 +42,7 @@ def test_what_is_not_built_is_named(community: Path) -> None:
     parts = {(part.kind, part.name) for part in plan.not_built}
     assert parts == {
         ("line", "fire"),
-        ("line", "cast"),
         ("device", "meter"),
-        ("device", "old"),
         ("device", "smoke"),
         ("alarm", "meter-silent"),
         ("camera", "tower"),
@@ -61,7 +60,7 @@ def test_warnings_name_file_line_and_key(community: Path) -> None:
         place, _, rest = warning.removeprefix(f"{community}:").partition(": ")
         key = rest.partition(":")[0].split(".")[-1].partition("[")[0]
         assert key in lines[int(place) - 1], warning
-    assert sum("not built" in warning for warning in warnings) == 9
+    assert sum("not built" in warning for warning in warnings) == 7
     assert sum("there is no file /nowhere/" in warning for warning in warnings) == 3
 
 
