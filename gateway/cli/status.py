@@ -24,6 +24,7 @@ from gateway.cli.output import (
     size,
 )
 
+SOON_SECONDS = 3  # records that leave so soon are no backlog
 WEIGHT_TONES: dict[str, Tone] = {"major": "bad", "minor": "warn", "warning": "dim"}
 
 
@@ -140,11 +141,25 @@ def _uplinks(state: dict[str, Any]) -> Table:
             Word(uplink["name"], "strong"),
             Word(uplink["state"], STATE_TONES.get(uplink["state"], "warn")),
             since(uplink.get("since"), state["time"]),
+            _waiting(uplink),
             uplink.get("url", ""),
         ]
         for uplink in state["uplinks"]
     ]
-    return Table(("uplink", "state", "since", "url"), rows)
+    return Table(("uplink", "state", "since", "waiting", "url"), rows)
+
+
+def _waiting(uplink: dict[str, Any]) -> Cell:
+    """The backlog, how fast it is worked off, and the time left."""
+    waiting = sum((uplink.get("backlog") or {}).values())
+    if not waiting:
+        return Word("nothing", "good")
+    left, rate = uplink.get("eta_s"), uplink.get("rate", 0.0)
+    if left is None:
+        return Word(f"{waiting:,} records", "warn")
+    if left < SOON_SECONDS:
+        return f"{waiting:,} records"
+    return Word(f"{waiting:,} records, {rate:,.0f}/s, {duration(left)} left", "warn")
 
 
 def _consumers(state: dict[str, Any]) -> Table:
