@@ -14,6 +14,7 @@ LONGEST_PAUSE = 64  # reads
 NOISY = 2.5
 NOISE_FADES = 0.9
 NOISE_HEARD = 3  # bytes; a wire that changes direction makes one or two of its own
+HEADER = 12  # bytes that tell a frame's length, at most
 KEPT = 512  # bytes of noise that an error shows at most
 T = TypeVar("T")
 Measure = Callable[[bytes], int]
@@ -49,7 +50,7 @@ def packed(data: bytes, *, signed: bool = False) -> int | None:
 class Frames:
     """Finds whole frames among noise in what comes in. ``measure`` tells the length of the frame that begins so.
 
-    ``measure`` sees bytes from a 68H on: 0 when no frame begins there, else the frame's length as far as it shows.
+    ``measure`` sees some bytes from a 68H on: 0 when no frame begins there, else the frame's length as far as it shows.
     """
 
     def __init__(self, measure: Measure) -> None:
@@ -64,7 +65,7 @@ class Frames:
         at = end = 0
         waiting = len(buffer)
         while (at := buffer.find(START, at)) >= 0:
-            length = self._measure(buffer[at:])
+            length = self._measure(buffer[at : at + HEADER])
             frame = buffer[at : at + length]
             if len(frame) < length:
                 waiting = min(waiting, at)

@@ -59,21 +59,24 @@ def decode(frame: bytes) -> Mapping[str, object]:
     return {"type": meter_type, "address": address, "control": control, "data": data.hex()}
 
 
-async def find_address(pipe: Pipe, *, low_first: bool = True, wake: int = 4) -> tuple[int, str]:
+async def find_address(
+    pipe: Pipe, *, meter_type: int = ANY_TYPE, low_first: bool = True, wake: int = 4
+) -> tuple[int, str]:
     """Ask who is there, with the wildcard address: for one meter alone on a line, and never for polling.
 
     Returns meter type and address; DeviceError when several answer at once. It reads the current total, which more
-    meters answer than the question for the address. ``low_first`` is the order of the identifier's bytes.
+    meters answer than the question for the address. Some want to be asked by their own ``meter_type``; ``low_first``
+    is the order of the identifier's bytes.
     """
 
     def accept(frame: bytes) -> tuple[int, str] | None:
-        meter_type, address, given, _ = parse(frame)
+        found, address, given, _ = parse(frame)
         if not given & ANSWER or given & FUNCTION != READ or not address.isdecimal():
             return None
-        return meter_type, address
+        return found, address
 
     ident = bytes.fromhex("1F90" if low_first else "901F")
-    asked = bytes((WAKE,)) * wake + question(READ, ANY_TYPE, ANYONE, ident, 0)
+    asked = bytes((WAKE,)) * wake + question(READ, meter_type, ANYONE, ident, 0)
     return await exchange(pipe, asked, measure, accept, "read address")
 
 

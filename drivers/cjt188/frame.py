@@ -11,8 +11,8 @@ HEADER = 11  # 68 type address(7) control length
 OVERHEAD = HEADER + 2
 ANYONE = "AA" * 7
 ANY_TYPE = 0xAA
-READ, READ_ADDRESS = 0x01, 0x03
-READS = frozenset({READ, READ_ADDRESS})
+READ = 0x01
+READS = frozenset({READ})
 ANSWER, ABNORMAL = 0x80, 0x40
 FUNCTION = 0x1F
 

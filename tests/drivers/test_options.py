@@ -49,3 +49,20 @@ def test_a_wrong_option_is_named_with_its_line(tmp_path: Path):
         load_plan(path)
     assert refused.value.problems[0].startswith(f"{path}:12: ")
     assert "there is no such option" in str(refused.value)
+
+
+def test_a_wrong_option_of_a_profile_is_named_in_the_profile(tmp_path: Path):
+    profile = tmp_path / "devices" / "mine.toml"
+    profile.parent.mkdir()
+    profile.write_text(
+        'driver = "dlt645"\nmodel = "mine"\noptions = { wake = 99 }\n'
+        '[points.energy]\nat = "00-01-00-00"\ntype = "bcd"\nlength = 4\n'
+    )
+    path = tmp_path / "linli.toml"
+    path.write_text(
+        f'[gateway]\nid = "gate-1"\nstate = "{tmp_path}"\n[[line]]\nname = "bus"\nserial = "/dev/null"\n'
+        '[[device]]\nname = "a"\nline = "bus"\nprofile = "mine"\naddress = "202312345678"\n'
+    )
+    with pytest.raises(ConfigError) as refused:
+        load_plan(path)
+    assert refused.value.problems == (f"{profile}:3: options.wake: 99 does not fit; write a whole number from 0 to 32",)
