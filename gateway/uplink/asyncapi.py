@@ -30,6 +30,8 @@ def document() -> dict[str, Any]:
     """Build the whole document."""
     channels = {stream: _stream(stream) for stream in STREAMS} | {"state": _state()}
     operations: dict[str, Any] = {name: _operation("send", name) for name in channels}
+    channels["ack"] = _receipt()
+    operations["ack"] = _operation("receive", "ack")
     for verb in sorted(VERBS):
         channels[f"cmd-{verb}"] = _command(verb)
         channels[f"answer-{verb}"] = _answer(verb)
@@ -76,6 +78,12 @@ def _state() -> dict[str, Any]:
         "state", "gateway", "epoch",
     )  # fmt: skip
     return _channel("linli/v1/{gateway}/state", {"payload": payload}, "retained; the last will says offline, lost")
+
+
+def _receipt() -> dict[str, Any]:
+    payload = _object({"stream": {"enum": list(STREAMS)}, "cursor": CURSOR}, "stream", "cursor")
+    text = 'where ack = "platform": the platform has stored everything of the stream up to the cursor, in order'
+    return _channel("linli/v1/{gateway}/ack", {"payload": payload}, text)
 
 
 def _command(verb: str) -> dict[str, Any]:

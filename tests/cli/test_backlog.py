@@ -12,7 +12,7 @@ from gateway.cli.status import _waiting
     [
         ({"backlog": {"alarm": 0, "perception": 0}, "rate": 5.0, "eta_s": 0}, "nothing"),
         ({}, "nothing"),
-        ({"backlog": {"alarm": 1, "perception": 812_000}, "rate": 5200.4, "eta_s": 156}, "812,001 records, 5,200/s, 2 min left"),
+        ({"backlog": {"alarm": 1, "perception": 8120}, "rate": 52.4, "eta_s": 156}, "8,121 records, 52/s, 2 min left"),
         ({"backlog": {"perception": 40}, "rate": 40.0, "eta_s": 1}, "40 records"),
         ({"backlog": {"perception": 4000}, "rate": 0.0, "eta_s": None}, "4,000 records"),
     ],
