@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from drivers._checksums import CHECKSUMS, Checksum
 from drivers._listening import Ear, nothing_good
@@ -21,21 +22,33 @@ ORDERS = ("ABCD", "DCBA")
 Decode = Callable[[bytes], PointValue]
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a frame is built: ``begin`` to ``sum_at`` is what the checksum covers."""
+
+    header: bytes
+    length: int
+    checksum: Checksum
+    begin: int
+    sum_at: int
+
+
 class FramesDevice:
     """A Driver (see contract). The newest good frame of a read counts."""
 
     def __init__(
-        self, header: bytes, length: int, checksum: Checksum, begin: int, request: bytes, points: Mapping[str, Point]
+        self,
+        form: Form,
+        request: bytes,
+        median: int,
+        points: Mapping[str, Point],
     ) -> None:
         self.free_running = not request
-        self._header = header
-        self._length = length
-        self._checksum = checksum
-        self._sum_at = length - len(checksum(b""))
-        self._begin = begin
+        self._form = form
         self._request = request
+        self._median = median
         self._decode = {name: _decoder(point) for name, point in points.items()}
-        self._ear = Ear(self._cut, length)
+        self._ear = Ear(self._cut, form.length)
         self._damaged: bytes | None = None
 
     async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
@@ -45,29 +58,30 @@ class FramesDevice:
         else:
             await self._ear.begin(pipe)
         self._damaged = None
-        while True:
+        frames: list[bytes] = []
+        while len(frames) < self._median:
             try:
-                frames = await self._ear.messages(pipe)
+                frames += await self._ear.messages(pipe)
             except DeviceSilentError as error:
                 raise nothing_good(error, self._ear, self._damaged) from None
-            if frames:
-                return {name: self._decode[name](frames[-1]) for name in points}
+        newest = frames[-self._median :]
+        return {name: _middle([self._decode[name](frame) for frame in newest]) for name in points}
 
     def _cut(self, data: bytes, _aligned: bool) -> tuple[list[bytes], bytes, bool]:
         """Find frames by header and checksum: a header inside a value does not pass for the beginning of a frame."""
+        form, at = self._form, 0
         frames: list[bytes] = []
-        at = 0
         while True:
-            at = data.find(self._header, at)
+            at = data.find(form.header, at)
             if at < 0:
                 # The beginning of a header may stand at the end.
-                return frames, data[len(data) - len(self._header) + 1 :], True
-            frame = data[at : at + self._length]
-            if len(frame) < self._length:
+                return frames, data[len(data) - len(form.header) + 1 :], True
+            frame = data[at : at + form.length]
+            if len(frame) < form.length:
                 return frames, data[at:], True
-            if self._checksum(frame[self._begin : self._sum_at]) == frame[self._sum_at :]:
+            if form.checksum(frame[form.begin : form.sum_at]) == frame[form.sum_at :]:
                 frames.append(frame)
-                at += self._length
+                at += form.length
             else:
                 self._damaged = frame
                 at += 1
@@ -81,12 +95,17 @@ def make(spec: DeviceSpec) -> FramesDevice:
     checksum = CHECKSUMS.get(options.word("checksum", "", CHECKSUMS))
     begin = options.number("checksum_from", 0, 0, 255)
     request = options.hexadecimal("request")
+    median = options.number("median", 1, 1, 9)
     problems = options.finish()
     if checksum is None:
         raise ConfigError(*problems)
     end = length - len(checksum(b""))
     if len(header) < (2 if end == length else 1):
         problems.append("options.header: is too short to find frames by; without a checksum give at least two bytes")
+    if request and median > 1:
+        problems.append("options.median: a device that is asked gives one frame; leave median or request out")
+    if median % 2 == 0:
+        problems.append("options.median: an even number has no middle; write 3, 5, 7 or 9")
     if end <= max(len(header), begin):
         problems.append("options.length: leaves no byte before the checksum; count the whole frame")
     if not spec.points:
@@ -98,7 +117,15 @@ def make(spec: DeviceSpec) -> FramesDevice:
             problems.append(f"points.{name}.{error.key}: {error}")
     if problems:
         raise ConfigError(*problems)
-    return FramesDevice(header, length, checksum, begin, request, spec.points)
+    return FramesDevice(Form(header, length, checksum, begin, end), request, median, spec.points)
+
+
+def _middle(values: list[PointValue]) -> PointValue:
+    """Return the middle one when most are numbers, else the most frequent: one wrong among three never counts."""
+    numbers = sorted(value.value for value in values if isinstance(value.value, int | float))
+    if 2 * len(numbers) <= len(values):
+        return max(values, key=values.count)
+    return PointValue(numbers[len(numbers) // 2])
 
 
 def _check(point: Point, end: int, points: Mapping[str, Point]) -> None:

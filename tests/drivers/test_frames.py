@@ -1,6 +1,7 @@
 """Binary frames: found by header and checksum wherever they begin, the newest counts, every field and order."""
 
 import contextlib
+import random
 import struct
 
 import pytest
@@ -111,6 +112,35 @@ async def test_fields_orders_and_other_checksums(checksum):
     }  # fmt: skip
 
 
+async def test_a_frame_that_is_wrong_by_chance_never_counts_alone():
+    device = sensor(median=3)
+    assert (await distance(device, frame(100), frame(9000), frame(101) + frame(31))).value == 101
+    assert (await distance(device, frame(0) + frame(100) + frame(0))).reason == "not_available"
+    with pytest.raises(DeviceError):
+        await distance(device, frame(100) + frame(100))
+
+
+async def test_an_hour_with_five_per_cent_of_damaged_bytes():
+    device = sensor(median=3)
+    chance = random.Random(645)
+    good = bad = 0
+    for second in range(3600):  # ten frames a second, a read every second
+        stream = bytearray(b"".join(frame(1953 + second % 7) for _ in range(10)))
+        for at in range(len(stream)):
+            if chance.random() < 0.05:
+                stream[at] = chance.randrange(256)
+        try:
+            value = await distance(
+                device, *(bytes(stream[at : at + 4]) for at in range(16, 40, 4)), unasked=stream[:16]
+            )
+        except DeviceError:
+            bad += 1
+        else:
+            good += 1
+            assert value.value == 1953 + second % 7
+    assert good > 3000, bad
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -121,6 +151,8 @@ async def test_fields_orders_and_other_checksums(checksum):
         ({"length": 2}, "leaves no byte"),
         ({"length": 4.0}, "options.length"),
         ({"checksum_from": 3}, "leaves no byte"),
+        ({"median": 2}, "has no middle"),
+        ({"median": 3, "request": "01"}, "gives one frame"),
         ({"lenght": 4}, 'did you mean "length"'),
     ],
 )
