@@ -99,6 +99,14 @@ class Daemon:
         self.process.send_signal(with_signal)
         return self.process.wait(timeout=15)
 
+    def metrics(self) -> str:
+        """What Prometheus would see."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+
     def get(self, path: str) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
