@@ -1,0 +1,37 @@
+"""What a pipe keeps between transactions, and how much of it."""
+
+from gateway.links.pipe import BUFFER_LIMIT, StreamPipe
+
+
+class Ear(StreamPipe):
+    """A pipe that only hears."""
+
+    def __init__(self, clock) -> None:
+        super().__init__("ear", 0.0, clock)
+
+
+async def test_what_came_unasked_is_told_once_and_never_read(fake_clock):
+    pipe = Ear(fake_clock)
+    pipe._received(b"before")
+    await pipe.begin(1.0, None)
+    pipe._received(b" and after")
+    assert await pipe.drain_input() == b"before and after"
+    assert await pipe.drain_input() == b""
+    pipe._received(b"new")
+    assert await pipe.read() == b"new"
+
+
+async def test_what_nobody_asked_for_is_forgotten_with_the_next_transaction(fake_clock):
+    pipe = Ear(fake_clock)
+    pipe._received(b"first")
+    await pipe.begin(1.0, None)
+    await pipe.begin(1.0, None)
+    assert await pipe.drain_input() == b""
+
+
+async def test_a_babbling_device_costs_little_memory_and_its_newest_bytes_stay(fake_clock):
+    pipe = Ear(fake_clock)
+    for number in range(100_000):
+        pipe._received(number.to_bytes(4))
+    assert len(pipe._buffer) <= BUFFER_LIMIT
+    assert (await pipe.drain_input())[-4:] == (99_999).to_bytes(4)
