@@ -15,9 +15,9 @@ from gateway.completeness import GAP, Entry, Place, prove
 from gateway.contract import STREAMS, LinliError, Stream
 from gateway.store.media import MediaFolder
 from gateway.store.migrate import VERSION
-from gateway.store.opening import DATABASE
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
 from gateway.store.types import TYPES, UUID7_PATTERN
+from gateway.store.wreck import DATABASE
 
 TABLES: dict[str, frozenset[str]] = {
     **dict.fromkeys(STREAMS, frozenset({"first", "last", "recorded", "dictionary", "payload"})),

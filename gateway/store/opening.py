@@ -18,21 +18,20 @@ from gateway.store.packing import DamagedError
 from gateway.store.reader import Reader
 from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
+from gateway.store.wreck import DATABASE, MARK, asides, rescue
 
 log = logging.getLogger("linli.store")
 
-DATABASE = "records.db"
 SUSPECT = "records.suspect"  # left behind by a run that met damage: the next one starts with a new file
 MIGRATION_TIMEOUT = 600.0
 
 
 @dataclass(slots=True)
 class Opened:
-    """What opening gave; ``damage`` says what was wrong with the file that was set aside, and its new name."""
+    """What opening gave."""
 
     database: Database
     reader: Reader
-    damage: tuple[str, str] | None
 
 
 class Lock:
@@ -65,9 +64,11 @@ def open_database(
     """Open or make ``<state>/records.db``; a damaged one is set aside. LinliError, with what to do, if it cannot."""
     path = state / DATABASE
 
-    def connected() -> tuple[Database, Reader]:
+    def connected(trouble: str) -> tuple[Database, Reader]:
         if _version(path) < migrate.VERSION:
             _migrate(path)
+        for aside in asides(state)[-1:]:
+            rescue(path, aside, trouble)
         return Database(path, gateway, budget, media_quota, clock.rfc3339, boot), Reader(path)
 
     def ready() -> Opened:
@@ -86,20 +87,20 @@ def open_database(
     return ready()
 
 
-def _sound_or_fresh(path: Path, connected: Callable[[], tuple[Database, Reader]], clock: Clock) -> Opened:
+def _sound_or_fresh(path: Path, connected: Callable[[str], tuple[Database, Reader]], clock: Clock) -> Opened:
     trouble = _read_suspect(path.parent) or (_examine(path) if path.exists() else None)
     if trouble is None:
         try:
-            return Opened(*connected(), None)
+            return Opened(*connected("found set aside"))
         except DamagedError as error:
             trouble = str(error)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
             trouble = str(error)
-    aside = _set_aside(path, clock.rfc3339(clock.wall()))
+    _set_aside(path, clock.rfc3339(clock.wall()))
     (path.parent / SUSPECT).unlink(missing_ok=True)
-    return Opened(*connected(), (trouble, aside))
+    return Opened(*connected(trouble))
 
 
 def mark_suspect(state: Path, reason: str) -> None:
@@ -146,18 +147,18 @@ def _has_tables(path: Path) -> bool:
         return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
-def _set_aside(path: Path, now: str) -> str:
+def _set_aside(path: Path, now: str) -> None:
     label = "".join(letter for letter in now[:19] if letter.isalnum())
-    target = path.with_name(f"{path.name}.damaged-{label}")
+    target = path.with_name(f"{path.name}{MARK}{label}")
     number = 1
     while target.exists():
         number += 1
-        target = path.with_name(f"{path.name}.damaged-{label}-{number}")
-    for suffix in ("", "-wal", "-shm"):
+        target = path.with_name(f"{path.name}{MARK}{label}-{number}")
+    # The log first: alone it is nothing, but a database without its log has lost records.
+    for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
     log.error("%s was damaged and is set aside as %s; a new epoch begins", path, target.name)
-    return target.name
 
 
 def _migrate(path: Path) -> None:

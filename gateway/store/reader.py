@@ -76,6 +76,8 @@ class Reader:
                 return "it has no epoch"
             for table in ("cursors", "facts", "gaps", "media") if newest else ():
                 self._connection.execute(f'SELECT count(*), max(rowid) FROM "{table}"').fetchone()  # noqa: S608
+            if newest and (wrong := self._out_of_bounds()):
+                return wrong
             for stream in STREAMS if newest else ():
                 for order in ("ASC", "DESC"):
                     rows = self._connection.execute(
@@ -90,6 +92,16 @@ class Reader:
                 return None if verdict == "ok" else verdict
         except (sqlite3.DatabaseError, DamagedError) as error:
             return str(error)
+        return None
+
+    def _out_of_bounds(self) -> str | None:
+        """Find positions and gaps that cannot be: they have no checksum of their own."""
+        for stream in STREAMS:
+            last = self._connection.execute(f'SELECT ifnull(max(last), 0) FROM "{stream}"').fetchone()[0]  # noqa: S608
+            for table, column in (("cursors", "sequence"), ("gaps", "last")):
+                query = f'SELECT count(*) FROM "{table}" WHERE stream = ? AND "{column}" NOT BETWEEN 0 AND ?'  # noqa: S608
+                if self._connection.execute(query, (stream, last)).fetchone()[0]:
+                    return f"{table} say more of {stream} than there is"
         return None
 
     def close(self) -> None:

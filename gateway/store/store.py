@@ -19,12 +19,13 @@ from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
 from gateway.store.gallery import Media
 from gateway.store.media import MediaFolder
-from gateway.store.notices import gateway_state
-from gateway.store.opening import DATABASE, Lock, Opened, mark_suspect, open_database
+from gateway.store.opening import Lock, Opened, mark_suspect, open_database
 from gateway.store.packing import DamagedError
 from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
+from gateway.store.salvage import Salvage
 from gateway.store.tail import Tail
+from gateway.store.wreck import DATABASE
 
 log = logging.getLogger("linli.store")
 
@@ -111,6 +112,18 @@ class Store:
             MediaFolder(state / "media"), settings.media, opened.database.media.bytes, self._commits, threads.files
         )
         self.media: Callable[[str], tuple[Path, str] | None] = self._media.find
+        self._salvage = Salvage(
+            state,
+            opened.database,
+            opened.reader,
+            self._commits,
+            clock,
+            threads.reader,
+            required,
+            self._facts,
+            lambda: settings.records - self._used,
+        )
+        self._salvaging: asyncio.Task[None] | None = None
         self._commits.prepare()
         self._task = asyncio.create_task(self._commits.run(), name="store-commits")
         self._task.add_done_callback(_log_bug)
@@ -146,21 +159,17 @@ class Store:
             threads.stop()
             raise
         store = cls(settings, clock, required, state, lock, threads, opened, reserve)
-        await store._begin(opened)
+        await store._begin()
         return store
 
-    async def _begin(self, opened: Opened) -> None:
+    async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads.writer, self._database.shrink)
         # Not waited for: files are found without it, and a new one is written after it, in the same thread.
         loop.run_in_executor(self._threads.files, MediaFolder(self._state / "media").sweep, self._state / DATABASE)
-        if opened.damage:
-            trouble, name = opened.damage
-            sentence = f"The store was damaged ({trouble}); it is set aside as {name} and a new epoch has begun."
-            draft = gateway_state(
-                self._database.gateway, self._clock.wall(), "store_damaged", sentence, "degraded", set_aside=name
-            )
-            await self.put([draft], urgent=True)
+        if self._salvage.tell():
+            self._salvaging = asyncio.create_task(self._salvage.run(), name="store-salvage")
+            self._salvaging.add_done_callback(_log_bug)
 
     # ------------------------------------------------------------------------------------------------------ records
 
@@ -289,6 +298,7 @@ class Store:
             "media_bytes": self._media.bytes,
             "media_quota": self._settings.media,
             "failing": self.failing,
+            "damage": self._salvage.now,
             "held": self._commits.held,
             "streams": {
                 stream: {**self.bounds(stream)._asdict(), "unstored": self.unstored(stream)} for stream in STREAMS
@@ -297,6 +307,9 @@ class Store:
 
     async def close(self) -> None:
         """Write what waits, and leave the directory; afterwards put and committed raise LinliError."""
+        if self._salvaging is not None:  # goes on at the next start
+            self._salvaging.cancel()
+            await asyncio.wait([self._salvaging])
         self._commits.close()
         await asyncio.wait([self._task])
         loop = asyncio.get_running_loop()

@@ -1,0 +1,283 @@
+"""Reads what can still be read of a database that was set aside; nothing in it is trusted without its checksum."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.contract import STREAMS, Draft, Stream
+from gateway.store.envelope import Waiting, encode
+from gateway.store.media import CONTENT_TYPES
+from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
+
+DATABASE = "records.db"
+MARK = ".damaged-"
+ASIDE = "aside/"  # facts: what became of a database that was set aside, by its name
+GAP = "linli.gap.v1"
+FURTHEST = 1 << 62
+BACK = 1024  # rows looked for backwards from where reading is possible again
+ROWS = 16  # read at once: they share no more than a few MB
+MICROSECOND = 1000
+# Members that every record has; all others are attributes of its own.
+ENVELOPE = frozenset(
+    {
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "datacontenttype",
+        "stream",
+        "epoch",
+        "sequence",
+        "recordedtime",
+        "timequality",
+        "data",
+        "formerepoch",
+        "formersequence",
+    }
+)
+
+
+class Place(NamedTuple):
+    """How far a stream was read: rows that begin up to ``at`` were tried, records up to ``after`` are done with."""
+
+    at: int
+    after: int
+
+
+class Chunk(NamedTuple):
+    """Some of a stream: items in order, where reading has come to, ``holes`` of numbers that did not come,
+    gap records of the old epoch, and whether there may be more."""
+
+    items: list[Waiting]
+    place: Place
+    holes: list[tuple[int, int]]
+    gaps: list[dict[str, Any]]
+    more: bool
+
+
+def asides(state: Path) -> list[Path]:
+    """The databases that were set aside, the oldest first."""
+    found = [path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm"))]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def remove(aside: Path) -> None:
+    """Delete a database that was set aside, and what lies beside it."""
+    for suffix in ("-wal", "-shm", ""):
+        aside.with_name(aside.name + suffix).unlink(missing_ok=True)
+
+
+def rescue(path: Path, aside: Path, trouble: str) -> None:
+    """Take facts and media over from ``aside`` into the fresh database at ``path``, once, in one transaction.
+
+    What was known of an alarm or a device goes on from there; files in the media folder stay within the index.
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=5.0)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        name = ASIDE + aside.name
+        if connection.execute("SELECT 1 FROM facts WHERE name = ?", (name,)).fetchone():
+            return
+        with contextlib.closing(Wreck(aside)) as wreck:
+            facts = list(wreck.facts())
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)", facts)
+        connection.executemany(
+            "INSERT OR IGNORE INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, 0)",
+            _files(path.parent / "media"),
+        )
+        note = json.dumps({"trouble": trouble, "state": "found"}).encode()
+        connection.execute("INSERT INTO facts (name, value) VALUES (?, ?)", (name, note))
+        # What was salvaged of an older one lies in this one: doing it again would give records twice.
+        forgotten = json.dumps({"trouble": "what became of it is not known", "state": "done"}).encode()
+        connection.executemany(
+            "INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)",
+            [(ASIDE + older.name, forgotten) for older in asides(path.parent) if older != aside],
+        )
+        connection.execute("COMMIT")
+
+
+def _files(folder: Path) -> list[tuple[str, int, str, str]]:
+    """The media there are, the oldest first: sha256, bytes, content type, suffix."""
+    found = []
+    for path in folder.glob("[0-9a-f][0-9a-f]/*.*"):
+        suffix = path.suffix[1:]
+        if suffix in CONTENT_TYPES and len(path.stem) == 64:
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                found.append((facts.st_mtime_ns, (path.stem, facts.st_size, CONTENT_TYPES[suffix], suffix)))
+    return [row for _, row in sorted(found)]
+
+
+class Wreck:
+    """A damaged database. No method raises for damage: what cannot be read is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+        self._dictionaries: dict[int, Dictionary | None] = {}
+        with contextlib.suppress(sqlite3.DatabaseError):
+            self._connection.execute("PRAGMA cache_size = -512")
+            self._connection.execute("PRAGMA query_only = ON")
+            # A page that is wrong in one place is read for what is right in it.
+            self._connection.execute("PRAGMA cell_size_check = ON")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def facts(self) -> Iterator[tuple[str, bytes]]:
+        """Facts one by one, for as long as they can be read."""
+        for name, value in self._each("SELECT name, value FROM facts"):
+            if isinstance(name, str) and isinstance(value, bytes):
+                yield name, value
+
+    def confirmed(self, required: Mapping[str, Collection[Stream]]) -> dict[Stream, int]:
+        """By stream, the sequence up to which every consumer that must has confirmed; 0 when nobody must."""
+        positions = {(consumer, stream): number for consumer, stream, number in self._each("SELECT * FROM cursors")}
+        found: dict[Stream, int] = {}
+        for stream in STREAMS:
+            numbers = [positions.get((name, stream), 0) for name, streams in required.items() if stream in streams]
+            least = min((number if isinstance(number, int) else 0 for number in numbers), default=0)
+            found[stream] = max(0, least)
+        return found
+
+    def epoch(self) -> str:
+        """The epoch that its records name; "" when there is none that can be read."""
+        for stream in STREAMS:
+            chunk = self.chunk(stream, Place(0, 0), "")
+            if chunk.items:
+                return str(chunk.items[0].draft.extra["formerepoch"])
+        return next((value for (value,) in self._each("SELECT value FROM about WHERE name = 'epoch'")), "")
+
+    def begin(self, stream: Stream, confirmed: int) -> Place:
+        """Where to read a stream from, so that what follows ``confirmed`` comes."""
+        for (first,) in self._each(f'SELECT max(first) FROM "{stream}" WHERE first <= ?', confirmed + 1):  # noqa: S608
+            if isinstance(first, int):
+                return Place(first - 1, confirmed)
+        return Place(0, confirmed)
+
+    def chunk(self, stream: Stream, place: Place, gateway: str) -> Chunk:
+        """Read a few rows further, past what is damaged."""
+        items: list[Waiting] = []
+        holes: list[tuple[int, int]] = []
+        gaps: list[dict[str, Any]] = []
+        at, after = place
+        firsts, more = self._firsts(stream, at)
+        for first in firsts:
+            at = first
+            records = self._row(stream, first)
+            if records and first > after + 1:
+                holes.append((after + 1, first - 1))
+            for sequence, record in enumerate(records, start=first):
+                if sequence <= after:
+                    continue
+                gap = _gap(record)
+                if gap is not None:
+                    gaps.append(gap)
+                else:
+                    items.append(_item(record, stream, sequence, gateway))
+                after = sequence
+        return Chunk(items, Place(at, after), holes, gaps, more)
+
+    def _each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, values)
+        except (sqlite3.DatabaseError, OverflowError):
+            return
+
+    def _firsts(self, stream: Stream, at: int) -> tuple[list[int], bool]:
+        """Where the next rows begin, and whether more may follow."""
+        try:
+            found = self._ascending(stream, at, ROWS)
+        except sqlite3.DatabaseError:
+            return self._beyond(stream, at)
+        return found, len(found) == ROWS
+
+    def _ascending(self, stream: Stream, above: int, limit: int) -> list[int]:
+        query = f'SELECT first FROM "{stream}" WHERE first > ? ORDER BY first LIMIT ?'  # noqa: S608
+        return [first for (first,) in self._connection.execute(query, (above, limit)).fetchall()]
+
+    def _beyond(self, stream: Stream, start: int) -> tuple[list[int], bool]:
+        """Go on after a place that cannot be read: one row if there is one, else leap, then feel the way back."""
+        with contextlib.suppress(sqlite3.DatabaseError):
+            if one := self._ascending(stream, start, 1):
+                return one, True
+        step = 1
+        while start + step < FURTHEST:
+            try:
+                found = self._ascending(stream, start + step, 1)
+            except sqlite3.DatabaseError:
+                step *= 2
+                continue
+            return self._backwards(stream, start, found[0] if found else FURTHEST), bool(found)
+        return [], False
+
+    def _backwards(self, stream: Stream, start: int, end: int) -> list[int]:
+        firsts = [] if end == FURTHEST else [end]
+        query = f'SELECT first FROM "{stream}" WHERE first < ? ORDER BY first DESC LIMIT 1'  # noqa: S608
+        with contextlib.suppress(sqlite3.DatabaseError):
+            while len(firsts) < BACK:
+                row = self._connection.execute(query, (firsts[-1] if firsts else end,)).fetchone()
+                if row is None or row[0] <= start:
+                    break
+                firsts.append(row[0])
+        return sorted(firsts)
+
+    def _row(self, stream: Stream, first: int) -> list[bytes]:
+        query = f'SELECT dictionary, payload FROM "{stream}" WHERE first = ?'  # noqa: S608
+        for number, payload in self._each(query, first):
+            if isinstance(number, int) and isinstance(payload, bytes):
+                with contextlib.suppress(DamagedError):
+                    return unpack(payload, first, number, self._dictionary)
+        return []
+
+    def _dictionary(self, number: int) -> Dictionary:
+        if number == 0:
+            return EMPTY
+        if number not in self._dictionaries:
+            self._dictionaries.clear()
+            self._dictionaries[number] = None
+            for (content,) in self._each("SELECT content FROM dictionaries WHERE number = ?", number):
+                if isinstance(content, bytes):
+                    with contextlib.suppress(DamagedError):
+                        self._dictionaries[number] = load_dictionary(number, content)
+        found = self._dictionaries[number]
+        if found is None:
+            raise DamagedError(f"dictionary {number} cannot be read")
+        return found
+
+
+def _gap(record: bytes) -> dict[str, Any] | None:
+    """What a gap record of the old epoch said; it explains nothing in a new one."""
+    if b'"type":"' + GAP.encode() not in record:
+        return None
+    data: dict[str, Any] = msgspec.json.decode(record)["data"]
+    return {name: data[name] for name in ("stream", "first", "last", "cause")}
+
+
+def _item(record: bytes, stream: Stream, sequence: int, gateway: str) -> Waiting:
+    """A record as something to be committed again: id, time, data and attributes as they were, and where it stood."""
+    event: dict[str, msgspec.Raw] = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+    words = {name: msgspec.json.decode(value) for name, value in event.items() if name != "data"}
+    moment = datetime.fromisoformat(words["time"])
+    source = words["source"].removeprefix(f"/gateways/{gateway}").removeprefix("/")
+    extra = {name: value for name, value in words.items() if name not in ENVELOPE}
+    extra |= {"formerepoch": words["epoch"], "formersequence": f"{sequence:020d}"}
+    time = (int(moment.timestamp()) * 1_000_000 + moment.microsecond) * MICROSECOND
+    draft = Draft(stream, words["type"], source, words["subject"], time, {}, words["id"], extra)
+    return Waiting(draft, bytes(event["data"]), words["timequality"])
+
+
+def former(record: bytes, epoch: str) -> int:
+    """Where a salvaged record stood in ``epoch``; 0 for every other record."""
+    if b'"formerepoch":' + encode(epoch) not in record:
+        return 0
+    event = msgspec.json.decode(record)
+    return int(event["formersequence"]) if event.get("formerepoch") == epoch else 0

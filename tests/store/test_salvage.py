@@ -1,0 +1,218 @@
+"""After damage: what can be read comes back with its old ids, once, and what cannot is told."""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from gateway.contract import STREAMS
+from gateway.store.inspection import inspect
+from tests.store.desk import alarm, disposal, everything, noise, opened, prove_all, reading, state, until
+
+REQUIRED = {"mqtt": frozenset(STREAMS)}
+
+
+async def written(path, count=2000, confirmed=0):
+    async with opened(path, required=REQUIRED) as store:
+        for start in range(0, count, 100):
+            drafts = [reading(f"d{n % 5}", n) for n in range(start, start + 100)]
+            for draft in drafts:
+                draft.data["noise"] = noise(100)
+            await store.put([*drafts, state(), alarm(), disposal()], facts={"alarm/x": b'{"phase":"acknowledged"}'})
+            await store.committed()
+        await store.put_media(b"a picture", "image/jpeg", "jpg")
+        if confirmed:
+            store.confirm("mqtt", "perception", confirmed)
+        await store.put([alarm()])
+        await store.committed()
+        return store.epoch, {stream: await everything(store, stream) for stream in STREAMS}
+
+
+def payload_of(path, stream, after):
+    with closing(sqlite3.connect(path / "records.db")) as connection:
+        query = f"SELECT payload FROM {stream} WHERE first > ? ORDER BY first LIMIT 1"
+        return connection.execute(query, (after,)).fetchone()[0]
+
+
+def spoil_row(path, stream, after):
+    """Change some bytes in the middle of a row's payload, which SQLite itself cannot notice."""
+    payload = payload_of(path, stream, after)
+    file = path / "records.db"
+    content = bytearray(file.read_bytes())
+    at = content.index(payload[-200:-150])
+    content[at : at + 20] = os.urandom(20)
+    file.write_bytes(content)
+
+
+def suspect(path):
+    (path / "records.suspect").write_text("a test says so")
+
+
+async def salvaged(store):
+    await until(lambda: store.view()["damage"] and store.view()["damage"]["state"] == "done")
+    await store.committed()
+
+
+def plain(events):
+    """What has to survive of records: all but their place and when they were written."""
+    own = ("epoch", "sequence", "recordedtime", "formerepoch", "formersequence")
+    return [{name: value for name, value in event.items() if name not in own} for event in events]
+
+
+def is_sound(path):
+    report = inspect(path, media=True, progress=lambda *_: None)
+    assert report.sound, report.findings
+
+
+async def test_everything_readable_comes_back_with_its_ids(tmp_path):
+    epoch, before = await written(tmp_path)
+    suspect(tmp_path)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        assert store.epoch != epoch
+        assert store.facts("alarm/") == {"alarm/x": b'{"phase":"acknowledged"}'}
+        await salvaged(store)
+        events = await prove_all(store)
+        for stream in STREAMS:
+            again = [event for event in events[stream] if "formerepoch" in event]
+            assert plain(again) == plain(before[stream])
+            assert {event["formerepoch"] for event in again} == {epoch}
+            assert [event["formersequence"] for event in again] == [event["sequence"] for event in before[stream]]
+        (told,) = [e for e in events["management"] if e["data"].get("reason") == "store_salvaged"]
+        assert told["data"]["salvaged"] == {stream: len(before[stream]) for stream in STREAMS}
+        assert told["data"]["lost"] == dict.fromkeys(STREAMS, 0)
+        assert told["data"]["former_epoch"] == epoch
+        ours = [event for event in events["alarm"] if event["subject"] == "store-damaged"]
+        assert [event["type"] for event in ours] == ["linli.alarm.raised.v1", "linli.alarm.cleared.v1"]
+        assert ours[0]["id"] == ours[0]["data"]["occurrence"] == ours[1]["data"]["occurrence"]
+        assert store.view()["damage"]["salvaged"]["perception"] == 2000
+    is_sound(tmp_path)
+    async with opened(tmp_path, required=REQUIRED) as store:  # and not once more
+        await store.put([reading()])
+        await store.committed()
+        assert len(await everything(store, "alarm")) == len(events["alarm"])
+    is_sound(tmp_path)
+
+
+async def test_what_all_have_confirmed_stays_behind(tmp_path):
+    _, before = await written(tmp_path, confirmed=1234)
+    suspect(tmp_path)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        await salvaged(store)
+        events = await everything(store, "perception")
+        assert plain(events) == plain(before["perception"][1234:])
+
+
+@pytest.mark.parametrize("place", [300, 1000, 1700])
+async def test_a_damaged_row_is_passed_and_counted(tmp_path, place):
+    _, before = await written(tmp_path)
+    spoil_row(tmp_path, "perception", place)
+    suspect(tmp_path)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        await salvaged(store)
+        events = await prove_all(store)
+        (told,) = [e for e in events["management"] if e["data"].get("reason") == "store_salvaged"]
+        ((stream, first, last),) = told["data"]["lost_ranges"]
+        assert stream == "perception"
+        assert told["data"]["lost"]["perception"] == last - first + 1 == 100
+        kept = before["perception"][: first - 1] + before["perception"][last:]
+        assert plain(events["perception"]) == plain(kept)
+    is_sound(tmp_path)
+
+
+async def test_pages_of_the_tree_that_are_gone_are_leapt_over(tmp_path):
+    _, before = await written(tmp_path)
+    file = tmp_path / "records.db"
+    with closing(sqlite3.connect(file)) as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    content = bytearray(file.read_bytes())
+    for page in range(60, pages, 97):
+        content[512 * page : 512 * page + 512] = bytes(512)
+    file.write_bytes(content)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        await salvaged(store)
+        events = await prove_all(store)
+    all_before = {event["id"]: event for event in plain(before["perception"])}
+    again = plain([event for event in events["perception"] if "formerepoch" in event])
+    assert all(all_before[event["id"]] == event for event in again)
+    (told,) = [e for e in events["management"] if e["data"].get("reason") == "store_salvaged"]
+    last = told["data"]["last_read"]["perception"]
+    assert len(again) + told["data"]["lost"]["perception"] == last
+    assert len(again) > 500
+    is_sound(tmp_path)
+
+
+async def test_media_stay_in_the_index(tmp_path):
+    await written(tmp_path, 100)
+    suspect(tmp_path)
+    async with opened(tmp_path) as store:
+        await salvaged(store)
+        await store.put_media(b"next", "image/jpeg", "jpg")  # in the same thread, so after the sweep
+        await store.committed()
+    is_sound(tmp_path)
+    assert {path.read_bytes() for path in (tmp_path / "media").rglob("*.jpg")} == {b"a picture", b"next"}
+
+
+def total(store):
+    return sum(store.bounds(stream).last for stream in STREAMS)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7])
+async def test_a_salvage_that_is_interrupted_goes_on_without_doubles(tmp_path, steps):
+    _, before = await written(tmp_path)
+    suspect(tmp_path)
+    rounds = 0
+    while True:
+        rounds += 1
+        async with opened(tmp_path, required=REQUIRED) as store:
+            goal = total(store) + 60 * steps
+            await until(lambda: total(store) >= goal or store.view()["damage"]["state"] == "done")  # noqa: B023
+            if store.view()["damage"]["state"] == "done":
+                await store.committed()
+                events = await prove_all(store)
+                break
+    for stream in STREAMS:
+        assert plain([e for e in events[stream] if "formerepoch" in e]) == plain(before[stream])
+    (told,) = [e for e in events["management"] if e["data"].get("reason") == "store_salvaged"]
+    assert told["data"]["salvaged"] == {stream: len(before[stream]) for stream in STREAMS}
+    is_sound(tmp_path)
+
+
+async def test_a_kill_between_setting_aside_and_the_new_epoch(tmp_path):
+    epoch, before = await written(tmp_path, 300)
+    (tmp_path / "records.db").rename(tmp_path / "records.db.damaged-20261122")
+    async with opened(tmp_path) as store:
+        assert store.epoch != epoch
+        await salvaged(store)
+        assert len(await everything(store, "perception")) == len(before["perception"])
+        assert store.facts("alarm/")
+
+
+async def test_only_the_newest_are_kept(tmp_path):
+    for _ in range(5):
+        await written(tmp_path, 100)
+        suspect(tmp_path)
+        async with opened(tmp_path) as store:
+            await salvaged(store)
+            await until(lambda: store._salvaging.done())
+    assert len(list(tmp_path.glob("records.db.damaged-*"))) == 3
+    is_sound(tmp_path)
+    ids = [json.loads(r.json)["id"] for r in await all_records(tmp_path)]
+    assert len(ids) == len(set(ids))
+
+
+async def all_records(path):
+    async with opened(path) as store:
+        return [record for stream in STREAMS for record in await store.records(stream, 0, 10_000)]
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM about", "UPDATE cursors SET sequence = 1 << 40"])
+async def test_what_cannot_be_is_damage(tmp_path, damage):
+    epoch, _ = await written(tmp_path, 200, confirmed=5)
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection, connection:
+        connection.execute(damage)
+    async with opened(tmp_path) as store:
+        assert store.epoch != epoch
+        await salvaged(store)
+        assert store.bounds("perception").last == 200
