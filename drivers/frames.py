@@ -18,6 +18,7 @@ FORMATS = {
     "float32": "f", "float64": "d",
 }  # fmt: skip
 OF_LENGTH = {"bits": 8, "bcd": 8, "string": 64}  # and the most bytes they take
+LEAST_FOR_MIDDLE = 3
 ORDERS = ("ABCD", "DCBA")
 Decode = Callable[[bytes], PointValue]
 
@@ -122,9 +123,13 @@ def make(spec: DeviceSpec) -> FramesDevice:
 
 def _middle(values: list[PointValue]) -> PointValue:
     """Return the middle one when most are numbers, else the most frequent: one wrong among three never counts."""
+    if len(values) == 1:
+        return values[0]
     numbers = sorted(value.value for value in values if isinstance(value.value, int | float))
     if 2 * len(numbers) <= len(values):
         return max(values, key=values.count)
+    if len(numbers) < LEAST_FOR_MIDDLE:
+        return next(value for value in values if value.quality == "bad")  # of two, nobody knows which is wrong
     return PointValue(numbers[len(numbers) // 2])
 
 

@@ -114,7 +114,8 @@ async def test_fields_orders_and_other_checksums(checksum):
 
 async def test_a_frame_that_is_wrong_by_chance_never_counts_alone():
     device = sensor(median=3)
-    assert (await distance(device, frame(100), frame(9000), frame(101) + frame(31))).value == 101
+    assert (await distance(device, frame(100), frame(101) + frame(31))).value == 100
+    assert (await distance(device, frame(100) + frame(9000) + frame(2559))).reason == "out_of_range"
     assert (await distance(device, frame(0) + frame(100) + frame(0))).reason == "not_available"
     with pytest.raises(DeviceError):
         await distance(device, frame(100) + frame(100))
