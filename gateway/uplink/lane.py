@@ -71,6 +71,35 @@ class Hold:
 
 
 @dataclass(slots=True)
+class Word:
+    """What the platform has acknowledged of a stream, and when what it has not goes again (times monotonic)."""
+
+    said: int
+    said_at: float = 0.0
+    again_at: float = 0.0
+    again: float = FIRST_AGAIN
+
+    def awaited(self, now: float) -> None:
+        """From now on something waits for it."""
+        self.said_at, self.again_at = now, now + self.again
+
+    def hears(self, sequence: int, now: float) -> None:
+        """It has everything up to ``sequence``; going back changes nothing."""
+        if sequence > self.said:
+            self.said, self.again = sequence, FIRST_AGAIN
+            self.awaited(now)
+
+    def reconnected(self, now: float) -> None:
+        """A connection begins: what the broker had may be lost with it."""
+        self.again_at = min(self.again_at, now + GRACE_SECONDS)
+
+    def repeated(self, now: float) -> None:
+        """It was reminded; the next time is later."""
+        self.again = min(LAST_AGAIN, self.again * 2)
+        self.again_at = now + self.again
+
+
+@dataclass(slots=True)
 class Lane:
     """Positions and batches of one stream; ``confirmed`` <= every batch <= ``read_to``.
 
@@ -81,18 +110,15 @@ class Lane:
     stream: Stream
     confirmed: int
     awaits: int = 0
-    said: int = field(init=False)
+    word: Word = field(init=False)
     read_to: int = field(init=False)
     flight: deque[Batch] = field(default_factory=deque)
     hold: Hold | None = None
     parked_in_a_row: int = 0
     paused_until: float = 0.0
-    said_at: float = 0.0
-    again_at: float = 0.0
-    again: float = FIRST_AGAIN
 
     def __post_init__(self) -> None:
-        self.read_to = self.said = self.confirmed
+        self.read_to, self.word = self.confirmed, Word(self.confirmed)
 
     @property
     def urgent(self) -> bool:
@@ -116,27 +142,22 @@ class Lane:
         """The first batch that has to be sent (again)."""
         return next((batch for batch in self.flight if batch.state is BatchState.DUE), None)
 
-    def full(self) -> bool:
+    def _full(self) -> bool:
         """Whether so much waits for the platform's word that nothing new may follow."""
         return bool(self.awaits) and len(self.flight) >= self.awaits
 
     def wants(self, last: int, now: float) -> bool:
         """Whether there is something to send now; ``last`` is the end of the stream in the store."""
-        if now < self.paused_until or ((last <= self.read_to or self.full()) and self.due() is None):
+        if now < self.paused_until or ((last <= self.read_to or self._full()) and self.due() is None):
             return False
         return self.held is None or (now >= self.held.retry_at and self.sent() == 0)
 
     def wakes_at(self, last: int) -> float | None:
         """Monotonic time at which ``wants`` may turn true by itself."""
-        if (last <= self.read_to or self.full()) and self.due() is None:
+        if (last <= self.read_to or self._full()) and self.due() is None:
             return None
         times = [self.paused_until] + ([self.held.retry_at] if self.held is not None and self.sent() == 0 else [])
         return max(times)
-
-    def handed_over(self, last: int) -> bool:
-        """Whether the far end has everything up to ``last``, the end of the stream."""
-        unsent = self.due() is not None or self.sent() > 0 or self.read_to < last
-        return self.confirmed >= last or (bool(self.awaits) and not unsent)
 
     def add(self, batch: Batch) -> None:
         """Append a batch of records never sent before."""
@@ -155,12 +176,12 @@ class Lane:
         records = 0
         while self.flight:
             head = self.flight[0]
-            if head.state is not BatchState.DONE and (head.last > self.said or head.state is BatchState.SENT):
+            if head.state is not BatchState.DONE and (head.last > self.word.said or head.state is BatchState.SENT):
                 break
             self.confirmed = self.flight.popleft().last
             records += head.count if head.state is not BatchState.DONE else 0
         # The platform's word counts within a batch, too, and before the broker's.
-        self.confirmed = max(self.confirmed, self.said)
+        self.confirmed = max(self.confirmed, self.word.said)
         return records
 
     def lost(self) -> None:
@@ -177,14 +198,14 @@ class Lane:
             batch.state = BatchState.DONE
             return
         if not self.unsaid():
-            self.said_at, self.again_at = now, now + self.again
+            self.word.awaited(now)
         batch.state = BatchState.TAKEN
 
     def unsaid(self) -> bool:
         """Whether the platform has yet to acknowledge something that the broker took."""
         return any(batch.state is BatchState.TAKEN for batch in self.flight)
 
-    def reach(self) -> int:
+    def _reach(self) -> int:
         """How far an acknowledgement can go: to the end of what was sent without a refusal, in order."""
         reach = self.confirmed
         for batch in self.flight:
@@ -195,24 +216,17 @@ class Lane:
 
     def acknowledge(self, sequence: int, now: float) -> bool:
         """Take the platform's word for everything up to ``sequence``; False when that was never sent."""
-        if sequence > self.reach():
+        if sequence > self._reach():
             return False
-        if sequence > self.said:
-            self.said, self.said_at, self.again = sequence, now, FIRST_AGAIN
-            self.again_at = now + self.again
+        self.word.hears(sequence, now)
         return True
-
-    def reconnected(self, now: float) -> None:
-        """A connection begins: what the broker had may be lost with it."""
-        self.again_at = min(self.again_at, now + GRACE_SECONDS)
 
     def overdue(self, now: float) -> int:
         """Let what the platform did not acknowledge in time go again; returns how many batches that are."""
-        if now < self.again_at or not self.unsaid():
+        if now < self.word.again_at or not self.unsaid():
             return 0
         waiting = [batch for batch in self.flight if batch.state is BatchState.TAKEN]
         for batch in waiting:
             batch.state = BatchState.DUE
-        self.again = min(LAST_AGAIN, self.again * 2)
-        self.again_at = now + self.again
+        self.word.repeated(now)
         return len(waiting)

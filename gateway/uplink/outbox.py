@@ -117,7 +117,7 @@ class Outbox:
 
     def unsaid(self) -> dict[Stream, float]:
         """Streams of which the platform has not acknowledged all that was sent, and since when (monotonic)."""
-        return {lane.stream: lane.said_at for lane in self.lanes if lane.unsaid()}
+        return {lane.stream: lane.word.said_at for lane in self.lanes if lane.unsaid()}
 
     def acknowledge(self, stream: Stream, sequence: int) -> bool:
         """Take the platform's word up to a sequence; False when that was never sent."""
@@ -134,7 +134,7 @@ class Outbox:
         self.flow.begin(round_trip)
         self._progress.begin()
         for lane in self.lanes:
-            lane.reconnected(self._clock.monotonic())
+            lane.word.reconnected(self._clock.monotonic())
         while True:
             await self._settle()
             following = self._next_lane(wire)
@@ -146,7 +146,7 @@ class Outbox:
     def idle(self) -> bool:
         """Whether the far end has everything that it will take."""
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
-        return all(lane.held is not None or lane.handed_over(ends[lane.stream]) for lane in self.lanes)
+        return all(lane.held is not None or _handed_over(lane, ends[lane.stream]) for lane in self.lanes)
 
     async def lost(self, code: int | None) -> None:
         """The connection ended. Ended because of what we sent, the culprit is looked for one by one."""
@@ -344,7 +344,7 @@ class Outbox:
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
         drained = {lane.stream: lane.read_to for lane in self.lanes if ends[lane.stream] <= lane.read_to}
         times = [lane.wakes_at(ends[lane.stream]) for lane in self.lanes]
-        times += [lane.again_at for lane in self.lanes if lane.unsaid()]
+        times += [lane.word.again_at for lane in self.lanes if lane.unsaid()]
         times.append(self.flow.free_at())
         times += [lane.hold.quiet_since + QUIET_SECONDS for lane in self.lanes if lane.hold and lane.hold.quiet_since]
         sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
@@ -369,3 +369,9 @@ class Outbox:
             if not task.cancelled():
                 task.result()  # what failed while waiting must be heard
         self._wake.clear()
+
+
+def _handed_over(lane: Lane, last: int) -> bool:
+    """Whether the far end has everything up to ``last``, the end of the stream."""
+    unsent = lane.due() is not None or lane.sent() > 0 or lane.read_to < last
+    return lane.confirmed >= last or (bool(lane.awaits) and not unsent)

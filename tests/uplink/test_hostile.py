@@ -124,7 +124,7 @@ def test_an_acknowledgement_moves_nothing_that_was_not_sent(payloads: list[bytes
     receipts = Receipts("mqtt", lambda: store.epoch, outbox.acknowledge, clock)
     for payload in payloads:
         receipts.take(payload)
-    assert all(lane.said == lane.confirmed == 0 for lane in outbox.lanes)
+    assert all(lane.word.said == lane.confirmed == 0 for lane in outbox.lanes)
     assert len(receipts.problem()) < 400
 
 
