@@ -1,15 +1,20 @@
 """Reads request bodies: bounded in size, time and depth, and typed."""
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
-from gateway.contract import CommandError
+from gateway.contract import STREAMS, CommandError
 
 BODY_BYTES = 64 * 1024
 BODY_WITHIN = 10.0  # seconds
+CURSOR_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^[0-9A-Za-z]+\.({'|'.join(STREAMS)})\.[0-9]{{1,20}}$",
+    "examples": ["k3f9.perception.1042"],
+}
 
 T = TypeVar("T")
 
@@ -17,7 +22,8 @@ T = TypeVar("T")
 class AckBody(msgspec.Struct):
     """Body of an acknowledgement: everything up to and including this cursor is safe with the consumer."""
 
-    cursor: str
+    # Only described: a cursor that does not fit is refused with a sentence by whoever parses it.
+    cursor: Annotated[str, msgspec.Meta(extra_json_schema=CURSOR_SCHEMA)]
 
 
 async def read_json(request: Request, kind: type[T]) -> T:

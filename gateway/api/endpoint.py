@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.access import Caller
+from gateway.api.body import CURSOR_SCHEMA
 from gateway.contract import STREAMS, CommandError, Cursor
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One successful answer of an endpoint."""
+    """One successful answer of an endpoint. ``links``: OpenAPI links to what is asked next."""
 
     text: str
-    content_type: str | None = "application/json"
+    content_types: tuple[str, ...] = ("application/json",)
     schema: Mapping[str, Any] | None = None
+    links: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def seconds_up_to(name: str, most: float) -> Check:
     """Make a check for seconds from 0; more than ``most`` is taken as ``most``."""
 
     def check(text: str) -> float:
-        if not re.fullmatch(r"-?[0-9]{1,300}(\.[0-9]{1,300})?", text) or float(text) < 0:
+        if not re.fullmatch(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,9})?", text) or float(text) < 0:
             raise CommandError(f"{name}={text[:40]!r}: expected seconds, 0 or more (at most {most:g} are waited)")
         return min(float(text), most)
 
@@ -135,7 +137,7 @@ STREAM = Parameter(
     "stream", stream_name, {"type": "string", "enum": list(STREAMS)}, "One of the streams.", where="path"
 )
 AFTER = Parameter(
-    "after", Cursor.parse, {"type": "string"}, "A cursor that this gateway gave out; without it, from the oldest kept."
+    "after", Cursor.parse, CURSOR_SCHEMA, "A cursor that this gateway gave out; without it, from the oldest kept."
 )
 LIMIT = Parameter(
     "limit",

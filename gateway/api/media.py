@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.api.service import Context
 
 PIECE_BYTES = 256 * 1024
+MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "video/mp4", "video/x-matroska")
 
 
 async def media(context: "Context", call: Call) -> Response:
@@ -108,9 +109,9 @@ MEDIA_ENDPOINTS = (
         media,
         "A picture or clip that a record names",
         {
-            200: Answer("The whole file.", "application/octet-stream"),
-            206: Answer("One range of it.", "application/octet-stream"),
-            304: Answer("Not modified since the tag in If-None-Match.", None),
+            200: Answer("The whole file.", MEDIA_TYPES),
+            206: Answer("One range of it.", MEDIA_TYPES),
+            304: Answer("Not modified since the tag in If-None-Match.", ()),
         },
         errors=(401, 403, 404, 416, 429),
         parameters=(SHA256,),

@@ -9,6 +9,7 @@ import msgspec
 from gateway.api.endpoint import Answer, Endpoint, Parameter
 from gateway.api.problem import CONTENT_TYPE
 
+ALWAYS = (400,)  # not HTTP, or an argument that the address does not take
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 PROBLEM = {
     "type": "object",
@@ -49,7 +50,7 @@ def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     responses = {str(status): _answer(answer) for status, answer in endpoint.answers.items()}
-    for status in endpoint.errors:
+    for status in sorted({*ALWAYS, *endpoint.errors}):
         content = {CONTENT_TYPE: {"schema": PROBLEM_REFERENCE}}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     operation: dict[str, Any] = {
@@ -70,8 +71,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.text}
-    if answer.content_type is not None:
-        described["content"] = {answer.content_type: {} if answer.schema is None else {"schema": answer.schema}}
+    if answer.content_types:
+        content = {} if answer.schema is None else {"schema": answer.schema}
+        described["content"] = dict.fromkeys(answer.content_types, content)
+    if answer.links:
+        described["links"] = answer.links
     return described
 
 

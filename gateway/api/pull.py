@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.body import AckBody, read_json
+from gateway.api.body import CURSOR_SCHEMA, AckBody, read_json
 from gateway.api.endpoint import AFTER, LIMIT, STREAM, WAIT, Answer, Call, Endpoint
 from gateway.contract import CommandError, Cursor, Record, Stream
 
@@ -25,14 +25,28 @@ RECORDS_SCHEMA = {
     "required": ["records", "next", "more"],
     "properties": {
         "records": {"type": "array", "items": {"type": "object", "description": "A CloudEvents 1.0 event."}},
-        "next": {"type": "string", "description": "Cursor to give as `after` next time."},
+        "next": {**CURSOR_SCHEMA, "description": "Cursor to give as `after` next time."},
         "more": {"type": "boolean", "description": "Whether records behind `next` wait already."},
+    },
+}
+SAME_STREAM = {"stream": "$request.path.stream"}
+NEXT = {
+    "further": {
+        "operationId": "records",
+        "parameters": {**SAME_STREAM, "after": "$response.body#/next"},
+        "description": "Go on behind the last of these records.",
+    },
+    "confirm": {
+        "operationId": "ack",
+        "parameters": SAME_STREAM,
+        "requestBody": {"cursor": "$response.body#/next"},
+        "description": "Confirm that these records are stored.",
     },
 }
 ACKED_SCHEMA = {
     "type": "object",
     "required": ["acked", "lag"],
-    "properties": {"acked": {"type": "string"}, "lag": {"type": "integer", "minimum": 0}},
+    "properties": {"acked": CURSOR_SCHEMA, "lag": {"type": "integer", "minimum": 0}},
 }
 
 
@@ -138,8 +152,8 @@ PULL_ENDPOINTS = (
         "/v1/streams/{stream}/records",
         records,
         "Records of a stream, oldest first",
-        {200: Answer("The records, and the cursor behind the last of them.", schema=RECORDS_SCHEMA)},
-        errors=(400, 401, 403, 404, 410, 429),
+        {200: Answer("The records, and the cursor behind the last of them.", schema=RECORDS_SCHEMA, links=NEXT)},
+        errors=(401, 403, 404, 410, 429, 503),
         parameters=(STREAM, AFTER, LIMIT, WAIT),
     ),
     Endpoint(
@@ -148,7 +162,7 @@ PULL_ENDPOINTS = (
         ack,
         "Confirm everything up to a cursor for this consumer",
         {200: Answer("The consumer's position; going back changes nothing.", schema=ACKED_SCHEMA)},
-        errors=(400, 401, 403, 404, 408, 410, 413, 429),
+        errors=(401, 403, 404, 408, 410, 413, 429),
         parameters=(STREAM,),
         body=AckBody,
     ),

@@ -108,7 +108,7 @@ STATE_ENDPOINTS = (
         "/metrics",
         metrics,
         "Prometheus metrics",
-        {200: Answer("Text exposition format.", "text/plain", {"type": "string"})},
+        {200: Answer("Text exposition format.", ("text/plain",), {"type": "string"})},
         errors=(401, 429),
     ),
     Endpoint(

@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import json
 import logging
-from urllib.parse import quote
+import re
+from urllib.parse import quote, urlencode
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.contract import STREAMS
-from tests.api.api_standins import EPOCH, TOKEN, exchange, split, take_apart
+from tests.api.api_standins import ALARM_TOKEN, EPOCH, TOKEN, exchange, split, take_apart
 from tests.api.conftest import start
 
 QUICK = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
@@ -57,7 +59,9 @@ path = st.one_of(
     st.sampled_from([f"/v1/media/{'0' * 64}", "/v1/media/" + "f" * 64, "/v1/media/x"]),
     st.lists(text, max_size=4).map(lambda parts: "/" + "/".join(parts)),
 )
-method = st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "X-Y"])
+method = st.sampled_from(
+    ["GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "X-Y"]
+)
 header_name = st.sampled_from(
     [
         "Range",
@@ -101,6 +105,7 @@ def served(runner, tmp_path_factory):
 
     logging.disable(logging.CRITICAL)
     running = runner.run(begin())
+    running.described = runner.run(running.get("/openapi.json", token=None)).json
     yield running
     runner.run(running.stop())
     logging.disable(logging.NOTSET)
@@ -111,6 +116,23 @@ def check(answer):
     if answer.status >= 400 and answer.body:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json["status"] == answer.status
+
+
+def check_documented(described, method, path, answer):
+    """An answer of a described address must be one that its description knows: status, media type, shape."""
+    for template, operations in described["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method.lower() in operations:
+            responses = operations[method.lower()]["responses"]
+            assert str(answer.status) in responses, (template, answer)
+            content = responses[str(answer.status)].get("content")
+            if content is None:
+                assert not answer.body
+                return
+            kind = answer.headers["content-type"].partition(";")[0]
+            assert kind in content, (template, answer)
+            if kind.endswith("json"):
+                schema = {**content[kind]["schema"], "components": described["components"]}
+                jsonschema.validate(answer.json, schema)
 
 
 @QUICK
@@ -127,7 +149,35 @@ def test_requests(runner, served, method, path, query, headers, knows_token, bod
     # Long polls are cut short: the stand-in's streams other than perception stay empty.
     head = "\r\n".join([*lines, "", ""]).replace("wait=60", "wait=0")
     with contextlib.suppress(ConnectionResetError):
-        check(runner.run(exchange(served.api.address, head.encode("latin-1") + body)))
+        answer = runner.run(exchange(served.api.address, head.encode("latin-1") + body))
+        check(answer)
+        check_documented(served.described, method, path, answer)
+
+
+near_cursor = st.builds(
+    "{}.{}.{}".format,
+    st.sampled_from([EPOCH, EPOCH, "old"]),
+    st.sampled_from(STREAMS),
+    st.integers(-1, 7) | st.integers(),
+)
+near_query = st.fixed_dictionaries(
+    {},
+    optional={"after": near_cursor, "limit": st.integers(-1, 10_001), "wait": st.floats(max_value=0.01) | st.just(0)},
+)
+
+
+@QUICK
+@given(st.sampled_from(STREAMS), near_query, near_cursor, st.sampled_from([TOKEN, TOKEN, ALARM_TOKEN]))
+def test_requests_that_are_nearly_right(runner, served, stream, query, cursor, token):
+    pull, confirm = f"/v1/streams/{stream}/records", f"/v1/streams/{stream}/ack"
+    body = json.dumps({"cursor": cursor}).encode()
+    answers = {
+        ("GET", pull): runner.run(served.get(f"{pull}?{urlencode(query)}", token=token)),
+        ("POST", confirm): runner.run(served.post(confirm, body, token=token)),
+    }
+    for (method, path), answer in answers.items():
+        check(answer)
+        check_documented(served.described, method, path, answer)
 
 
 @QUICK

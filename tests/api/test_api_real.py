@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from urllib.parse import quote
 
 from tests.api.api_standins import fetch
 from tests.api.conftest import readings
@@ -103,3 +104,42 @@ async def test_no_command_of_a_local_user_is_the_gateways_fault(begin):
                 )
     found = await fetch(served.socket, "/local/records", method="POST", body=b'{"stream": "perception"}', token=None)
     assert len(found.json["records"]) == 3
+
+
+async def test_every_impossible_cursor_is_refused_with_its_reason(begin):
+    served, clock = await begin()
+    await served.store.put(readings(clock, 3))
+    await served.store.committed()
+    epoch = served.store.epoch
+    cases = [
+        (f"{epoch}.perception.4", 400, "beyond the end of 'perception': its last sequence is 3"),
+        (f"{epoch}.perception.{2**63}", 400, "beyond the end"),
+        (f"{epoch}.perception.{10**20 - 1}", 400, "beyond the end"),
+        (f"{epoch}.perception.{10**20}", 400, "malformed cursor"),
+        (f"{epoch}.perception.-1", 400, "malformed cursor"),
+        (f"{epoch}.perception.1.5", 400, "malformed cursor"),
+        (f"{epoch}.perception.+1", 400, "malformed cursor"),
+        (f"{epoch}.perception.", 400, "malformed cursor"),
+        (f"{epoch}.Perception.1", 400, "malformed cursor"),
+        (f"{epoch}.alarm.0", 400, "belongs to stream 'alarm'"),
+        (f"{epoch}x.perception.1", 410, "epoch"),
+        ("other9.perception.0", 410, "epoch"),
+        ("other9.perception.99999999999999999999", 410, "epoch"),
+        ("9" * 60_000, 400, "malformed cursor"),
+        ("", 400, "malformed cursor"),
+        ("\0", 400, "malformed cursor"),
+        (None, 400, "Expected `str`"),
+        (3, 400, "Expected `str`"),
+        ([f"{epoch}.perception.1"], 400, "Expected `str`"),
+    ]
+    for cursor, status, reason in cases:
+        answers = [await served.post("/v1/streams/perception/ack", json.dumps({"cursor": cursor}).encode())]
+        if isinstance(cursor, str) and len(cursor) < 1000:
+            answers.append(await served.get(f"{RECORDS}?after={quote(cursor)}"))
+        for answer in answers:
+            body = is_problem(answer, status)
+            assert reason in body["detail"], (cursor, body)
+            assert len(body["detail"]) < 300
+            if status == 410:
+                assert body["cursor"] == f"{epoch}.perception.0"
+    assert served.store.position("district-platform", "perception") == 0

@@ -77,7 +77,7 @@ async def test_openapi_is_made_from_the_endpoints(served):
     parameters = {parameter["name"]: parameter for parameter in records["parameters"]}
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 10000, "default": 1000}
     assert parameters["stream"]["required"] is True
-    assert set(records["responses"]) == {"200", "400", "401", "403", "404", "410", "429"}
+    assert set(records["responses"]) == {"200", "400", "401", "403", "404", "410", "429", "503"}
     assert described["paths"]["/healthz"]["get"]["security"] == []
     body = described["paths"]["/v1/streams/{stream}/ack"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["required"] == ["cursor"]
@@ -90,3 +90,6 @@ async def test_every_described_get_answers(served):
             target = path.replace("{stream}", "alarm").replace("{sha256}", "0" * 64)
             answer = await fetch(served.api.address, target, method=method.upper(), body=b"")
             assert str(answer.status) in operation["responses"], (path, answer)
+            refused = await fetch(served.api.address, f"{target}?nonsense=1", method=method.upper(), body=b"")
+            assert refused.status == 400
+            assert "400" in operation["responses"], path
