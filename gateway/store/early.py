@@ -1,5 +1,6 @@
 """Records taken before the time was known: they wait in the database, unnumbered, and are corrected before they go."""
 
+import logging
 import math
 import re
 import sqlite3
@@ -11,7 +12,10 @@ import msgspec
 import zstandard
 
 from gateway.contract import Clock, Draft, Stream
+from gateway.metrics import DROPPED
 from gateway.store.envelope import AT_ONCE, Stamp, Waiting
+
+log = logging.getLogger("linli.store")
 
 HOLD_SECONDS = 600.0  # so long records wait for the clock
 LOOK_EVERY = 1.0  # seconds between looks at the clock while records wait
@@ -87,7 +91,7 @@ def corrected(item: Waiting, stamp: Stamp, boot: str, rfc3339: Callable[[int], s
         return item
     if item.boot != boot:
         return replace(item, quality="unknown")
-    if item.monotonic >= stamp.known_since:
+    if item.monotonic > stamp.known_since:
         return item
     time = stamp.wall - round((stamp.monotonic - item.monotonic) * 1e9)
     shift = time - item.draft.time
@@ -127,9 +131,8 @@ class HeldRows:
 
     def oldest(self) -> float | None:
         """Return the monotonic time of the first that was taken in this boot."""
-        row = self._rows("value", limit=1).fetchone()
-        items = _load(row[0]) if row else []
-        return items[0].monotonic if items and items[0].boot == self._boot else None
+        loaded = (_load(value) for (value,) in self._rows("value"))
+        return next((items[0].monotonic for items in loaded if items and items[0].boot == self._boot), None)
 
     def change(
         self, drafts: Mapping[Stream, Sequence[Waiting]], stamp: Stamp, release: int
@@ -167,6 +170,10 @@ class HeldRows:
         size = 0
         for name, value in self._rows("name, value").fetchall() if self.records else ():
             items = _load(value)
+            if not items:
+                lost = int(name.rpartition(".")[2])
+                DROPPED.labels(where="store", cause="damaged").inc(lost)
+                log.error("%d records that waited for the clock are damaged and lost", lost)
             self._connection.execute("DELETE FROM facts WHERE name = ?", (name,))
             taken += items
             size += sum(item.size for item in items)
@@ -187,7 +194,11 @@ def is_held(name: str) -> bool:
 
 
 def _load(value: bytes) -> list[Waiting]:
-    boot, rows = _decode(_unpack.decompress(value))
+    """Read what ``_add`` wrote; nothing when it is damaged: it has no numbers yet, and must not stop the start."""
+    try:
+        boot, rows = _decode(_unpack.decompress(value))
+    except (zstandard.ZstdError, msgspec.DecodeError):
+        return []
     found = []
     for stream, kind, source, subject, time, identity, extra, data, monotonic in rows:
         members: Mapping[str, object] = extra

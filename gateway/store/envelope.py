@@ -59,7 +59,7 @@ def waiting(draft: Draft, quality: TimeQuality, monotonic: float = math.inf, boo
 class Stamp(NamedTuple):
     """The moment of a commit: wall-clock nanoseconds, their RFC 3339 text, and how far they can be trusted.
 
-    What was taken before ``known_since`` (``monotonic`` seconds) may bear a wrong time; while ``hold``, it waits.
+    What was taken until ``known_since`` (``monotonic`` seconds) may bear a wrong time; while ``hold``, it waits.
     """
 
     wall: int

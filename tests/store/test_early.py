@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import random
+import sqlite3
 from datetime import datetime
 
 import pytest
@@ -158,6 +160,100 @@ async def test_another_boot_cannot_correct_them(tmp_path):
     assert (first["timequality"], first["bootid"], first["monotonic"]) == ("unknown", "boot-1", "1000.000")
     assert (second["timequality"], "bootid" in second) == ("synced", False)
     await store.close()
+
+
+async def test_a_damaged_row_of_waiting_records_does_not_stop_a_start(tmp_path, caplog):
+    clock = WrongClock(NEVER_SET)
+    store = await opened(tmp_path, clock)
+    await store.put([taken(clock, 1)])
+    await store.committed()
+    await store.put([taken(clock, 2)])
+    await store.close()
+    with sqlite3.connect(tmp_path / "records.db") as database:
+        first = database.execute("SELECT min(name) FROM facts").fetchone()
+        database.execute("UPDATE facts SET value = zeroblob(length(value)) WHERE name = ?", first)
+    database.close()
+    clock.off_ns, clock.trust = 0, "synced"
+    store = await opened(tmp_path, clock)
+    await store.put([taken(clock, 3)])
+    clock.now += 1.5
+    await until(lambda: store.bounds("perception").last == 2)
+    events = (await prove_all(store))["perception"]
+    assert [event["data"]["points"]["p0"]["value"] for event in events] == [2, 3]
+    assert "1 records that waited for the clock are damaged" in caplog.text
+    await store.close()
+
+
+class Life:
+    """One gateway through boots, restarts, steps and syncs; ``real`` is the true time, which it does not know."""
+
+    def __init__(self, folder):
+        self.folder, self.boots, self.number, self.real = folder, 1, 0, TRUE
+        self.clock, self.truths, self.seen = WrongClock(NEVER_SET), {}, {}
+        self.store = None
+
+    async def open(self):
+        self.store = await opened(self.folder, self.clock, boot=f"boot-{self.boots}")
+
+    async def take(self):
+        draft = taken(self.clock, self.number)
+        self.truths[draft.id] = self.real
+        self.number += 1
+        await self.store.put([draft])
+
+    async def pass_time(self, seconds):
+        self.clock.now += seconds
+        self.real += int(seconds * 1e9)
+
+    async def sync(self):
+        self.clock.off_ns = self.real - TRUE - int((self.clock.now - 1000.0) * 1e9)
+        self.clock.trust = "synced"
+
+    async def lose(self):
+        self.clock.off_ns, self.clock.trust = 7200 * 10**9, "unknown"
+
+    async def restart(self):
+        await self.store.close()
+        await self.open()
+
+    async def reboot(self):
+        self.boots += 1
+        self.clock = WrongClock(NEVER_SET)
+        await self.restart()
+
+    async def look(self):
+        """What a consumer has seen never changes."""
+        await self.store.committed()
+        for event in await everything(self.store, "perception"):
+            assert self.seen.setdefault(event["sequence"], event) == event
+
+    def all_out(self):
+        return self.store.view()["held"] == 0 and self.store.bounds("perception").last == self.number
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_histories_of_the_clock_keep_order_truth_and_completeness(tmp_path, seed):
+    life, chance = Life(tmp_path), random.Random(seed)
+    await life.open()
+    for _ in range(60):
+        steps = (life.take, life.take, life.take, life.sync, life.lose, life.restart, life.reboot)
+        await chance.choice(steps)()
+        await life.look()
+        if chance.random() < 0.4:
+            await life.pass_time(chance.choice((0.5, 20.0, 400.0)))
+    await life.sync()
+    await life.take()
+    await life.look()
+    life.clock.now += 1.5
+    await until(life.all_out)
+    events = (await prove_all(life.store))["perception"]
+    await life.store.close()
+    assert [event["data"]["points"]["p0"]["value"] for event in events] == list(range(life.number))
+    for event in events:
+        known = event["timequality"] == "synced"
+        assert known != ("bootid" in event)
+        if known:
+            assert abs(instant(event) - life.truths[event["id"]] // 1_000_000) <= 1
 
 
 async def test_a_draft_that_meets_the_step_in_the_queue_is_corrected(tmp_path):
