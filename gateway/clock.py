@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import math
 import os
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ CHECK_EVERY = 5.0
 # systemd-timesyncd touches this file at every answer; it asks at least every 2048 s, and one answer may get lost.
 TIMESYNCD = "run/systemd/timesync/synchronized"
 TIMESYNCD_FRESH = 2 * 2048.0
-FAR_BEHIND = 3600.0  # seconds before the newest record: a clock that shows less than that has lost its time
+FAR_BEHIND = 3600.0  # seconds off the newest record, or the clock chip: a clock that shows less has lost its time
 
 
 class _Timex(ctypes.Structure):
@@ -46,7 +47,7 @@ class SystemClock:
         self._zone: tzinfo | None = ZoneInfo(zone) if zone else None
         self._timesyncd = root / TIMESYNCD
         self._synced = synced
-        self._battery = has_battery(root)
+        self._root = root
         self._quality: TimeQuality = "unknown"
         self._was_synced = False
         self._least = PLAUSIBLE
@@ -82,7 +83,8 @@ class SystemClock:
         if self._synced():
             self._was_synced = True
             return "synced"
-        return "holdover" if self._was_synced or (self._battery and wall >= self._least) else "unknown"
+        kept = self._was_synced or (wall >= self._least and has_battery(self._root, wall))
+        return "holdover" if kept else "unknown"
 
     @property
     def was_synced(self) -> bool:
@@ -112,16 +114,26 @@ def _second_text(seconds: int, zone: tzinfo | None) -> tuple[str, str]:
     return text[:19], text[19:]
 
 
-def has_battery(root: Path) -> bool:
-    """Tell whether the time survives a power cut: a board with a device tree and no clock chip loses it.
+def has_battery(root: Path, wall: float) -> bool:
+    """Tell whether something kept the time ``wall`` (seconds since 1970) while the power was off.
 
-    Virtual machines and containers have neither, but take their time from a host that has one.
+    A board with a device tree needs a clock chip that shows it: a Raspberry Pi 5 has the chip, but often no battery.
+    Virtual machines and containers have neither tree nor chip, but take their time from a host that has one.
     """
     try:
         board = (root / "proc/device-tree/model").read_bytes()
     except OSError:
         return True
-    return b"dummy-virt" in board or any((root / "sys/class/rtc").glob("rtc*"))
+    return b"dummy-virt" in board or any(
+        abs(_chip_time(chip) - wall) < FAR_BEHIND for chip in (root / "sys/class/rtc").glob("rtc*")
+    )
+
+
+def _chip_time(chip: Path) -> float:
+    try:
+        return float((chip / "since_epoch").read_text())
+    except (OSError, ValueError):
+        return -math.inf
 
 
 def boot_id() -> str:

@@ -38,17 +38,22 @@ def board(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_board_has_no_battery_until_it_has_a_clock_chip(board: Path) -> None:
-    assert not has_battery(board)
-    (board / "sys/class/rtc/rtc0").mkdir(parents=True)
-    assert has_battery(board)
+def test_a_board_has_no_battery_until_a_clock_chip_shows_the_time(board: Path) -> None:
+    assert not has_battery(board, NOW)
+    chip = board / "sys/class/rtc/rtc0"
+    chip.mkdir(parents=True)
+    assert not has_battery(board, NOW)
+    (chip / "since_epoch").write_text("61\n")  # a chip without a battery began at 1970
+    assert not has_battery(board, NOW)
+    (chip / "since_epoch").write_text(f"{NOW + 2}\n")
+    assert has_battery(board, NOW)
 
 
 def test_machines_without_a_device_tree_have_a_battery(tmp_path: Path) -> None:
-    assert has_battery(tmp_path)
+    assert has_battery(tmp_path, NOW)
     (tmp_path / "proc/device-tree").mkdir(parents=True)
     (tmp_path / "proc/device-tree/model").write_bytes(b"linux,dummy-virt\0")
-    assert has_battery(tmp_path)
+    assert has_battery(tmp_path, NOW)
 
 
 @pytest.mark.parametrize("wall", [0, NOW - 365 * 86400, NOW])
