@@ -10,9 +10,10 @@ from gateway.contract import DeviceError, DeviceSilentError, Pipe, PointValue
 
 START, END, WAKE = 0x68, 0x16, 0xFE
 LONGEST_PAUSE = 64  # reads
-# A byte sum lets one in 256 multiply damaged answers pass. Where a quarter of all answers is damaged, that is not rare.
-NOISY = 2.5
-NOISE_FADES = 0.9
+# A byte sum lets one in 256 multiply damaged answers pass: after a damaged one, a while of care.
+NOISY = 0.5
+NOISE_FADES = 0.95  # each answer; some 13 of them until the line counts as quiet again
+LOOKS = 3  # at a value that the line makes doubtful
 NOISE_HEARD = 3  # bytes; a wire that changes direction makes one or two of its own
 HEADER = 12  # bytes that tell a frame's length, at most
 KEPT = 512  # bytes of noise that an error shows at most
@@ -146,7 +147,7 @@ class _Pause:
 class Rounds(Generic[P]):
     """Reads a device request by request; asks less and less for what it refuses or ignores.
 
-    While the line damages a quarter of all answers or more, a value is good only when it was seen twice.
+    For a while after a damaged answer a value is good only when it was seen twice, or lies between two others.
     ``P`` must be hashable. ``smaller`` offers other requests instead of one that failed.
     """
 
@@ -198,21 +199,24 @@ class Rounds(Generic[P]):
         return values
 
     async def _ask_surely(self, pipe: Pipe, part: P) -> Mapping[str, PointValue]:
-        values = await self._ask_once(pipe, part)
-        doubtful = [name for name in part.names if values[name] != self._seen.get(name)] if self._is_noisy() else []
-        self._seen.update(values)
-        if not doubtful:
-            return values
-        bad = DeviceError("the line damages too many answers to believe one that was heard only once", "damaged")
-        try:
-            again = await self._ask_once(pipe, part)
-        except DeviceError:
-            again = {}
-        unsure = [name for name in doubtful if again.get(name) != values[name]]
-        self._seen.update(again)
-        if len(unsure) == len(part.names):
-            raise bad
-        return {**values, **dict.fromkeys(unsure, PointValue(None, "bad", bad.reason))}
+        values = dict(await self._ask_once(pipe, part))
+        noisy = self._noise >= NOISY
+        doubtful = [name for name in part.names if noisy and values[name] != self._seen.get(name)]
+        looks = [dict(values)]
+        while doubtful and len(looks) < LOOKS:
+            try:
+                looks.append(dict(await self._ask_once(pipe, part)))
+            except DeviceError:
+                break
+            for name in doubtful[:]:
+                surely = _surely([look[name] for look in looks])
+                if surely is not None:
+                    values[name] = surely
+                    doubtful.remove(name)
+        self._seen.update(looks[-1])
+        if len(doubtful) == len(part.names):
+            raise DeviceError("the line damages too many answers to believe what was heard only once", "damaged")
+        return {**values, **dict.fromkeys(doubtful, PointValue(None, "bad", "damaged"))}
 
     async def _ask_once(self, pipe: Pipe, part: P) -> Mapping[str, PointValue]:
         self._noise *= NOISE_FADES
@@ -221,9 +225,6 @@ class Rounds(Generic[P]):
         except DeviceError as error:
             self._noise += error.reason == "damaged"
             raise
-
-    def _is_noisy(self) -> bool:
-        return self._noise >= NOISY
 
     def _fallback(self, part: P, error: DeviceError, values: dict[str, PointValue], *, pause: bool) -> list[P]:
         instead = self._smaller(part, error)
@@ -243,6 +244,17 @@ class Rounds(Generic[P]):
         for pause in pauses.values():
             pause.left -= 1
         return {part: pause.error for part, pause in pauses.items()}
+
+
+def _surely(looks: list[PointValue]) -> PointValue | None:
+    """Return the value that two looks agree on, or the middle one of three numbers: only one of them is wrong."""
+    for look in looks:
+        if looks.count(look) > 1:
+            return look
+    numbers = [look for look in looks if isinstance(look.value, int | float) and not isinstance(look.value, bool)]
+    if len(numbers) < LOOKS:
+        return None
+    return sorted(numbers, key=lambda look: float(look.value or 0))[LOOKS // 2]
 
 
 def _spoil(values: dict[str, PointValue], part: Named, error: DeviceError) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import cjt188, dlt645
+from drivers._meters import _surely
 from gateway.contract import DeviceError, DeviceSpec, LineKind, Point, PointValue
 from tests.meters.slaves import CjtMeter, DltMeter, Wire, digits, water
 
@@ -151,3 +152,52 @@ async def test_nothing_but_reading_is_ever_sent(site, edition, pieces):
         frame = sent.lstrip(b"\xfe")
         assert frame[8 if site is electric else 9] in {0x11, 0x12, 0x01, 0x02}
         assert b"\xaa" * 6 not in frame
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ([5, 5], 5),
+        ([5, 6], None),
+        ([5, 9, 5], 5),
+        ([5, 999, 6], 6),
+        ([5, 0, 6], 5),
+        (["a", "b", "c"], None),
+        (["a", "b", "b"], "b"),
+        ([True, False], None),
+        ([5, None, 6], None),
+        ([None, None], None),
+    ],
+)
+def test_what_several_looks_make_sure(looks, said):
+    made = [PointValue(look) if look is not None else PointValue(None, "bad", "not_available") for look in looks]
+    surely = _surely(made)
+    assert (surely.value if surely else None) == said
+    assert (surely is None) == (said is None and looks != [None, None])
+
+
+async def test_after_a_damaged_answer_a_value_that_moves_is_looked_at_three_times_for_a_while():
+    device, _names, meter = electric()
+    wire = Wire(meter.hear)
+    volts = iter(range(2200, 2400))
+
+    def move(question: bytes, answer: bytes) -> list[bytes]:
+        meter.data["00010000"] = digits(next(volts), 4)
+        return [answer]
+
+    wire.spoil = move
+    only = frozenset({"energy"})
+    await device.read(wire, only)
+    assert len(wire.questions) == 1
+    wire.spoil = lambda _question, answer: [answer[:-3]]
+    with pytest.raises(DeviceError):
+        await device.read(wire, only)
+    wire.spoil = move
+    wire.questions.clear()
+    value = (await device.read(wire, only))["energy"]
+    assert (len(wire.questions), value.quality) == (3, "good")
+    for _ in range(10):
+        await device.read(wire, only)
+    wire.questions.clear()
+    await device.read(wire, only)
+    assert len(wire.questions) == 1
