@@ -18,6 +18,7 @@ from gateway.store.packing import DamagedError
 from gateway.store.reader import Reader
 from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
+from gateway.store.wal import log_trouble
 from gateway.store.wreck import DATABASE, MARK, asides, rescue
 
 log = logging.getLogger("linli.store")
@@ -117,6 +118,8 @@ def _read_suspect(state: Path) -> str | None:
 def _examine(path: Path) -> str | None:
     """Say what is wrong with an existing database; None when it can be used or migrated."""
     try:
+        if trouble := log_trouble(path):
+            return trouble
         version = _version(path)
         if version > migrate.VERSION:
             raise LinliError(

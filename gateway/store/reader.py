@@ -1,10 +1,12 @@
 """The reading side of the database: an own connection in an own thread, with the few rows read last kept unpacked."""
 
 import sqlite3
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
 from gateway.contract import STREAMS, Record, Stream
+from gateway.store import migrate
 from gateway.store.database import connect
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
 
@@ -72,6 +74,8 @@ class Reader:
     def trouble(self, *, newest: bool = True) -> str | None:
         """Read both ends of every stream (of the ``newest`` schema), and a small file whole; None when all is well."""
         try:
+            if newest and self._schema() != migrate.SCHEMA:
+                return "its tables are not those that were made"
             if newest and not self._connection.execute("SELECT value FROM about WHERE name = 'epoch'").fetchall():
                 return "it has no epoch"
             for table in ("cursors", "facts", "gaps", "media") if newest else ():
@@ -93,6 +97,10 @@ class Reader:
         except (sqlite3.DatabaseError, DamagedError) as error:
             return str(error)
         return None
+
+    def _schema(self) -> int:
+        rows = self._connection.execute("SELECT ifnull(sql, '') FROM sqlite_master ORDER BY name").fetchall()
+        return zlib.crc32("\n".join(sql for (sql,) in rows).encode())
 
     def _out_of_bounds(self) -> str | None:
         """Find positions and gaps that cannot be: they have no checksum of their own."""
