@@ -417,3 +417,17 @@ async def test_only_the_configured_streams_go(fake_clock: FakeClock) -> None:
     await store.fill("alarm", 1)
     async with pumping(Outbox("mqtt", store, MqttWords("gw"), ("alarm",), fake_clock), wire):
         assert [stream for stream, _ in wire.sequences] == ["alarm"]
+
+
+async def test_a_metered_link_keeps_to_its_rate_and_alarms_do_not_wait_for_it(fake_clock: FakeClock) -> None:
+    store, wire = MemoryStore(), FakeWire(window=100)
+    wire.judge = lambda stream, sequences: 0
+    await store.fill("perception", 2000, size=300)
+    outbox = Outbox("mqtt", store, MqttWords("gw"), ALL, fake_clock, rate=10_000)
+    async with pumping(outbox, wire):
+        await fake_clock.advance(20, 0.1)
+        size = sum(len(record.json) for record in store.streams["perception"][: len(wire.sent("perception"))])
+        assert 180_000 < size < 235_000, "20 s at 10 kB a second, and a burst of one at first"
+        await store.fill("alarm", 1, size=5000)
+        await turn()
+        assert wire.sent("alarm") == [1]
