@@ -65,6 +65,15 @@ class Prey:
         finally:
             connection.close()
 
+    def description(self) -> bytes:
+        """Its OpenAPI document."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/openapi.json")
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
     def rss(self) -> int:
         """Its resident memory in KiB."""
         assert self._process is not None
