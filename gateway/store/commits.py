@@ -12,7 +12,7 @@ from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
 from gateway.metrics import COMMIT_SECONDS, DROPPED
 from gateway.store.bell import Bell
 from gateway.store.database import NOTHING, Committed, Database, Expiry, is_damage
-from gateway.store.early import LOOK_EVERY, Hold
+from gateway.store.early import LOOK_EVERY, RELEASE, Hold
 from gateway.store.envelope import AT_ONCE, Waiting, waiting
 from gateway.store.notices import gateway_state
 from gateway.store.queue import Batch, Queue
@@ -217,7 +217,7 @@ class Committer:
         self._urgent = self._urgent and not self.queue.empty()
         loop = asyncio.get_running_loop()
         try:
-            freed = self._database.batch_bytes if release else 0
+            freed = min(RELEASE, self._database.batch_bytes) if release else 0
             done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry, freed)
         except sqlite3.DatabaseError as error:
             self.queue.restore(batch)

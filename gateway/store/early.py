@@ -18,6 +18,7 @@ from gateway.store.envelope import AT_ONCE, Stamp, Waiting
 log = logging.getLogger("linli.store")
 
 HOLD_SECONDS = 600.0  # so long records wait for the clock
+RELEASE = 512 << 10  # bytes of memory that go in one commit: an alarm must not wait long behind them
 LOOK_EVERY = 1.0  # seconds between looks at the clock while records wait
 PREFIX = "held/"  # of the facts that keep them
 STEP_NS = 3600 * 1_000_000_000  # a clock that jumps on by more is not believed at once ...
