@@ -10,7 +10,7 @@ from by_schema import MISSING, attack, schemathesis
 from hostile import storm
 from prey import Prey
 
-GROWTH_KIB = 8 * 1024  # between the first fifth of the storm, when every cache is warm, and its end
+GROWTH_KIB = 2 * 1024  # between the first fifth of the storm, when every cache is warm, and its end
 
 
 def main() -> int:
