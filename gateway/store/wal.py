@@ -73,9 +73,13 @@ def _frames(content: bytes, page_size: int) -> Iterator[Frame]:
 
 def _not_copied(path: Path, content: bytes, frames: list[Frame], page_size: int) -> str | None:
     """The log's head is no head of these frames: harmless if the database has them all, as before a log begins anew."""
-    ours = [frame for frame in frames if frame.salts == frames[0].salts]
-    ends = [index for index, frame in enumerate(ours) if frame.commit]
-    latest = {frame.page: frame.at for frame in ours[: ends[-1] + 1]} if ends else {}
+    salts = frames[0].salts
+    end = max(index for index, frame in enumerate(frames) if frame.salts == salts) + 1
+    ends = [index for index, frame in enumerate(frames[:end]) if frame.commit]
+    # One commit may have been on its way with the head, and frames of two generations mean the same.
+    if len(ends) < 2 or any(frame.salts != salts for frame in frames[:end]):
+        return None
+    latest = {frame.page: frame.at for frame in frames[: ends[-1] + 1]}
     with path.open("rb") as database:
         for page, at in latest.items():
             database.seek((page - 1) * page_size)
