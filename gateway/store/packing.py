@@ -162,6 +162,8 @@ def save_dictionary(content: bytes) -> bytes:
 
 def load_dictionary(number: int, saved: bytes) -> Dictionary:
     """Make a dictionary of what was kept; DamagedError when it is not what was saved."""
+    if not isinstance(saved, bytes):
+        raise DamagedError(f"dictionary {number} is damaged: it has no content")
     try:
         return Dictionary(number, EMPTY.decompress(saved))
     except zstandard.ZstdError as error:
@@ -228,6 +230,8 @@ def unpack(payload: bytes, first: int, number: int, dictionary: Callable[[int], 
 
     ``number`` is the row's dictionary; ``dictionary`` finds one by number, the empty one for 0.
     """
+    if not isinstance(payload, bytes):  # a flipped bit in a row's header gives it another type
+        raise DamagedError(f"the row at record {first} has no payload")
     checksum, form, count = HEAD.unpack_from(payload) if len(payload) >= HEAD.size else (0, 0, 0)
     body = payload[HEAD.size :]
     if count == 0 or _checksum(first, number, payload[4:]) != checksum:

@@ -96,3 +96,8 @@ def test_a_flipped_byte_is_noticed(at):
 def test_what_is_no_payload_is_noticed(payload):
     with pytest.raises(DamagedError):
         unpack(payload, 1, 0, lambda _: EMPTY)
+
+
+def test_a_payload_of_another_type_is_damage():
+    with pytest.raises(DamagedError, match="no payload"):
+        unpack(None, 1, 0, lambda _: EMPTY)
