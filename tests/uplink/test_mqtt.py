@@ -71,7 +71,7 @@ async def test_compressed_batches_say_so(broker: Mosquitto) -> None:
 
     store = MemoryStore()
     await store.fill("perception", 200, size=200)
-    async with running(make(store, broker.url, zstd=True)), Raw(broker.port) as raw:
+    async with Raw(broker.port) as raw, running(make(store, broker.url, zstd=True)):
         message = await raw.next()
         assert dict(message.properties.UserProperty)["encoding"] == "zstd"
         events = json.loads(zstandard.ZstdDecompressor().decompress(message.payload, 1 << 24))
