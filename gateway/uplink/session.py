@@ -25,7 +25,7 @@ SIDE_SECONDS = 30.0
 # Publishes beside the outbox that may wait for their PUBACK at once: so many places it leaves free.
 SIDE_PLACES = 2
 # A link that is back within this time never looked offline: the will waits, and the session with it.
-WILL_DELAY = 30
+WILL_DELAY = 5
 LARGEST_COMMAND = 64 * 1024
 COMMANDS_WAITING = 32
 RECEIVE_MAXIMUM = 65535  # MQTT 5.0, 3.2.2.3.3: the value when the broker names none
