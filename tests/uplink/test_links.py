@@ -124,6 +124,10 @@ async def test_a_range_is_replayed_whole_through_a_link_that_breaks(broker: Mosq
                 answer = platform.answers.pop(correlation, None)
                 if answer is None:  # the question or the answer was lost with the link: ask anew
                     continue
+                if not hasattr(answer.properties, "UserProperty"):
+                    # The broker asked again what was answered into the broken link: a question counts once.
+                    assert json.loads(answer.payload)["ok"] is False
+                    continue
                 user = dict(answer.properties.UserProperty)
                 assert len(answer.payload) <= 256 * 1024
                 got += [int(event["sequence"]) for event in json.loads(answer.payload)]
