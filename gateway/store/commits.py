@@ -21,6 +21,7 @@ from gateway.store.reserve import Reserve
 log = logging.getLogger("linli.store")
 
 URGENT_ORDER: tuple[Stream, ...] = tuple(stream for stream in SEND_ORDER if stream in AT_ONCE)
+FIRST_WINDOW = 0.05  # after a start nobody should wait half a second for the first reading
 CURSOR_IDLE = 5.0  # seconds that a position waits for a commit to ride with when no data flow
 RETRY = (0.5, 10.0)  # seconds between tries on a disk that does not take it, first and longest
 REST = "rest"  # facts and media entries, counted beside the streams
@@ -82,6 +83,7 @@ class Committer:
         self._retry_after = RETRY[0]
         self._takes = 0.0  # seconds of a usual commit
         self._on_reserve = False
+        self._fresh = True  # no reading was written since the start
 
     # ------------------------------------------------------------------------------------------------ what comes in
 
@@ -195,6 +197,7 @@ class Committer:
         if self._something_to_write():
             # On a slow card the commit begins earlier, so that it ends within the window.
             wait = max(self._window - 2 * self._takes, self._window / 2)
+            wait = min(wait, FIRST_WINDOW) if self._fresh else wait
             due = min(due, -math.inf if self._urgent else self._waits_since + wait)
         return due
 
@@ -237,6 +240,7 @@ class Committer:
             self._settled[stream] += len(items)
         self._settled[REST] = max(self._settled[REST], rest)
         self._takes += (took - self._takes) / 8
+        self._fresh = self._fresh and not batch.drafts.get("perception")
         COMMIT_SECONDS.set(took)
         self._cursors_since = math.inf if not self.queue.cursors else self._clock.monotonic()
         # What did not fit into this batch has waited already, so it goes at once.
