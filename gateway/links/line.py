@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gateway.contract import Clock, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import BusyMeter, SilentBudget
-from gateway.links.pipe import StreamPipe
+from gateway.links.pipe import StreamPipe, Tap
 from gateway.links.tcp import open_tcp
 from gateway.links.udp import open_udp
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
@@ -67,6 +67,7 @@ class Line:
         self._clock = clock
         self._opener = opener or self._open
         self._pipe: StreamPipe | None = None
+        self._tap: Tap | None = None
         self._polls: list[_Turn] = []
         self._probes: list[_Turn] = []
         self._order = itertools.count()
@@ -91,6 +92,12 @@ class Line:
         """Count one more device on this line: silence costs nobody anything where there is one device only."""
         self._users += 1
 
+    def tap(self, on_frame: Tap | None) -> None:
+        """Show all bytes of this line to ``on_frame`` from now on, or to nobody."""
+        self._tap = on_frame
+        if self._pipe is not None:
+            self._pipe.on_frame = on_frame
+
     async def changed(self) -> None:
         """Wait for the next change of ``state``."""
         await self._changed.wait()
@@ -109,6 +116,7 @@ class Line:
                 pipe = self._pipe = await self._keep_opening()
                 opened = self._clock.monotonic()
                 pipe.on_lost = self._wake.set
+                pipe.on_frame = self._tap
                 self._counted = (0, 0)
                 if self.state != "open":
                     self._enter("open")

@@ -12,6 +12,8 @@ BUFFER_LIMIT = 65536  # a device that babbles must not eat the memory
 BYTE_GAP = 0.25  # serial servers and USB adapters deliver an answer in pieces up to this far apart
 EXTENSION_LIMIT = 3.0  # a babbling device may stretch its timeout by this much, not more
 
+Tap = Callable[[str, bytes, float], None]  # "out" or "in", bytes, monotonic seconds
+
 
 class StreamPipe:
     """What every pipe shares. The answer timeout restarts with each question (``write``).
@@ -26,6 +28,7 @@ class StreamPipe:
         self.bytes_out = 0
         self.error: LinkError | None = None
         self.on_lost: Callable[[], None] | None = None
+        self.on_frame: Tap | None = None
         self._turnaround = turnaround
         self._quiet_since = 0.0
         self._clock = clock
@@ -56,6 +59,8 @@ class StreamPipe:
             await self._clock.sleep(wait)
             self._buffer.clear()
         self.bytes_out += len(data)
+        if self.on_frame is not None:
+            self.on_frame("out", data, self._clock.monotonic())
         wire_seconds = await self._send(data)
         self._quiet_since = self._loop.time() + wire_seconds
         self._arm(self._timeout + wire_seconds)
@@ -115,6 +120,8 @@ class StreamPipe:
 
     def _received(self, data: bytes) -> None:
         self.bytes_in += len(data)
+        if self.on_frame is not None:
+            self.on_frame("in", data, self._clock.monotonic())
         self._buffer += data
         if len(self._buffer) > BUFFER_LIMIT:
             del self._buffer[: -BUFFER_LIMIT // 2]  # who listens to a talking device needs the newest
