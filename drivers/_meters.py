@@ -90,6 +90,14 @@ class Frames:
             self._noise += data
 
 
+def only_frame(data: bytes, measure: Measure) -> bytes:
+    """Return the first sound frame, without wake-up bytes; DeviceError when there is none."""
+    frames = Frames(measure).feed(data)
+    if not frames:
+        raise DeviceError("no frame with a right checksum", "damaged", data[:KEPT])
+    return frames[0]
+
+
 async def exchange(pipe: Pipe, question: bytes, measure: Measure, accept: Callable[[bytes], T | None], what: str) -> T:
     """Ask, and return the first answer that ``accept`` takes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drivers._meters import WAKE, exchange
+from drivers._meters import WAKE, exchange, only_frame
 from drivers._options import Options
 from drivers._points import PointError
 from drivers.cjt188.frame import ANSWER, ANY_TYPE, ANYONE, FUNCTION, READ, measure, parse, question
@@ -54,8 +54,8 @@ def make(spec: DeviceSpec) -> Meter:
 
 
 def decode(frame: bytes) -> Mapping[str, object]:
-    """Take one sound frame apart, for people: meter type, address as on the plate, control byte, data."""
-    meter_type, address, control, data = parse(frame)
+    """Take one frame apart, for people: meter type, address as on the plate, control, data; DeviceError if damaged."""
+    meter_type, address, control, data = parse(only_frame(frame, measure))
     return {"type": meter_type, "address": address, "control": control, "data": data.hex()}
 
 

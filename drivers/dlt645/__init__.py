@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drivers._meters import exchange
+from drivers._meters import exchange, only_frame
 from drivers._options import Options
 from drivers._points import PointError, check_meaning
 from drivers.dlt645.frame import ANSWER, ANYONE, FUNCTION, READ_1997, READ_ADDRESS, measure, parse, question
@@ -58,8 +58,8 @@ def make(spec: DeviceSpec) -> Meter:
 
 
 def decode(frame: bytes) -> Mapping[str, object]:
-    """Take one sound frame apart, for people: address as on the plate, control byte, data without the 33H."""
-    address, control, data = parse(frame)
+    """Take one frame apart, for people: address as on the plate, control, data less 33H; DeviceError if damaged."""
+    address, control, data = parse(only_frame(frame, measure))
     return {"address": address, "control": control, "data": data.hex()}
 
 
