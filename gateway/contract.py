@@ -86,6 +86,7 @@ class Reading:
 
     ``time`` is wall-clock nanoseconds since 1970 (UTC), ``monotonic`` seconds of the clock that never steps.
     ``record`` names the points that belong into the record (report policy); empty means: rules only.
+    ``told`` are times by the device's own clock, RFC 3339 text by point, of a device that gives them.
     """
 
     device: str
@@ -94,6 +95,21 @@ class Reading:
     points: Mapping[str, PointValue]
     record: frozenset[str] = frozenset()
     units: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something that a station reports and that is no value of a point: becomes a ``linli.device.event.v1``.
+
+    ``alarm``: it is about life and limb, goes into the stream ``alarm`` and to disk at once. ``data`` is its ``data``.
+    """
+
+    device: str
+    time: int
+    monotonic: float
+    data: Mapping[str, Any]
+    alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +153,7 @@ class StateChange:
     monotonic: float
 
 
-BusItem = Reading | VisionEvent | StateChange
+BusItem = Reading | DeviceEvent | VisionEvent | StateChange
 
 
 # ---------------------------------------------------------------------------------------------------------- records
@@ -243,6 +259,24 @@ class Driver(Protocol):
 
     async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
         """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
+
+
+class Written(NamedTuple):
+    """What a write found and left, both as read from the device. ``fault``: why it was not done, or not surely."""
+
+    before: PointValue
+    after: PointValue
+    fault: DeviceError | None = None
+
+
+class Writer(Protocol):
+    """What a Driver also has if it can set points; each write is one transaction: read, write, read back."""
+
+    def check(self, point: str, value: Scalar) -> None:
+        """CommandError 400 unless exactly this value can be written; it names what can."""
+
+    async def write(self, pipe: Pipe, point: str, value: Scalar) -> Written:
+        """Set a point whose value was checked; DeviceError only while nothing was sent that could change it."""
 
 
 class LineKind(StrEnum):

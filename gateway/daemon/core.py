@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from gateway.contract import BusItem, Clock, Draft, Reading, StateChange, VisionEvent
-from gateway.daemon.drafts import reading_draft, state_draft, vision_draft
+from gateway.contract import BusItem, Clock, DeviceEvent, Draft, Reading, VisionEvent
+from gateway.daemon.drafts import draft_of, event_draft, vision_draft
 from gateway.metrics import ALARMS_ACTIVE, DROPPED
 from gateway.rules import Rules, Transition
 from gateway.store import Store
@@ -100,15 +100,12 @@ class Core:
                 continue
             for transition in self._rules.feed(item):
                 await self.apply(transition)
-            if isinstance(item, Reading):
-                if item.record:
-                    drafts.append(reading_draft(item))
-            elif isinstance(item, StateChange):
-                drafts.append(state_draft(item))
-            elif item.media:
+            if isinstance(item, VisionEvent) and item.media:
                 await self._pictures.put(item)
-            else:
-                drafts.append(vision_draft(item, {}))
+            elif isinstance(item, DeviceEvent) and item.alarm:
+                await self._store.put([event_draft(item)], urgent=True)
+            elif not isinstance(item, Reading) or item.record:
+                drafts.append(draft_of(item))
         if drafts:
             await self._store_within(drafts)
 

@@ -3,13 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.contract import Draft, PointValue, Reading, StateChange, VisionEvent, record_id
+from gateway.contract import BusItem, DeviceEvent, Draft, PointValue, Reading, StateChange, VisionEvent, record_id
+
+
+def draft_of(item: BusItem) -> Draft:
+    """The record that an item of the bus becomes, pictures aside."""
+    if isinstance(item, Reading):
+        return reading_draft(item)
+    if isinstance(item, StateChange):
+        return state_draft(item)
+    return event_draft(item) if isinstance(item, DeviceEvent) else vision_draft(item, {})
 
 
 def reading_draft(reading: Reading) -> Draft:
     """One read becomes one ``linli.reading.v1`` with the points that its report policy asks for."""
     wanted, units = reading.record, reading.units
     points = {name: point_json(value, units.get(name, "")) for name, value in reading.points.items() if name in wanted}
+    for name, time in (reading.told or {}).items():
+        if name in points:
+            points[name]["time"] = time
     return Draft(
         stream="perception",
         type="linli.reading.v1",
@@ -28,6 +40,20 @@ def point_json(value: PointValue, unit: str) -> dict[str, Any]:
     if value.reason is not None:
         point["reason"] = value.reason
     return point
+
+
+def event_draft(event: DeviceEvent) -> Draft:
+    """What a station reports beside the values of points; a matter of life and limb stands among the alarms."""
+    return Draft(
+        stream="alarm" if event.alarm else "management",
+        type="linli.device.event.v1",
+        source=event.device,
+        subject=event.device,
+        time=event.time,
+        data=event.data,
+        id=record_id(event.time),
+        monotonic=event.monotonic,
+    )
 
 
 def state_draft(change: StateChange) -> Draft:

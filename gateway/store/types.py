@@ -93,6 +93,30 @@ STATE = _table(
         "text": _text("a sentence for people"),
     }
 )
+EVENT = _table(
+    {
+        "event": _text("fire, manual_alarm, fault, state, operation, …", "^[a-z0-9_-]+$"),
+        "text": _text("a sentence for people"),
+    },
+    {
+        "states": _list(_text("what holds now")),
+        "over": _list(_text("what held before and does no more")),
+        "system": _table(
+            {"type": _whole("its number in GB/T 26875.3"), "address": _whole("of the system")}, {"name": _text()}
+        ),
+        "component": _table(
+            {
+                "type": _whole("its number in GB/T 26875.3"),
+                "circuit": _whole("zone or loop"),
+                "number": _whole("position in it"),
+            },
+            {"name": _text()},
+        ),
+        "note": _text("what the station says of the place, in its own words"),
+        "operator": _whole("number of who operated the device"),
+        "device_time": {**TIME, "description": "when it happened, by the device's own clock"},
+    },
+)
 PASSAGE = _table(
     {
         "lane": _text(),
@@ -205,6 +229,11 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     "linli.alarm.updated.v1": (ALARMS, "an alarm has changed", ALARM),
     "linli.alarm.cleared.v1": (ALARMS, "an alarm's condition is over", ALARM),
     "linli.device.state.v1": (MANAGEMENT, "a device has changed its state", STATE),
+    "linli.device.event.v1": (
+        ("alarm", "management"),
+        "a station has reported something: a fire, a fault, an operation",
+        EVENT,
+    ),
     "linli.camera.state.v1": (MANAGEMENT, "a camera has changed its state", STATE),
     "linli.gateway.state.v1": (MANAGEMENT, "the gateway has changed its state", STATE),
     "linli.config.changed.v1": (MANAGEMENT, "the gateway runs with another configuration", _table({"sha256": SHA256})),
