@@ -1,4 +1,4 @@
-"""Modbus TCP, RTU and ASCII on any line (Modbus application protocol 1.1b3): reads with functions 1 to 4 only."""
+"""Modbus TCP, RTU and ASCII on any line (Modbus application protocol 1.1b3): polls with functions 1 to 4 only."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def make(spec: DeviceSpec) -> ModbusDevice:
         try:
             spans[name] = locate(point)
             check_meaning(point, spec.points)
+            if point.write:
+                from drivers.modbus.writing import check_writable  # a device that is only read needs none
+
+                check_writable(point, spans[name])
         except PointError as error:
             problems.append(f"points.{name}.{error.key}: {error}")
     if not spec.points:

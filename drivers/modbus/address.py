@@ -100,7 +100,7 @@ def _check_write(point: Point, table: Table) -> None:
         return
     if table in (Table.DISCRETE, Table.INPUT):
         raise PointError("write", f"{table.name.lower()} can only be read; leave write out")
-    if point.type not in ("bool", "bits", "string") and point.valid is None:
+    if point.type not in ("bool", "bits", "string") and not point.enum and point.valid is None:
         raise PointError("valid", "a writable number needs valid = [lowest, highest]")
 
 

@@ -1,16 +1,20 @@
-"""Reads one Modbus device: plans requests once per set of points, learns what the device refuses, decodes."""
+"""One Modbus device: plans requests once per set of points, learns what the device refuses, decodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from drivers._points import Raw, finisher, others
 from drivers.modbus.address import Span, Table
 from drivers.modbus.framing import Framing, RefusalError
 from drivers.modbus.planning import Block, Limits, cut_of, plan_blocks
 from drivers.modbus.values import Decode, Extract, decoder, extractor
-from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue
+from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue, Scalar, Written
+
+if TYPE_CHECKING:
+    from drivers.modbus.writing import Setter
 
 WRONG_SHAPE = (2, 3)  # exception codes by which devices refuse a block that is too long or has a hole
 LONGEST_PAUSE = 64  # reads
@@ -71,6 +75,7 @@ class ModbusDevice:
         self._plans: dict[frozenset[str], tuple[_Part, ...]] = {}
         self._pauses: dict[Span, _Pause] = {}
         self._doubtful: set[Span] = set()
+        self._setter: Setter | None = None
 
     def requests(self, points: Iterable[str]) -> list[Span]:
         """Return the requests that one read of these points sends now."""
@@ -93,6 +98,20 @@ class ModbusDevice:
         if len(outcome.values) == len(points):
             return outcome.values
         return {name: outcome.values[name] for name in points}
+
+    def check(self, point: str, value: Scalar) -> None:
+        """As ``Writer.check``."""
+        from drivers.modbus.writing import raw_for  # a device that is only read needs none
+
+        raw_for(self._points[point], self._spans[point], value)
+
+    async def write(self, pipe: Pipe, point: str, value: Scalar) -> Written:
+        """As ``Writer.write``; one bit of a register only by function 22."""
+        if self._setter is None:
+            from drivers.modbus.writing import Setter  # as above
+
+            self._setter = Setter(self._framing, self._limits)
+        return await self._setter.write(pipe, self._points[point], self._spans[point], value)
 
     async def _try(self, pipe: Pipe, part: _Part, outcome: _Outcome) -> tuple[_Part, ...]:
         """Read one block; return the smaller blocks to try instead when the device refuses this one."""

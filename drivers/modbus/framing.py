@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pymodbus.framer.ascii import FramerAscii
 from pymodbus.framer.rtu import FramerRTU
@@ -46,10 +46,18 @@ _transactions = itertools.count(1)  # one count for all devices: an answer to an
 class RefusalError(DeviceError):
     """The device refused with an exception code of the standard."""
 
-    def __init__(self, span: Span, code: int, frame: bytes) -> None:
+    def __init__(self, span: Span, code: int, frame: bytes, sentence: str = "") -> None:
         reason, name = EXCEPTIONS.get(code, (f"exception_{code}", "not in the standard"))
-        super().__init__(f"{span}: exception {code:02X} ({name})", reason, frame)
+        super().__init__(sentence or f"{span}: exception {code:02X} ({name})", reason, frame)
         self.code = code
+
+
+class Order(NamedTuple):
+    """A write: the PDU that goes, and the PDU that comes back once it is done."""
+
+    span: Span
+    pdu: bytes
+    done: bytes
 
 
 class Framing:
@@ -64,6 +72,10 @@ class Framing:
 
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """Send one read and return its data bytes; DeviceError or DeviceSilentError when there is no good answer."""
+        raise NotImplementedError
+
+    async def tell(self, pipe: Pipe, order: Order) -> None:
+        """Send one write and return when the device has said that it is done; errors as ``ask``."""
         raise NotImplementedError
 
     def _request(self, span: Span) -> bytes:
@@ -82,14 +94,22 @@ class TcpFraming(Framing):
 
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """As ``Framing.ask``. Answers to earlier questions are passed over."""
+        return _checked_pdu(await self._converse(pipe, self._request(span), span), span, self.unit)
+
+    async def tell(self, pipe: Pipe, order: Order) -> None:
+        """As ``Framing.tell``."""
+        frame = await self._converse(pipe, self.framer.encode(order.pdu, self.unit, 0), order.span)
+        _check_done(frame, order, self.unit)
+
+    async def _converse(self, pipe: Pipe, request: bytes, span: Span) -> bytes:
         transaction = (next(_transactions) & 0xFFFF).to_bytes(2)
         await pipe.drain_input()
-        await pipe.write(transaction + self._request(span)[2:])
+        await pipe.write(transaction + request[2:])
         buffer = await pipe.read()
         while True:
             frame, buffer = _next_mbap(buffer, transaction)
             if frame is not None:
-                return _checked_pdu(frame, span, self.unit)
+                return frame
             try:
                 buffer += await pipe.read()
             except DeviceSilentError:
@@ -108,6 +128,7 @@ class RtuFraming(Framing):
     def __init__(self, unit: int) -> None:
         super().__init__(unit)
         self._overdue = False
+        self._echoes = False  # the line repeated our last question
 
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """As ``Framing.ask``. Noise, an echo of the question and other units' answers are passed over."""
@@ -143,9 +164,44 @@ class RtuFraming(Framing):
                 raise
             if request.startswith(buffer):
                 continue  # an echo so far
+            self._echoes = buffer.startswith(request)
             pdu = self._find(buffer.removeprefix(request), span)
             if pdu is not None:
                 return pdu
+
+    async def tell(self, pipe: Pipe, order: Order) -> None:
+        """As ``Framing.tell``. The answer may be the question word for word: only the line's habit tells its echo."""
+        request = self.framer.encode(order.pdu, self.unit, 0)
+        done = self.framer.encode(order.done, self.unit, 0)
+        await pipe.drain_input()
+        await pipe.write(request)
+        buffer = b""
+        while True:
+            try:
+                buffer += await pipe.read()
+            except DeviceSilentError:
+                if buffer not in (b"", request):
+                    raise DeviceError(f"{order.span}: the answer is cut short or damaged", "damaged", buffer) from None
+                raise
+            answer = buffer[len(request) :] if self._echoes else buffer
+            if done in self._normal(answer):
+                return
+            refused = self._refusal(answer, order.pdu[0] | 0x80)
+            if refused is not None:
+                raise RefusalError(order.span, refused[2], refused)
+
+    def _normal(self, data: bytes) -> bytes:
+        return data
+
+    def _refusal(self, buffer: bytes, function: int) -> bytes | None:
+        """Return the frame by which our unit refuses this function, if it is in the buffer."""
+        at = buffer.find(bytes((self.unit, function)))
+        while at >= 0:
+            frame = buffer[at : at + RTU_OVERHEAD]
+            if len(frame) == RTU_OVERHEAD and FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])):
+                return frame
+            at = buffer.find(bytes((self.unit, function)), at + 1)
+        return None
 
     def _find(self, buffer: bytes, span: Span) -> bytes | None:
         """Return the data of our answer in the buffer; None when it may still come."""
@@ -194,6 +250,16 @@ class AsciiFraming(RtuFraming):
             raise DeviceError(f"{span}: wrong LRC; check wiring, termination and earth", "crc", buffer)
         return None
 
+    def _normal(self, data: bytes) -> bytes:
+        return data.upper()
+
+    def _refusal(self, buffer: bytes, function: int) -> bytes | None:
+        for line in buffer.split(b"\r\n")[:-1]:
+            frame = _unhex(line.rpartition(b":")[2])
+            if len(frame) == ASCII_SHORTEST and frame[:2] == bytes((self.unit, function)) and not sum(frame) & 0xFF:
+                return frame
+        return None
+
 
 FRAMINGS: dict[str, type[Framing]] = {"tcp": TcpFraming, "rtu": RtuFraming, "ascii": AsciiFraming}
 
@@ -229,12 +295,22 @@ def _next_mbap(buffer: bytes, transaction: bytes) -> tuple[bytes | None, bytes]:
     return None, buffer
 
 
-def _checked_pdu(frame: bytes, span: Span, unit: int) -> bytes:
+def _own_pdu(frame: bytes, span: Span, unit: int, function: int) -> bytes:
     used, device, _, pdu = TcpFraming.framer.decode(frame)
     if used != len(frame) or device != unit:
         raise DeviceError(f"{span}: unit {device} answered instead of {unit}; check the address", "protocol", frame)
-    if pdu[0] == span.table | 0x80 and len(pdu) == 2:
+    if pdu[0] == function | 0x80 and len(pdu) == 2:
         raise RefusalError(span, pdu[1], frame)
+    return bytes(pdu)
+
+
+def _check_done(frame: bytes, order: Order, unit: int) -> None:
+    if _own_pdu(frame, order.span, unit, order.pdu[0]) != order.done:
+        raise DeviceError(f"{order.span}: the answer does not fit what was written", "protocol", frame)
+
+
+def _checked_pdu(frame: bytes, span: Span, unit: int) -> bytes:
+    pdu = _own_pdu(frame, span, unit, span.table)
     count = _data_bytes(span)
     if pdu[0] != span.table or len(pdu) != 2 + count or pdu[1] != count:
         raise DeviceError(f"{span}: the answer does not fit the question", "protocol", frame)

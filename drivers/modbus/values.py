@@ -41,6 +41,33 @@ def extractor(point: Point, span: Span, base: int) -> Extract:
     return lambda data: _text(ordered(data[begin:end]))
 
 
+def packer(point: Point, span: Span) -> Callable[[Raw], bytes]:
+    """Make the function from a raw value to the bytes in which ``extractor`` finds it: registers, or packed bits.
+
+    ValueError, OverflowError or struct.error when it does not fit. A bool fills a register as 0 or 1, whatever its bit.
+    """
+    if span.table.of_bits:
+        bits = (span.size + 7) // 8
+        return lambda raw: (int(raw or 0) ^ (point.invert and point.type == "bool")).to_bytes(bits, "little")
+    ordered, size = _reorder(point.order), 2 * span.size  # every order undoes itself
+    if point.type in FORMATS:
+        pack = struct.Struct(">" + FORMATS[point.type]).pack
+        return lambda raw: ordered(pack(raw))
+    if point.type == "bcd":
+        return lambda raw: ordered(bytes.fromhex(f"{raw:0{2 * size}d}"))
+    if point.type == "string":
+        return lambda raw: ordered(_padded(str(raw).encode(), size))
+    if point.type == "bool":
+        return lambda raw: ordered((bool(raw) is not point.invert).to_bytes(size))
+    return lambda raw: ordered(int(raw or 0).to_bytes(size))
+
+
+def _padded(text: bytes, size: int) -> bytes:
+    if len(text) > size:
+        raise ValueError(f"has {len(text)} bytes, {size} fit")
+    return text.ljust(size, b"\0")
+
+
 def decoder(extract: Extract, finish: Finish) -> Decode:
     """Join both; remembers the last value, for most registers seldom change and finishing is the dear half."""
     last_raw: object = NEW

@@ -20,8 +20,11 @@ from gateway.contract import (
     PointValue,
     Put,
     Reading,
+    Scalar,
     SourceState,
     StateChange,
+    Writer,
+    Written,
 )
 from gateway.links import Line
 from gateway.metrics import DEVICE_UP, DROPPED, POLLS, READINGS
@@ -49,6 +52,7 @@ ADVICE = {
 }
 
 
+LOOKS = (0.2, 0.5)  # seconds until a written value is looked at again: outputs and programs take their time
 OVERLOAD_SEEN = 3.0  # missed polls, the older ones counting less: a hiccup is no overload
 OVERLOAD_OVER = 0.3
 OVERLOAD_FADES = 0.9
@@ -117,6 +121,45 @@ class Source:
             values = _all_bad(wanted, error.reason)
         return self._stamp(values, frozenset())
 
+    def may_write(self, point: str, value: Scalar) -> None:
+        """CommandError unless this value may be written now: 404 no such point, 403 not allowed, 400 not this value."""
+        if point not in self._points:
+            known = ", ".join(sorted(self._points))
+            raise CommandError(f"{self.name} has no point {point[:80]!r}; it has {known}", status=404)
+        writer = getattr(self._driver, "check", None)
+        if writer is None:
+            name = self._device.spec.driver
+            raise CommandError(f"{self.name}.{point} cannot be written: the driver {name} only reads", status=403)
+        if not self._device.spec.points[point].write:
+            raise CommandError(
+                f"{self.name}.{point} may not be written; to allow it, add write = true to this point of the device "
+                "in the configuration (a number also needs valid = [lowest, highest]) and restart the gateway",
+                status=403,
+            )
+        writer(point, value)
+
+    async def write(self, point: str, value: Scalar) -> Written:
+        """Set a point at once, ahead of all polling, and read it back; CommandError as ``may_write``.
+
+        DeviceError or LinkError when nothing was sent; ``Written.fault`` says what went wrong after that.
+        """
+        self.may_write(point, value)
+
+        async def work(pipe: Pipe) -> Written:
+            writer: Writer = self._driver  # type: ignore[assignment]
+            return await writer.write(pipe, point, value)
+
+        written = await self._line.transact(
+            work, deadline=float("-inf"), timeout=self._device.timeout, serial=self._device.serial
+        )
+        for pause in LOOKS:
+            if written.fault is not None or written.after.value == value:
+                break
+            await self._clock.sleep(pause)
+            written = written._replace(after=(await self.read_now(frozenset({point}))).points[point])
+        self._stamp({point: written.after}, frozenset())
+        return written
+
     def view(self) -> dict[str, Any]:
         """What status shows of this device."""
         now = self._clock.monotonic()
@@ -137,7 +180,12 @@ class Source:
             "polls": self._polls,
             "errors": self._errors,
             "missed": self._missed,
+            **self._writable(),
         }
+
+    def _writable(self) -> dict[str, list[str]]:
+        names = [name for name, point in self._device.spec.points.items() if point.write]
+        return {"writable": sorted(names)} if names else {}
 
     # ------------------------------------------------------------------------------------------------ the loop
 
