@@ -218,12 +218,15 @@ class Committer:
         batch = self.queue.take(self._database.batch_bytes, order)
         rest = 0 if self.queue.facts else self._put[REST]
         self._urgent = self._urgent and not self.queue.empty()
+        # What does not fit into this batch has waited already, so it goes at once; what comes meanwhile begins to wait.
+        self._waits_since = math.inf if self.queue.empty() else -math.inf
         loop = asyncio.get_running_loop()
         try:
             freed = min(RELEASE, self._database.batch_bytes) if release else 0
             done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry, freed)
         except sqlite3.DatabaseError as error:
             self.queue.restore(batch)
+            self._waits_since = -math.inf
             self._trouble(error)
             return False
         self.held, self._hold.bytes = done.held, done.held_bytes
@@ -243,8 +246,6 @@ class Committer:
         self._fresh = self._fresh and not batch.drafts.get("perception")
         COMMIT_SECONDS.set(took)
         self._cursors_since = math.inf if not self.queue.cursors else self._clock.monotonic()
-        # What did not fit into this batch has waited already, so it goes at once.
-        self._waits_since = math.inf if self.queue.empty() else -math.inf
         self._retry_at, self._retry_after = math.inf, RETRY[0]
         if done.again:
             self._chores_at = self._clock.monotonic()
