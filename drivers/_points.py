@@ -170,7 +170,9 @@ def _not_available_codes(point: Meaning) -> frozenset[float]:
     bits = SIGNED.get(point.type)
     wrapped = (code - (1 << bits) for code in point.na if bits and 1 << (bits - 1) <= code < 1 << bits)
     single = (struct.unpack("f", struct.pack("f", code))[0] for code in point.na if point.type == "float32")
-    return frozenset((*point.na, *wrapped, *single))
+    # A setting is a float, which has no room for 64 ones: it was rounded up to the power of two.
+    rounded = (int(code) - 1 for code in point.na if point.type in ("int64", "uint64") and code in (1 << 63, 1 << 64))
+    return frozenset((*point.na, *wrapped, *single, *rounded))
 
 
 def _places(number: float) -> int:
