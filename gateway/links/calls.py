@@ -31,10 +31,11 @@ class Ears(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that a station reported and that is recorded; ``data`` as in ``DeviceEvent``."""
+    """One thing that a station reported and that is recorded; ``data`` as in ``DeviceEvent``, ``time`` by its clock."""
 
     data: Mapping[str, Any]
     alarm: bool = False
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What of a read becomes a record: always, or on change with a deadband, and at least every so often."""
+"""What of a read becomes a record (always, on change with a deadband, at least every so often) and shows in status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gateway.contract import PointValue
 from gateway.settings import ReportSettings
@@ -87,3 +88,17 @@ class ReportPolicy:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def all_bad(points: frozenset[str], reason: str) -> dict[str, PointValue]:
+    """What a read that failed as a whole gives."""
+    bad = PointValue(None, "bad", reason)
+    return dict.fromkeys(sorted(points), bad)
+
+
+def shown(value: PointValue, unit: str, time: str, age: float) -> dict[str, Any]:
+    """A value as status shows it; ``age`` in seconds."""
+    row: dict[str, Any] = {"value": value.value, "unit": unit, "quality": value.quality, "time": time}
+    if value.reason is not None:
+        row["reason"] = value.reason
+    return {**row, "age_s": round(age, 1)}

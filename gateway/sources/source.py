@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import drivers
 from gateway.contract import (
@@ -29,8 +29,9 @@ from gateway.contract import (
 from gateway.links import Line
 from gateway.metrics import DEVICE_UP, DROPPED, POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
+from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.pace import Backoff, Pace
-from gateway.sources.report import ReportPolicy
+from gateway.sources.report import ReportPolicy, all_bad, shown
 
 log = logging.getLogger("linli.sources")
 
@@ -118,7 +119,7 @@ class Source:
         try:
             values = await self._transact(wanted, deadline=float("-inf"), timeout=self._device.timeout)
         except (DeviceError, LinkError) as error:
-            values = _all_bad(wanted, error.reason)
+            values = all_bad(wanted, error.reason)
         return self._stamp(values, frozenset())
 
     def may_write(self, point: str, value: Scalar) -> None:
@@ -137,6 +138,17 @@ class Source:
                 status=403,
             )
         writer(point, value)
+
+    def unit(self, point: str) -> str:
+        """The unit of a point, "" for none."""
+        return self._units.get(point, "")
+
+    def shape(self, point: str) -> Literal["bool", "number", "text"]:
+        """What values of a point look like; of an unknown point: text."""
+        known = self._device.spec.points.get(point)
+        if known is None or known.enum or known.type == "string":
+            return "text"
+        return "bool" if known.type == "bool" else "number"
 
     async def write(self, point: str, value: Scalar) -> Written:
         """Set a point at once, ahead of all polling, and read it back; CommandError as ``may_write``.
@@ -173,7 +185,7 @@ class Source:
             "sentence": self._sentence,
             "since": self._clock.rfc3339(self._since),
             "last": {
-                name: _shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
+                name: shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
                 for name, (value, wall, monotonic) in sorted(self._last.items())
             },
             "every_s": self._device.every,
@@ -214,18 +226,19 @@ class Source:
             timeout = self._line.patience(timeout, self._slowest)
         self._polls += 1
         try:
-            values = await self._transact(self._points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe)
+            with bulkhead(self.name, self._device.spec.driver):
+                values = await self._transact(
+                    self._points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe
+                )
         except DeviceError as error:
             self._outcomes["timeout" if error.reason in SILENT else "error"].inc()
             await self._failed(error)
         except LinkError as error:
             self._outcomes["link"].inc()
             await self._link_failed(error)
-        except Exception:
-            # The one bulkhead of the gateway: a bug in a driver costs its own device, and no other.
-            log.exception("device %s: driver %s failed; it is restarted", self.name, self._device.spec.driver)
+        except DriverBugError as error:
             self._outcomes["bug"].inc()
-            await self._restart_driver()
+            await self._restart_driver(error)
         else:
             await self._answered(values, probe=probe)
 
@@ -289,16 +302,13 @@ class Source:
         await self._change(SourceState.OFFLINE, error.reason, f"line {self._line.name}: {error}")
         await self._emit_failure(error.reason)
 
-    async def _restart_driver(self) -> None:
+    async def _restart_driver(self, error: DriverBugError) -> None:
         self._errors += 1
         self._up.set(0)
-        name = self._device.spec.driver
-        await self._change(
-            SourceState.DEGRADED, "driver_bug", f"the driver {name} has an error; report the log of the gateway"
-        )
+        await self._change(SourceState.DEGRADED, "driver_bug", str(error))
         await self._emit_failure("driver_bug")
         await self._clock.sleep(self._backoff.wait())
-        make = self._make or drivers.find(name).make
+        make = self._make or drivers.find(self._device.spec.driver).make
         self._driver = make(self._device.spec)
         self._pace.restart()
 
@@ -320,7 +330,7 @@ class Source:
     # ------------------------------------------------------------------------------------------------ what leaves
 
     async def _emit_failure(self, reason: str) -> None:
-        values = _all_bad(self._points, reason)
+        values = all_bad(self._points, reason)
         record = self._policy.failed(values, reason, self._clock.monotonic())
         if record:
             await self._emit(values, record)
@@ -352,21 +362,9 @@ class Source:
             if self._policy.failing:
                 due = self._policy.overdue(self._clock.monotonic())
                 if due:
-                    await self._emit(_all_bad(due, self._reason), due)
-
-
-def _all_bad(points: frozenset[str], reason: str) -> dict[str, PointValue]:
-    bad = PointValue(None, "bad", reason)
-    return dict.fromkeys(sorted(points), bad)
+                    await self._emit(all_bad(due, self._reason), due)
 
 
 def _with_advice(error: DeviceError) -> str:
     advice = ADVICE.get(error.reason, "check that the profile fits the device")
     return f"{error}; {advice}" if advice.split(":")[0] not in str(error) else str(error)
-
-
-def _shown(value: PointValue, unit: str, time: str, age: float) -> dict[str, Any]:
-    shown: dict[str, Any] = {"value": value.value, "unit": unit, "quality": value.quality, "time": time}
-    if value.reason is not None:
-        shown["reason"] = value.reason
-    return {**shown, "age_s": round(age, 1)}
