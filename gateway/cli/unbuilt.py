@@ -13,8 +13,6 @@ def _announced(name: str, text: str, instead: str) -> click.Command:
     return command
 
 
-write = _announced("write", "Set a writable point of a device.", "Switch it at the device itself until then.")
 doctor = _announced("doctor", "Examine this machine and its surroundings.", "Until then: linli status.")
-scan = _announced("scan", "Find the devices on a line.", "Until then, linli check --probe reads the configured ones.")
 camera = _announced("camera", "Find, aim and test cameras.", "Until then, linli check --probe grabs a frame of each.")
 evidence = _announced("evidence", "Verify exported evidence.", "Until then, compare SHA-256 sums with the records.")

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from gateway import __version__
-from gateway.commands.arguments import Argument, checked
+from gateway.commands.arguments import LONGEST_TEXT, VALUE, Argument, checked
 from gateway.commands.diagnosis import Problem, diagnose
 from gateway.commands.unbuilt import Unbuilt
-from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Stream
+from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Scalar, Stream
 from gateway.rules import AlarmState, Phase, Rules, Transition
 from gateway.settings import Settings
 from gateway.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
+    from gateway.commands.writing import Writes
     from gateway.links import Line
     from gateway.sources import Source
     from gateway.store import Store
@@ -32,12 +33,18 @@ VERBS: dict[str, dict[str, Argument]] = {
     "ping": {},
     "devices": {},
     "read": {"device": Argument(str, required=True), "point": Argument(str)},
+    "write": {
+        "device": Argument(str, required=True),
+        "point": Argument(str, required=True),
+        "value": Argument(VALUE, required=True),
+        "spelled": Argument(bool, default=False),
+    },
     "alarms": {"all": Argument(bool, default=False)},
     "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
     "records": RANGE,
     "replay": RANGE,
 }
-NOT_BUILT = ("write", "reload")
+NOT_BUILT = ("reload",)
 
 
 class Viewed(Protocol):
@@ -47,10 +54,21 @@ class Viewed(Protocol):
         """The state, ready for JSON."""
 
 
+class Acting(Protocol):
+    """What alarms do on the spot, as it can be seen."""
+
+    def view(self) -> Sequence[Mapping[str, Any]]:
+        """Every point that an alarm holds, ready for JSON."""
+
+    def problems(self) -> Sequence[Problem]:
+        """What could not be done."""
+
+
 class Commands:
     """Executes verbs. Answers are ready for ``msgspec.json.encode``; a record in them is its stored bytes.
 
-    ``apply`` stores and acts on a transition; ``notices`` are problems known since the start (parts not built).
+    ``apply`` stores and acts on a transition; ``notices`` are problems known since the start (parts not built);
+    ``acting`` is who sets points for alarms, if any do.
     """
 
     def __init__(
@@ -65,11 +83,14 @@ class Commands:
         clock: Clock,
         apply: Callable[[Transition], Awaitable[None]],
         notices: Iterable[Problem] = (),
+        acting: Acting | None = None,
+        writes: "Writes | None" = None,
     ) -> None:
         self._settings, self._store, self._rules, self._sources = settings, store, rules, sources
         self._lines, self._cameras, self._uplinks = lines, cameras, uplinks
         self._clock, self._apply, self._notices = clock, apply, tuple(notices)
         self._unbuilt = Unbuilt(self._notices)
+        self._acting, self._writes = acting, writes
         self._started, self._started_at = clock.monotonic(), clock.wall()
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
@@ -90,6 +111,8 @@ class Commands:
                 return self._devices()
             case "read":
                 return await self._read(values["device"], values["point"])
+            case "write":
+                return await self._write(values, actor)
             case "alarms":
                 return self._alarms(values["all"])
             case "ack":
@@ -98,6 +121,15 @@ class Commands:
                 return await self._records(values["stream"], values["after"], values["limit"])
         time = self._clock.rfc3339(self._clock.wall())
         return {"gateway": self._settings.gateway.id, "version": __version__, "time": time}
+
+    @property
+    def writes(self) -> "Writes":
+        """The audited way to the devices; loaded when something is written for the first time."""
+        if self._writes is None:
+            from gateway.commands.writing import Writes  # a gateway that only reads needs none
+
+            self._writes = Writes(self._sources, self._store, self._clock)
+        return self._writes
 
     def status(self) -> dict[str, Any]:
         """Everything about how the gateway is, as ``GET /v1/status`` answers it."""
@@ -124,6 +156,9 @@ class Commands:
         started = self._clock.rfc3339(self._started_at)
         found = diagnose(state, state["timequality"], started)
         told = {problem["part"] for problem in found}
+        if self._acting is not None:
+            state["actions"] = [dict(row) for row in self._acting.view()]
+            found = [*self._acting.problems(), *found]
         state["problems"] = [*found, *(notice for notice in self._notices if notice["part"] not in told)]
         return state
 
@@ -189,6 +224,19 @@ class Commands:
             shown = {"value": value.value, "unit": reading.units.get(key, ""), "quality": value.quality}
             values[key] = shown if value.reason is None else {**shown, "reason": value.reason}
         return {"device": name, "time": self._clock.rfc3339(reading.time), "points": values}
+
+    async def _write(self, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        spelled = values["spelled"]
+        return await self.writes.command(values["device"], values["point"], values["value"], actor, spelled=spelled)
+
+    async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
+        """Record that a write was refused before it came here (too old, used before)."""
+        device, point, value = (arguments.get(name) for name in ("device", "point", "value"))
+        if verb == "write" and device in self._sources and isinstance(point, str) and isinstance(value, Scalar):
+            from gateway.commands.writing import Wish
+
+            value = value[:LONGEST_TEXT] if isinstance(value, str) else value
+            await self.writes.refused(Wish(str(device), point[:80], value, actor), error)
 
     async def _ack(self, alarm: str, note: str | None, actor: str) -> dict[str, Any]:
         clock = self._clock

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.contract import CommandError
+from gateway.contract import CommandError, Scalar
 
-KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
+VALUE = object  # an argument of this kind takes any value that a point can have
+KINDS = {str: "a text", int: "a whole number", bool: "true or false", VALUE: "a number, true, false or a text"}
 LONGEST_TEXT = 1000
 
 
@@ -40,7 +41,8 @@ def checked(verb: str, wanted: Mapping[str, Argument], given: Mapping[str, Any])
 
 
 def _check(name: str, argument: Argument, value: object) -> None:
-    if type(value) is not argument.kind:
+    fits = isinstance(value, Scalar) if argument.kind is VALUE else type(value) is argument.kind
+    if not fits:
         raise CommandError(f"{name} must be {KINDS[argument.kind]}")
     if isinstance(value, int) and argument.most and not argument.least <= value <= argument.most:
         raise CommandError(f"{name} must be from {argument.least} to {argument.most}, not {value}")

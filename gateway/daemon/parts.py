@@ -18,10 +18,12 @@ from gateway.daemon.drafts import state_draft
 from gateway.links import Line
 from gateway.plan import NotBuilt, Plan
 from gateway.rules import Transition
+from gateway.settings import WriteAction
 from gateway.sources import Source
 from gateway.store import Store
 
 if TYPE_CHECKING:
+    from gateway.daemon.actions import Actions
     from gateway.vision import Camera
 
 ALARM_FACTS = "alarm/"
@@ -59,6 +61,7 @@ class Parts:
     uplinks: Sequence[Uplink]
     commands: Commands
     api: Api
+    actions: "Actions | None"
 
     async def announce_start(self) -> None:
         """Write down that we run, with which configuration, and what of it is not built."""
@@ -75,6 +78,8 @@ class Parts:
         saved = self.store.facts(ALARM_FACTS)
         for transition in self.plan.rules.load(saved, self.clock.wall(), self.clock.monotonic()):
             await self.core.apply(transition)
+        if self.actions is not None:
+            self.actions.resume(self.plan.rules.states())
 
     async def announce_stop(self) -> None:
         """Write down that the end was orderly."""
@@ -102,9 +107,11 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     settings = plan.settings
     rules = plan.rules
     rules.stamp = clock.rfc3339
-    core = Core(rules, store, clock, act)
+    sources: dict[str, Source] = {}
+    actions = _actions(plan, sources, store, clock)
+    core = Core(rules, store, clock, say if actions is None else lambda step: _say_and_act(step, actions))
     lines = {line.name: Line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
-    sources = {
+    sources |= {
         device.name: Source(device, plan.drivers[device.name], lines[device.line.name], clock, core.put)
         for device in plan.devices
         if device.name in plan.drivers and device.line.name in lines
@@ -122,6 +129,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         clock,
         core.apply,
         _notices(plan, clock),
+        actions,
     )
     if settings.uplink.mqtt is not None:
         from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
@@ -132,7 +140,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
 
         uplinks.append(HttpUplink(settings.uplink.http, settings.gateway.id, store, clock))
     api = Api(settings, store, commands, clock, health=core.trouble)
-    return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api)
+    return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api, actions)
 
 
 def _notices(plan: Plan, clock: SystemClock) -> list[Problem]:
@@ -147,8 +155,22 @@ def _part(part: NotBuilt) -> str:
     return part.name if part.kind == "part" else f"{part.kind} {part.name}"
 
 
-def act(transition: Transition) -> None:
-    """Do what an alarm asks for on the spot; until writes and clips exist, that is to say it aloud."""
+def _actions(plan: Plan, sources: Mapping[str, Source], store: Store, clock: SystemClock) -> "Actions | None":
+    if not any(isinstance(action, WriteAction) for alarm in plan.settings.alarm for action in alarm.do):
+        return None
+    from gateway.commands.writing import Writes
+    from gateway.daemon.actions import Actions  # a gateway whose alarms set nothing needs none
+
+    return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock))
+
+
+def _say_and_act(transition: Transition, actions: "Actions") -> None:
+    actions.act(transition)
+    say(transition)
+
+
+def say(transition: Transition) -> None:
+    """Say aloud that an alarm has changed."""
     state = transition.state
     level = LEVELS[state.severity] if transition.kind == "raised" else logging.INFO
     log.log(level, "alarm %s %s (%s)", state.name, transition.kind, state.severity)

@@ -103,6 +103,8 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
     lines = [start(f"line {line.name}", line.run()) for line in parts.lines]
     inputs = [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
     inputs += [start(f"camera {camera.name}", camera.run()) for camera in parts.cameras]
+    if parts.actions is not None:
+        inputs.append(start("actions", parts.actions.run()))
     give_back()
     notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
     log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from gateway.contract import Point
+from gateway.contract import CommandError, Driver, Point
 from gateway.plan.devices import Devices
 from gateway.plan.findings import Findings, NotBuilt, Sketch
 from gateway.rules import Rules, compile_rules
@@ -67,29 +67,56 @@ def _check_actions(keys: Keys, alarm: AlarmSettings, sketch: Sketch, devices: De
         elif device not in sketch.names("device"):
             hint = did_you_mean(device, sketch.names("device"), what="devices")
             findings.error((*where, "write"), f'there is no device "{device}"; {hint}')
+        elif device in findings.stopped("device"):
+            findings.warning((*where, "write"), f'"{device}" is not built yet: the alarm is raised without it')
         elif device in devices.resolved:
-            _check_write(where, action, devices.resolved[device].spec.points, name, findings)
+            points = devices.resolved[device].spec.points
+            if _check_write(where, action, points, name, findings) and device in devices.drivers:
+                _check_values(where, action, devices.drivers[device], name, findings)
 
 
-def _check_write(where: Keys, action: WriteAction, points: Mapping[str, Point], name: str, findings: Findings) -> None:
+def _check_values(where: Keys, action: WriteAction, driver: Driver, name: str, findings: Findings) -> None:
+    """Have the driver judge what it will be asked to write."""
+    check = getattr(driver, "check", None)
+    if check is None:
+        return  # told where the point says write = true
+    for key, value in (("value", action.value), ("else", action.after if action.until else None)):
+        if value is None:
+            continue
+        try:
+            check(name, value)
+        except CommandError as error:
+            findings.error((*where, key), str(error))
+            break
+
+
+def _check_write(where: Keys, action: WriteAction, points: Mapping[str, Point], name: str, findings: Findings) -> bool:
+    """Check what needs no driver; True when the driver may go on."""
     point = points.get(name)
     device = action.write.partition(".")[0]
     if point is None:
         hint = did_you_mean(name, points)
         findings.error((*where, "write"), f'"{device}" has no point "{name}"; {hint}')
-        return
+        return False
     if not point.write:
         findings.error((*where, "write"), f"may not be written; add write = true to the point {name} of {device}")
-        return
+        return False
+    wrong = _wrong_value(point, action)
+    if wrong:
+        findings.error((*where, "value"), wrong)
+    return not wrong
+
+
+def _wrong_value(point: Point, action: WriteAction) -> str:
     kind, value = kind_of(point), action.value
     if kind == "bool" and not isinstance(value, bool):
-        findings.error((*where, "value"), f"{action.write} is switched with true or false, not a number or text")
-    elif kind == "text" and not isinstance(value, str):
-        findings.error((*where, "value"), f'{action.write} takes a text in quotes: "…"')
-    elif kind == "number":
+        return f"{action.write} is switched with true or false, not a number or text"
+    if kind == "text" and not isinstance(value, str):
+        return f'{action.write} takes a text in quotes: "…"'
+    if kind == "number":
         if isinstance(value, bool | str):
-            findings.error((*where, "value"), f"{action.write} takes a number, without quotes")
-        elif point.valid is not None and not point.valid[0] <= value <= point.valid[1]:
+            return f"{action.write} takes a number, without quotes"
+        if point.valid is not None and not point.valid[0] <= value <= point.valid[1]:
             low, high = point.valid
-            reach = f"{low:g} to {high:g} {point.unit}".rstrip()
-            findings.error((*where, "value"), f"is not valid for {action.write}; expected {reach}")
+            return f"is not valid for {action.write}; expected {low:g} to {high:g} {point.unit}".rstrip()
+    return ""

@@ -119,6 +119,10 @@ def _driver(
         for problem in error.problems:
             _point_at(problem, keys, device, resolved, findings, document)
         return None
+    for point in resolved.spec.points.values():
+        if point.write and not hasattr(driver, "write"):
+            sentence = f"points.{point.name}.write: the driver {name} only reads; leave write out"
+            _point_at(sentence, keys, device, resolved, findings, document)
     return driver
 
 

@@ -26,7 +26,6 @@ class Unbuilt:
 
 UNBUILT = (
     Unbuilt("line.*.listen", "listening lines are not built yet: this line and its devices do not run", stops="line"),
-    Unbuilt("alarm.*.do.*.write", "writing on an alarm is not built yet: the alarm is raised without it"),
     Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
     Unbuilt("camera.*.falling", "watching for falling objects is not built yet", stops="camera", unless="vehicles"),
     Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),

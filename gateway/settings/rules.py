@@ -1,21 +1,45 @@
 """Alarms and what they do."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway.contract import Severity
-from gateway.settings.base import Duration, Name, Table, Value
+from gateway.settings.base import Duration, MisfitError, Name, Table, Value
 
 # Tags that no TOML key can be mistaken for: they turn up in the paths of validation errors.
 WRITE, CLIP = "<write>", "<clip>"
 
 
 class WriteAction(Table):
-    """``{ write = "device.point", value = … }``: set a writable point when the alarm is raised."""
+    """``{ write = "device.point", value = … }``: set a writable point when the alarm is raised.
+
+    Without ``until`` the point stays so. With it, ``else`` is written when the alarm lets go of the point.
+    """
 
     write: str = Field(description="the point to write, DEVICE.POINT", examples=["siren.output"])
     value: Value = Field(description="the value to write, in the point's unit")
+    until: Literal["cleared", "acknowledged"] | None = Field(
+        default=None, description="when the alarm lets go of the point; without it, never"
+    )
+    else_: Value | None = Field(
+        default=None, alias="else", description="what is written then; a switch needs none: it goes the other way"
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.else_ is not None and self.until is None:
+            raise MisfitError('has else without until; add until = "cleared" or "acknowledged"', "else")
+        if self.until is not None and self.after is None:
+            raise MisfitError("has until, so it also needs else: what to write then", "until")
+        return self
+
+    @property
+    def after(self) -> float | int | bool | str | None:
+        """What is written when the alarm lets go of the point."""
+        if self.else_ is None and isinstance(self.value, bool):
+            return not self.value
+        return self.else_
 
 
 class ClipAction(Table):

@@ -67,6 +67,36 @@ POINT: Schema = {
     "then": {"required": ["reason"], "properties": {"value": {"type": "null"}}},
     "else": {"properties": {"value": SCALAR}},
 }
+COMMAND = _table(
+    {
+        "command": {"const": "write"},
+        "by": _text("uid:<user>, mqtt:<who asks>, alarm:<name>"),
+        "device": _text(),
+        "point": _text(),
+        "value": {**SCALAR, "description": "what was asked for"},
+        "before": {**_or_null(POINT), "description": "read before the write; null when nothing was sent"},
+        "after": {**_or_null(POINT), "description": "read back after it"},
+        "outcome": {
+            **_one_of("done", "refused", "failed", "mismatch", "unverified"),
+            "description": "refused: by the gateway, nothing was sent; mismatch: read back otherwise; "
+            "unverified: not read back",
+        },
+        "asked_at": TIME,
+        "done_at": TIME,
+    },
+    {
+        "unit": _text("of the values; empty when they have none"),
+        "reason": _or_null(_text("a short code")),
+        "text": _or_null(_text("a sentence for people")),
+        "alarm": _text("whose action it was"),
+        "occurrence": _or_null(_text("id of the raised record", UUID7_PATTERN)),
+        "cause": {
+            **_one_of("raised", "uncovered", "restart", "cleared", "acknowledged"),
+            "description": "uncovered: a newer alarm has let go of the point",
+        },
+        "attempts": _whole("until now", 1),
+    },
+)
 FILE_NEEDED = {"sha256": SHA256, "bytes": _whole("length of the file", 1), "content_type": _text()}
 PICTURE = _table(FILE_NEEDED, {"frame_time": TIME, "frame_sha256": SHA256})
 ALARM = _table(
@@ -251,7 +281,7 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
             {"note": _or_null(_text())},
         ),
     ),
-    "linli.disposal.command.v1": (DISPOSAL, "a command was carried out or refused", _table({"by": _text()})),
+    "linli.disposal.command.v1": (DISPOSAL, "a point of a device was set, or was not", COMMAND),
 }
 
 

@@ -22,6 +22,7 @@ TIME = {"type": "string", "format": "date-time"}
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "replay": {"stream": {"enum": list(STREAMS)}, "after": CURSOR, "limit": {"type": "integer", "minimum": 1}},
     "read": {"device": TEXT, "point": TEXT},
+    "write": {"device": TEXT, "point": TEXT, "value": {"type": ["number", "boolean", "string"]}},
     "status": {},
 }
 

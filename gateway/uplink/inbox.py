@@ -17,7 +17,7 @@ from gateway.uplink.receipts import Receipts
 from gateway.uplink.session import LARGEST_COMMAND, Session, properties
 from gateway.uplink.topics import BATCH_TYPE, topic
 
-VERBS = frozenset({"replay", "status", "read"})
+VERBS = frozenset({"replay", "status", "read", "write"})
 TIME_WINDOW = 60.0
 SINGLE_USE_SECONDS = 300.0
 REMEMBERED = 10_000
@@ -34,6 +34,9 @@ class Executes(Protocol):
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
         """Do what ``verb`` says; CommandError when it is refused."""
+
+    async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
+        """Record what was refused before it was executed."""
 
 
 class Answer(msgspec.Struct):
@@ -122,12 +125,17 @@ class Inbox:
         by = arguments.pop("by", None)
         if not isinstance(by, str) or not by.strip() or len(by) > 100 or not by.isprintable():
             raise CommandError("by is missing: say who asks, in 1 to 100 printable characters")
-        self._check_time(arguments.pop("time", None))
-        self._use_once(correlation)
+        actor, time = f"{self._name}:{by}", arguments.pop("time", None)
+        try:
+            self._check_time(time)
+            self._use_once(correlation)
+        except CommandError as error:
+            if verb == "write":
+                await self._commands.refused(verb, arguments, actor, error)
+            raise
         if verb not in VERBS:
             raise CommandError(f"unknown command {verb[:40]!r}: one of {', '.join(sorted(VERBS))}", 404)
         log.info("%s: %s asks for %s", self._name, by, verb)
-        actor = f"{self._name}:{by}"
         if verb == "replay":
             return await self._replay(arguments, actor, room)
         result = await self._commands.execute(verb, arguments, actor)

@@ -164,7 +164,9 @@ async def test_ping(desk: Desk) -> None:
     ("verb", "arguments", "status", "words"),
     [
         ("sttus", {}, 404, 'did you mean "status"'),
-        ("write", {"device": "pump"}, 501, "not built yet"),
+        ("write", {"device": "pump", "point": "running"}, 400, "write needs value: a number, true, false or a text"),
+        ("write", {"device": "pump", "point": "running", "value": [1]}, 400, "value must be a number, true"),
+        ("write", {"device": "pmup", "point": "running", "value": 1}, 404, 'did you mean "pump"'),
         ("reload", {}, 501, "not built yet"),
         ("status", {"x": 1}, 400, "takes no arguments"),
         ("read", {}, 400, "read needs device"),

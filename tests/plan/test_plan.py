@@ -46,7 +46,6 @@ def test_what_is_not_built_is_named(community: Path) -> None:
         ("device", "smoke"),
         ("alarm", "meter-silent"),
         ("camera", "tower"),
-        ("part", "alarm.sump-high.do[1].write"),
         ("part", "alarm.sump-high.do[2].clip"),
         ("part", "camera.gate.vehicles.spaces"),
     }
@@ -60,7 +59,7 @@ def test_warnings_name_file_line_and_key(community: Path) -> None:
         place, _, rest = warning.removeprefix(f"{community}:").partition(": ")
         key = rest.partition(":")[0].split(".")[-1].partition("[")[0]
         assert key in lines[int(place) - 1], warning
-    assert sum("not built" in warning for warning in warnings) == 7
+    assert sum("not built" in warning for warning in warnings) == 6
     assert sum("there is no file /nowhere/" in warning for warning in warnings) == 3
 
 

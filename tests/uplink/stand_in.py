@@ -89,6 +89,7 @@ class EchoCommands:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self.asked: list[tuple[str, dict[str, Any], str]] = []
+        self.refusals: list[tuple[str, dict[str, Any], str, int]] = []
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:
         self.asked.append((verb, dict(arguments), actor))
@@ -105,3 +106,6 @@ class EchoCommands:
         if verb == "status" and "pad" in arguments:
             return {"pad": "x" * arguments["pad"]}
         return {"verb": verb, **arguments}
+
+    async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
+        self.refusals.append((verb, dict(arguments), actor, error.status))

@@ -119,7 +119,7 @@ async def test_hostile_commands_change_nothing(broker: Mosquitto) -> None:
         await platform.send("status", b"c", asked(), response="linli/v1/other/state")
         await platform.send("status", b"d" * 300, asked())
         await platform.send("status", b"e", b"x" * 70_000)  # larger than we said we take
-        assert json.loads((await platform.ask("write", b"f", asked())).payload)["status"] == 404
+        assert json.loads((await platform.ask("unlock", b"f", asked())).payload)["status"] == 404
         assert json.loads((await platform.ask("ack", b"g", asked())).payload)["status"] == 404
         assert json.loads((await platform.ask("status", b"once", asked())).payload)["ok"]
         again = json.loads((await platform.ask("status", b"once", asked())).payload)
@@ -127,6 +127,20 @@ async def test_hostile_commands_change_nothing(broker: Mosquitto) -> None:
         assert [verb for verb, _, _ in site.commands.asked] == ["status"]
         assert platform.events.get("alarm") is None
         assert [state["state"] for state in platform.states] == ["online"]
+
+
+async def test_a_write_goes_on_with_who_asked_and_old_ones_are_recorded(broker: Mosquitto) -> None:
+    site = Site(broker.port)
+    siren = {"device": "siren", "point": "output", "value": True}
+    async with running(site.uplink), Platform(broker.port) as platform:
+        await site.ready()
+        assert json.loads((await platform.ask("write", b"one", asked(**siren))).payload)["ok"]
+        assert site.commands.asked == [("write", siren, "mqtt:duty desk")]
+        late = json.loads((await platform.ask("write", b"two", asked(seconds_off=-61, **siren))).payload)
+        again = json.loads((await platform.ask("write", b"one", asked(**siren))).payload)
+        assert (late["status"], again["status"]) == (403, 409)
+        assert site.commands.refusals == [("write", siren, "mqtt:duty desk", code) for code in (403, 409)]
+        assert len(site.commands.asked) == 1
 
 
 async def test_an_answer_that_is_too_large_says_so(tmp_path: Path) -> None:
