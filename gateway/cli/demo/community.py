@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from gateway.cli.demo.modbus import Tables
+from gateway.cli.simulate.modbus import Tables
 
 # The sump fills until the pump starts, empties, and rests: one round of seconds, beginning part of the way up.
 ROUND, STARTS_AT, PUMP_ON, PUMP_OFF = 24.0, 3.0, 10.0, 16.0

@@ -26,8 +26,12 @@ from gateway.cli.demo.community import (
     SUMP_LEVEL,
     Community,
 )
-from gateway.cli.demo.modbus import RtuSlave, TcpSlave
+from gateway.cli.simulate.line import TURNAROUND, Pace, SimulatedLine
+from gateway.cli.simulate.modbus import Bank, Units, whole_mbap
+from gateway.cli.simulate.ports import PtyPort, TcpPort
+from gateway.cli.simulate.station import Station
 from gateway.contract import LinliError
+from gateway.settings import SerialSettings
 
 VISION_MODULES = ("av", "cv2", "numpy", "onnxruntime")
 START_SECONDS = 30.0
@@ -54,7 +58,7 @@ required = true
 
 [[line]]
 name = "plant-room"
-tcp = "127.0.0.1:{tcp_port}"
+tcp = {plant_room}
 
 [[line]]
 name = "riser"
@@ -201,8 +205,14 @@ async def staged(port: int, say: Callable[[str], None], watch: Stopwatch) -> Asy
     parent = None if len(tempfile.gettempdir()) <= LONGEST_PARENT else "/tmp"  # noqa: S108 - mkdtemp makes it ours
     folder = Path(tempfile.mkdtemp(prefix="linli-demo-", dir=parent))
     community = Community(watch.seconds)
-    tcp, rtu = TcpSlave(community.plant_room), RtuSlave(community.riser)
+    plant_room = SimulatedLine(
+        "plant-room", _units("tcp", community.plant_room), TcpPort(), Pace(), watch.seconds, whole=whole_mbap
+    )
+    wire = Pace(SerialSettings(baud=9600, format="8N1"), real=True, turnaround=TURNAROUND)
+    riser = SimulatedLine("riser", _units("rtu", community.riser), PtyPort(folder / "riser"), wire, watch.seconds)
     try:
+        await plant_room.open()
+        await riser.open()
         camera, plates = await _camera(folder, say)
         token = secrets.token_urlsafe(24)
         state, log = folder / "state", folder / "daemon.log"
@@ -212,8 +222,8 @@ async def staged(port: int, say: Callable[[str], None], watch: Stopwatch) -> Asy
                 state=toml_text(state),
                 port=port,
                 token_sha256=hashlib.sha256(token.encode()).hexdigest(),
-                tcp_port=await tcp.start(),
-                terminal=toml_text(rtu.start()),
+                plant_room=toml_text(plant_room.port.address),
+                terminal=toml_text(riser.port.address),
                 pump_panel=PUMP_PANEL,
                 lift=LIFT,
                 charging_shed=CHARGING_SHED,
@@ -236,9 +246,14 @@ async def staged(port: int, say: Callable[[str], None], watch: Stopwatch) -> Asy
         if code != 0:
             raise DemoError(f"the daemon ended with exit code {code}; its last words:\n{tail(log)}")
     finally:
-        await rtu.stop()
-        await tcp.stop()
+        await riser.close()
+        await plant_room.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _units(framing: str, there: Callable[[int], Bank | None]) -> list[Station]:
+    slave = Units(framing, there)
+    return [Station("units", "simulated", slave, None, slave)]
 
 
 def toml_text(value: object) -> str:

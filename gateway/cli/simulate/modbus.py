@@ -237,6 +237,23 @@ class ModbusSlave(Asked):
         return respond(PointBank(self._points, self.values, now), request, most=self._most)
 
 
+class Units(Asked):
+    """Any number of units at one end of a line, whose banks ``there`` finds; None: nobody answers there now."""
+
+    def __init__(self, framing: str, there: Callable[[int], Bank | None]) -> None:
+        super().__init__(Values("", {}, {}, 0))
+        self.framing = framing
+        self._there = there
+
+    def hear(self, question: bytes, now: Moment) -> bytes:
+        """See ``Slave``."""
+        return FRAMINGS[self.framing](question, self._answer)
+
+    def _answer(self, unit: int, request: bytes) -> bytes | None:
+        bank = self._there(unit)
+        return None if bank is None else respond(bank, request)
+
+
 def grid(point: Point, _spec: DeviceSpec) -> Grid:
     """The raw values that a point can have."""
     return grid_of(point, 4 * (point.length or 1))

@@ -9,7 +9,7 @@ import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.contract import LinkError
 
@@ -183,8 +183,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._peers: dict[tuple[str, int], Peer] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # Not every Python's transport for datagrams is a DatagramTransport by class.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
         peer = self._peers.pop(sender, None) or self._meet(lambda answer: self._send(answer, sender))
