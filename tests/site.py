@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ class Daemon:
         self.log = config.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, wait: float = 20.0) -> "Daemon":
+    def start(self, wait: float = 20.0, *, ill: bool = False) -> "Daemon":
+        """Start it and wait until it is healthy, or for one that will be ``ill``, until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, "run", "-c", str(self.config)], stdout=log, stderr=log
@@ -90,7 +92,9 @@ class Daemon:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=1)
                 return self
-            except OSError:
+            except OSError as error:
+                if ill and isinstance(error, urllib.error.HTTPError):
+                    return self
                 time.sleep(0.05)
         raise AssertionError(f"the daemon did not come up:\n{self.log.read_text()}")
 

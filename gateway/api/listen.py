@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import grp
 import ipaddress
 import logging
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.contract import ConfigError, LinkError
+from gateway.places import SOCKET_NAME, spare_socket
 from gateway.settings import ApiSettings
 
-SOCKET_NAME = "linli.sock"
+DISK_ERRORS = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOENT})
 SOCKET_MODE = 0o660
 SOCKET_GROUP = "linli"
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7) less its NUL
@@ -100,9 +102,28 @@ async def listen_tcp(settings: ApiSettings, factory: Factory) -> asyncio.Server:
     return server
 
 
-async def listen_unix(state: Path, factory: Factory) -> asyncio.Server:
-    """Open ``<state>/linli.sock`` for this machine's users of the group; a stale socket is replaced."""
+async def listen_local(state: Path, factory: Factory) -> tuple[asyncio.Server | None, Path]:
+    """Open ``<state>/linli.sock``, or on a disk that cannot be written the one of ``spare_socket``; no server: neither.
+
+    LinkError when it is in use, ConfigError when its path is too long.
+    """
     path = state / SOCKET_NAME
+    try:
+        return await listen_unix(path, factory), path
+    except LinkError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in DISK_ERRORS:
+            raise
+    spare = spare_socket(state)
+    try:
+        spare.parent.mkdir(exist_ok=True)
+        return await listen_unix(spare, factory), spare
+    except (OSError, LinkError) as error:
+        log.error("there is no local socket for linli status: neither %s nor %s can be opened (%s)", path, spare, error)
+        return None, spare
+
+
+async def listen_unix(path: Path, factory: Factory) -> asyncio.Server:
+    """Open a socket for this machine's users of the group; a stale one is replaced."""
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         raise ConfigError(
             f"gateway.state: {path} is longer than the {SOCKET_PATH_BYTES} bytes that a Unix socket's path may have; "
@@ -114,7 +135,6 @@ async def listen_unix(state: Path, factory: Factory) -> asyncio.Server:
         endpoint.setblocking(False)
         endpoint.bind(os.fspath(path))
         # Nobody can connect before listen(), so the mode is in time.
-        path.chmod(SOCKET_MODE)
         _give_to_group(path)
         return await asyncio.get_running_loop().create_unix_server(factory, sock=endpoint, backlog=BACKLOG)
     except OSError as error:
@@ -125,10 +145,10 @@ async def listen_unix(state: Path, factory: Factory) -> asyncio.Server:
         raise
 
 
-def remove_socket(state: Path) -> None:
+def remove_socket(path: Path) -> None:
     """Take the socket's name away after closing it."""
     with contextlib.suppress(OSError):
-        (state / SOCKET_NAME).unlink()
+        path.unlink()
 
 
 def _remove_stale(path: Path) -> None:
@@ -149,6 +169,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _give_to_group(path: Path) -> None:
+    path.chmod(SOCKET_MODE)
     try:
         group = grp.getgrnam(SOCKET_GROUP).gr_gid
     except KeyError:

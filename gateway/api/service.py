@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from gateway import __version__
 from gateway.api.access import Access, Caller
 from gateway.api.endpoint import Call, Endpoint
-from gateway.api.listen import listen_tcp, listen_unix, remove_socket
+from gateway.api.listen import listen_local, listen_tcp, remove_socket
 from gateway.api.media import MEDIA_ENDPOINTS
 from gateway.api.openapi import describe
 from gateway.api.patience import Patience
@@ -99,7 +99,8 @@ class Api:
             servers.append(await listen_tcp(settings.api, connection))
             host, port = servers[0].sockets[0].getsockname()[:2]
             self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            servers.append(await listen_unix(settings.gateway.state, connection))
+            local, socket = await listen_local(settings.gateway.state, connection)
+            servers += [local] if local else []
             log.info("listening on %s://%s", "https" if settings.api.tls_cert else "http", self.address)
             self.listening.set()
             await asyncio.get_running_loop().create_future()
@@ -108,7 +109,7 @@ class Api:
             for server in servers:
                 server.close()
             if len(servers) > 1:
-                remove_socket(settings.gateway.state)
+                remove_socket(socket)
             await self._finish()
 
     async def _tell(self, draft: Draft) -> None:

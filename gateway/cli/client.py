@@ -13,9 +13,9 @@ import click
 import msgspec
 
 from gateway.cli import DEFAULT_CONFIG
+from gateway.places import SOCKET_NAME, spare_socket
 
 DEFAULT_STATE = Path("/var/lib/linli")
-SOCKET = "linli.sock"
 PATIENCE = 30.0  # seconds for an answer; a slow serial device takes several
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,10 +37,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Daemon:
-    """The daemon whose socket lies at ``path``."""
+    """The daemon whose socket lies at ``path``; ``line``: one of its lines, for who borrows it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, line: str = "") -> None:
+        self.path, self.line = path, line
 
     def ask(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401 - any JSON
         """Have a command executed; Refusal when it cannot be."""
@@ -114,7 +114,19 @@ def place(command: Command) -> Command:
 
 def find(config: Path | None, state: Path | None) -> Daemon:
     """The daemon of this configuration or state directory."""
-    return Daemon((state if state is not None else _state_of(config)) / SOCKET)
+    folder = state if state is not None else _state_of(config)
+    usual, spare = folder / SOCKET_NAME, spare_socket(folder)
+    # One left behind on a disk that can no longer be written has nobody at its other end.
+    return Daemon(spare if spare.is_socket() and not _somebody_listens(usual) else usual)
+
+
+def _somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except OSError as error:
+            return isinstance(error, PermissionError)
+    return True
 
 
 def _state_of(config: Path | None) -> Path:

@@ -5,7 +5,7 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
@@ -15,8 +15,8 @@ from gateway.store.database import NOTHING, Committed, Database, Expiry, is_dama
 from gateway.store.early import LOOK_EVERY, RELEASE, Hold
 from gateway.store.envelope import AT_ONCE, Waiting, waiting
 from gateway.store.notices import gateway_state
+from gateway.store.opening import DiskError, Opened, Opener
 from gateway.store.queue import Batch, Queue
-from gateway.store.reserve import Reserve
 
 log = logging.getLogger("linli.store")
 
@@ -47,29 +47,33 @@ class Committer:
 
     def __init__(
         self,
-        database: Database,
+        opened: Opened,
+        opener: Opener,
         writer: ThreadPoolExecutor,
-        reserve: Reserve,
         clock: Clock,
         window: float,
         chores_every: float,
         expiry: Callable[[], Expiry],
         committed: Callable[[Committed], None],
+        reopen: Callable[[], Awaitable[Opened]],
         hold: Hold,
     ) -> None:
         self.queue = Queue()
         self.done = Bell(clock)
         self.failing: str | None = None
-        self._database = database
+        self._database = opened.database
+        self._why = opened.why
+        self._opener = opener
         self._writer = writer
-        self._reserve = reserve
+        self._reserve = opener.reserve
         self._clock = clock
         self._window = window
         self._chores_every = chores_every
         self._expiry = expiry
         self._committed = committed
+        self._reopen = reopen
         self._hold = hold
-        self.held = database.held.records
+        self.held = opened.known.held
         self._look_at = -math.inf if self.held else math.inf  # monotonic: when to look whether they may go
         self._wake = Bell(clock)
         self._put: Counter[str] = Counter()
@@ -144,7 +148,9 @@ class Committer:
 
     def prepare(self) -> None:
         """Take the reserve's room before the first commit; without it, only what is urgent is written."""
-        if not self._reserve.restore():
+        if self._database is None:
+            self._wait_for_disk(self._why)
+        elif not self._reserve.restore():
             self._live_on_reserve("the disk was full at start")
 
     async def run(self) -> None:
@@ -203,6 +209,9 @@ class Committer:
 
     async def _commit(self) -> bool:
         """Write one batch; False when the disk did not take it."""
+        database = self._database or await self._land()
+        if database is None:
+            return False
         now = self._clock.monotonic()
         if now >= self._restore_at:
             self._on_reserve = not self._reserve.restore()
@@ -215,15 +224,15 @@ class Committer:
         # What waited for the clock goes before what came later, so that a stream stays in the order of time.
         release = self.held and not stamp.hold and not self._on_reserve
         order = URGENT_ORDER if self._on_reserve or release else SEND_ORDER
-        batch = self.queue.take(self._database.batch_bytes, order)
+        batch = self.queue.take(self._opener.budget.transaction, order)
         rest = 0 if self.queue.facts else self._put[REST]
         self._urgent = self._urgent and not self.queue.empty()
         # What does not fit into this batch has waited already, so it goes at once; what comes meanwhile begins to wait.
         self._waits_since = math.inf if self.queue.empty() else -math.inf
         loop = asyncio.get_running_loop()
         try:
-            freed = min(RELEASE, self._database.batch_bytes) if release else 0
-            done = await loop.run_in_executor(self._writer, self._database.commit, batch, stamp, expiry, freed)
+            freed = min(RELEASE, self._opener.budget.transaction) if release else 0
+            done = await loop.run_in_executor(self._writer, database.commit, batch, stamp, expiry, freed)
         except sqlite3.DatabaseError as error:
             self.queue.restore(batch)
             self._waits_since = -math.inf
@@ -233,9 +242,24 @@ class Committer:
         look_at = -math.inf if release else self._clock.monotonic() + LOOK_EVERY
         self._look_at = look_at if done.held else math.inf
         self._note(batch, done, rest, self._clock.monotonic() - now)
-        if self._database.log_is_long() and not self._urgent:
-            await loop.run_in_executor(self._writer, self._database.checkpoint)
+        if database.log_is_long() and not self._urgent:
+            await loop.run_in_executor(self._writer, database.checkpoint)
         return True
+
+    async def _land(self) -> Database | None:
+        """Open the store that could not be opened at the start; None when the disk still does not let us."""
+        try:
+            opened = await self._reopen()
+        except DiskError as error:
+            self._wait_for_disk(str(error))
+            return None
+        except LinliError as error:
+            self.die(error)
+            return None
+        self._database, self._retry_at = opened.database, math.inf
+        if not self._reserve.restore():
+            self._live_on_reserve("there is no room for the reserve")
+        return opened.database
 
     def _note(self, batch: Batch, done: Committed, rest: int, took: float) -> None:
         """Account for a commit that succeeded."""
@@ -267,9 +291,11 @@ class Committer:
         if full and not self._on_reserve:
             self._live_on_reserve(str(error))
             return
-        self._fail(f"the disk does not take records ({error}): check the card and whether it is mounted read-only")
-        now = self._clock.monotonic()
-        self._retry_at = now + self._retry_after
+        self._wait_for_disk(str(error))
+
+    def _wait_for_disk(self, reason: str) -> None:
+        self._fail(f"the disk does not take records ({reason}): check the card and whether it is mounted read-only")
+        self._retry_at = self._clock.monotonic() + self._retry_after
         self._retry_after = min(2 * self._retry_after, RETRY[1])
         self._shed()
 
@@ -302,6 +328,6 @@ class Committer:
         log.warning("the disk takes records again; drafts lost meanwhile: %s", told)
         wall = self._clock.wall()
         sentence = f"The disk takes records again; records lost meanwhile: {told}."
-        draft = gateway_state(self._database.gateway, wall, "disk_recovered", sentence, lost=lost)
-        if not self._closing:
+        draft = gateway_state(self._opener.gateway, wall, "disk_recovered", sentence, lost=lost)
+        if not self._closing and self._fatal is None:
             self.add([waiting(draft, self._clock.quality())], {}, urgent=False)

@@ -1,6 +1,7 @@
 """The writer's side of the database: one transaction a commit, from drafts to rows. Lives in the writer thread."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,25 @@ class Expiry:
 NOTHING = Expiry()
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a database says when it is opened: first and last by stream, facts and positions, sizes in bytes.
+
+    ``newest`` is the latest commit time (ns, 0: none), ``oldest_held`` as in ``HeldRows.oldest``.
+    """
+
+    epoch: str
+    last: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    firsts: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+    facts: dict[str, bytes] = field(default_factory=dict)
+    positions: dict[CursorKey, int] = field(default_factory=dict)
+    used: int = 0
+    media_bytes: int = 0
+    newest: int = 0
+    held: int = 0
+    oldest_held: float | None = None
+
+
 @dataclass(slots=True)
 class Committed:
     """What a commit did: new records by stream, the first kept of each, and sizes in bytes."""
@@ -64,7 +84,6 @@ class Database:
     ) -> None:
         self._rfc3339 = rfc3339
         self.gateway = gateway
-        self.batch_bytes = budget.transaction
         self._budget = budget
         self._connection = connect(path)
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -96,23 +115,29 @@ class Database:
         number: int | None = self._connection.execute(f'SELECT {what} FROM "{stream}"').fetchone()[0]  # noqa: S608
         return number or 0
 
-    def newest(self) -> int:
-        """Return the latest commit time of the streams' last rows, ns; 0 when none was known."""
+    def known(self) -> Known:
+        """Everything that others have to know at the start; facts without the records that wait for the clock."""
+        facts = self._connection.execute("SELECT name, value FROM facts")
+        positions = self._connection.execute("SELECT consumer, stream, sequence FROM cursors")
+        return Known(
+            self.epoch,
+            dict(self.last),
+            dict(self.firsts),
+            {name: value for name, value in facts if not is_held(name)},
+            {(consumer, stream): sequence for consumer, stream, sequence in positions},
+            self.used(),
+            self.media.bytes,
+            self._newest(),
+            self.held.records,
+            self.held.oldest(),
+        )
+
+    def _newest(self) -> int:
         rows = [
             self._connection.execute(f'SELECT recorded FROM "{stream}" ORDER BY first DESC LIMIT 1').fetchone()  # noqa: S608
             for stream in STREAMS
         ]
         return max((row[0] for row in rows if row), default=0)
-
-    def facts(self) -> dict[str, bytes]:
-        """All facts; not the records that wait for the clock, which are none."""
-        rows = self._connection.execute("SELECT name, value FROM facts")
-        return {name: value for name, value in rows if not is_held(name)}
-
-    def cursors(self) -> dict[CursorKey, int]:
-        """All positions."""
-        rows = self._connection.execute("SELECT consumer, stream, sequence FROM cursors")
-        return {(consumer, stream): sequence for consumer, stream, sequence in rows}
 
     def used(self) -> int:
         """Bytes of pages in use."""
@@ -276,7 +301,10 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open with what writer and reader share."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    # On a read-only disk SQLite refuses a file whose log was put away, unless it hears that nobody can change it.
+    still = path.exists() and not os.access(path, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    address = f"{path.absolute().as_uri()}{'?immutable=1' if still else ''}"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
     connection.execute(f"PRAGMA cache_size = {CACHE:d}")
     # Debian's SQLite overwrites deleted pages with zeros, which would write every byte a third time.
     connection.execute("PRAGMA secure_delete = OFF")

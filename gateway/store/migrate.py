@@ -19,7 +19,12 @@ EPOCH_LETTERS = string.ascii_lowercase + string.digits
 ROWS = {"first": int, "last": int, "recorded": int, "dictionary": int, "payload": bytes}
 
 
-def _v1(database: Database) -> None:
+def new_epoch() -> str:
+    """Make a name for one incarnation of the store."""
+    return "".join(secrets.choice(EPOCH_LETTERS) for _ in range(10))
+
+
+def _v1(database: Database, epoch: str) -> None:
     for stream in ("perception", "management", "alarm", "disposal"):
         database.table(stream).create(ROWS, pk="first", not_null=set(ROWS))
     database.table("dictionaries").create({"number": int, "content": bytes}, pk="number")
@@ -32,20 +37,19 @@ def _v1(database: Database) -> None:
         {"sha256": str, "bytes": int, "content_type": str, "suffix": str, "recorded": int}, pk="sha256"
     )
     database.table("about").create({"name": str, "value": str}, pk="name")
-    epoch = "".join(secrets.choice(EPOCH_LETTERS) for _ in range(10))
     database.table("about").insert_all(
         [{"name": "epoch", "value": epoch}, {"name": "created", "value": str(time.time_ns())}]
     )
 
 
 # A released migration never changes: tests/store/released/ keeps every released schema to migrate from.
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_v1,)
+MIGRATIONS: Final[tuple[Callable[[Database, str], None], ...]] = (_v1,)
 VERSION = len(MIGRATIONS)
 SCHEMA = 0xE7943480  # CRC-32 of the newest tables' SQL by name: a damaged schema is found at start
 
 
-def migrate(path: Path, page_size: int = PAGE_SIZE) -> None:
-    """Bring the database at ``path`` to the newest version, each step in one transaction."""
+def migrate(path: Path, page_size: int = PAGE_SIZE, epoch: str = "") -> None:
+    """Bring the database at ``path`` to the newest version, each step in one transaction; a new one gets ``epoch``."""
     import sqlite_utils
 
     database = sqlite_utils.Database(path)
@@ -57,10 +61,10 @@ def migrate(path: Path, page_size: int = PAGE_SIZE) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
         with database.atomic():
-            step(database)
+            step(database, epoch or new_epoch())
             connection.execute(f"PRAGMA user_version = {number:d}")
     connection.close()
 
 
 if __name__ == "__main__":
-    migrate(Path(sys.argv[1]))
+    migrate(Path(sys.argv[1]), epoch="".join(sys.argv[2:3]))

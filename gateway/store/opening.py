@@ -1,6 +1,7 @@
 """Opens a state directory: nobody else in it, a database that is sound and of this version, or a fresh one."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from gateway.contract import Clock, LinliError
 from gateway.store import migrate
-from gateway.store.database import Database, is_damage
+from gateway.store.database import Database, Known, connect, is_damage
 from gateway.store.packing import DamagedError
 from gateway.store.reader import Reader
 from gateway.store.reserve import Reserve
@@ -25,14 +26,22 @@ log = logging.getLogger("linli.store")
 
 SUSPECT = "records.suspect"  # left behind by a run that met damage: the next one starts with a new file
 MIGRATION_TIMEOUT = 600.0
+PROBE = 256 << 10  # bytes; an empty store takes about half of it
+DISK_ERRORS = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN})
 
 
 @dataclass(slots=True)
 class Opened:
-    """What opening gave."""
+    """What opening gave. No ``database``: the disk cannot be written, and ``why``; no ``reader``: not even read."""
 
-    database: Database
-    reader: Reader
+    known: Known
+    database: Database | None
+    reader: Reader | None
+    why: str = ""
+
+
+class DiskError(LinliError):
+    """The disk does not let the store be opened now, and may do so later."""
 
 
 class Lock:
@@ -41,7 +50,7 @@ class Lock:
     def __init__(self, state: Path) -> None:
         try:
             state.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._descriptor = _open_lock(state / "lock")
         except OSError as error:
             raise LinliError(
                 f"{state}: cannot be used as the state directory: {error.strerror}; check its owner and the disk"
@@ -59,40 +68,124 @@ class Lock:
         os.close(self._descriptor)
 
 
-def open_database(
-    state: Path, reserve: Reserve, gateway: str, budget: Budget, media_quota: int, clock: Clock, boot: str
-) -> Opened:
-    """Open or make ``<state>/records.db``; a damaged one is set aside. LinliError, with what to do, if it cannot."""
-    path = state / DATABASE
-
-    def connected(trouble: str) -> tuple[Database, Reader]:
-        if _version(path) < migrate.VERSION:
-            _migrate(path)
-        for aside in asides(state)[-1:]:
-            rescue(path, aside, trouble)
-        return Database(path, gateway, budget, media_quota, clock.rfc3339, boot), Reader(path)
-
-    def ready() -> Opened:
-        try:
-            return _sound_or_fresh(path, connected, clock)
-        except sqlite3.Error as error:
-            raise LinliError(f"{path}: cannot be opened: {error}; check that the disk can be written") from error
-
+def _open_lock(path: Path) -> int:
     try:
-        return ready()
-    except LinliError:
-        if not reserve.is_needed():
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        if error.errno != errno.EROFS or not path.exists():
             raise
-    log.warning("%s: the disk is full; opening it with the room of the reserve", path)
-    reserve.release()
-    return ready()
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _sound_or_fresh(path: Path, connected: Callable[[str], tuple[Database, Reader]], clock: Clock) -> Opened:
+class Opener:
+    """Opens a state directory, at the start or as soon as the disk allows it. Lives in the writer thread."""
+
+    def __init__(self, state: Path, gateway: str, budget: Budget, media_quota: int, clock: Clock, boot: str) -> None:
+        self.gateway, self.boot, self.budget = gateway, boot, budget
+        self.reserve = Reserve(state / "reserve", budget.reserve)
+        self._state, self._path, self._media_quota, self._clock = state, state / DATABASE, media_quota, clock
+        self._lock: Lock | None = None
+        self._epoch = ""  # that a database made later will have
+
+    def open(self) -> Opened:
+        """Open or make ``<state>/records.db``; a damaged one is set aside.
+
+        DiskError while the disk cannot be written; LinliError, with what to do, for all that waiting does not mend.
+        """
+        self.check(probe=False)
+        try:
+            self._lock = self._lock or Lock(self._state)
+            return self._opened()
+        except LinliError as error:
+            why = _refusal(self._state, error.__cause__)
+            if why is None:
+                raise
+            raise DiskError(why) from error
+
+    def check(self, *, probe: bool = True) -> None:
+        """DiskError while the disk cannot be written, as far as that shows without opening anything."""
+        why = (
+            "it is mounted read-only" if _is_read_only(self._state) else _refusal(self._state, None) if probe else None
+        )
+        if why is not None:
+            raise DiskError(why)
+
+    def look(self, why: str) -> Opened:
+        """Say what can be read of a disk that cannot be written; where nothing can, a new epoch is named already."""
+        try:
+            self._lock = self._lock or Lock(self._state)
+        except LinliError as error:
+            if not isinstance(error.__cause__, OSError):  # another daemon has it
+                raise
+        try:
+            if self._path.exists() and _examine(self._path) is None and _version(self._path) == migrate.VERSION:
+                database = self._database()
+                known = database.known()
+                database.close()
+                return Opened(known, None, Reader(self._path), why)
+        except (sqlite3.Error, LinliError, OSError) as error:
+            log.warning("%s: cannot even be read: %s", self._path, error)
+        self._epoch = migrate.new_epoch()
+        return Opened(Known(self._epoch), None, None, why)
+
+    def close(self) -> None:
+        """Leave the directory."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def _opened(self) -> Opened:
+        try:
+            return self._ready()
+        except LinliError:
+            if not self.reserve.is_needed():
+                raise
+        log.warning("%s: the disk is full; opening it with the room of the reserve", self._path)
+        self.reserve.release()
+        return self._ready()
+
+    def _ready(self) -> Opened:
+        try:
+            return _sound_or_fresh(self._path, self._connected, self._clock)
+        except sqlite3.Error as error:
+            raise LinliError(f"{self._path}: cannot be opened: {error}; check that the disk can be written") from error
+
+    def _connected(self, trouble: str) -> Opened:
+        if _version(self._path) < migrate.VERSION:
+            _migrate(self._path, self._epoch)
+        for aside in asides(self._state)[-1:]:
+            rescue(self._path, aside, trouble)
+        database = self._database()
+        return Opened(database.known(), database, Reader(self._path))
+
+    def _database(self) -> Database:
+        return Database(self._path, self.gateway, self.budget, self._media_quota, self._clock.rfc3339, self.boot)
+
+
+def _is_read_only(state: Path) -> bool:
+    there = next(path for path in (state, *state.absolute().parents) if path.exists())
+    return bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+
+
+def _refusal(state: Path, cause: BaseException | None) -> str | None:
+    """Say why the disk takes nothing; None when it does, or when it is the directory's owner who forbids it."""
+    if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+        return cause.strerror
+    probe = state / "probe"
+    try:
+        probe.write_bytes(bytes(PROBE))
+    except OSError as error:
+        return error.strerror if error.errno in DISK_ERRORS else None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return None
+
+
+def _sound_or_fresh(path: Path, connected: Callable[[str], Opened], clock: Clock) -> Opened:
     trouble = _read_suspect(path.parent) or (_examine(path) if path.exists() else None)
     if trouble is None:
         try:
-            return Opened(*connected("found set aside"))
+            return connected("found set aside")
         except DamagedError as error:
             trouble = str(error)
         except sqlite3.DatabaseError as error:
@@ -101,7 +194,7 @@ def _sound_or_fresh(path: Path, connected: Callable[[str], tuple[Database, Reade
             trouble = str(error)
     _set_aside(path, clock.rfc3339(clock.wall()))
     (path.parent / SUSPECT).unlink(missing_ok=True)
-    return Opened(*connected(trouble))
+    return connected(trouble)
 
 
 def mark_suspect(state: Path, reason: str) -> None:
@@ -140,7 +233,7 @@ def _examine(path: Path) -> str | None:
 
 
 def _version(path: Path) -> int:
-    with contextlib.closing(sqlite3.connect(path)) as connection:
+    with contextlib.closing(connect(path)) as connection:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         return version
 
@@ -164,9 +257,9 @@ def _set_aside(path: Path, now: str) -> None:
     log.error("%s was damaged and is set aside as %s; a new epoch begins", path, target.name)
 
 
-def _migrate(path: Path) -> None:
+def _migrate(path: Path, epoch: str) -> None:
     """Run the migration in a child of its own, by file: it needs nothing of ours."""
-    command = [sys.executable, "-I", migrate.__file__, str(path)]
+    command = [sys.executable, "-I", migrate.__file__, str(path), epoch]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MIGRATION_TIMEOUT, check=False)  # noqa: S603
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]

@@ -4,30 +4,31 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from gateway.clock import boot_id
-from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Stream
+from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Run, Stream
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
 from gateway.store.commits import Committer
-from gateway.store.database import Committed, Expiry, is_damage
+from gateway.store.database import Committed, Database, Expiry, is_damage
 from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
 from gateway.store.gallery import Media
 from gateway.store.media import MediaFolder
-from gateway.store.opening import Lock, Opened, mark_suspect, open_database
+from gateway.store.opening import DiskError, Opened, Opener, mark_suspect
 from gateway.store.packing import DamagedError
-from gateway.store.reserve import Reserve
+from gateway.store.reader import Reader
 from gateway.store.retention import Budget
 from gateway.store.salvage import Salvage
 from gateway.store.tail import Tail
+from gateway.store.threads import Threads
 from gateway.store.wreck import DATABASE
 
 log = logging.getLogger("linli.store")
+Found = TypeVar("Found")
 
 NO_FACTS: Mapping[str, bytes | None] = MappingProxyType({})
 CHORES = (1.0, 3600.0)  # seconds between looks at the age of records, shortest and longest
@@ -40,24 +41,6 @@ class Bounds(NamedTuple):
 
     first: int
     last: int
-
-
-class Threads(NamedTuple):
-    """One named thread for each kind of blocking work."""
-
-    writer: ThreadPoolExecutor
-    reader: ThreadPoolExecutor
-    files: ThreadPoolExecutor
-
-    @classmethod
-    def start(cls) -> Self:
-        """Make the three; a thread starts with its first work."""
-        return cls(*(ThreadPoolExecutor(1, f"linli-store-{name}") for name in ("write", "read", "media")))
-
-    def stop(self) -> None:
-        """End them; what they have begun is finished."""
-        for pool in self:
-            pool.shutdown(wait=True)
 
 
 class Store:
@@ -73,57 +56,49 @@ class Store:
         clock: Clock,
         required: Mapping[str, frozenset[Stream]],
         state: Path,
-        lock: Lock,
         threads: Threads,
         opened: Opened,
-        reserve: Reserve,
+        opener: Opener,
     ) -> None:
-        self.epoch = opened.database.epoch
+        known = opened.known
+        self.epoch = known.epoch
         self._settings = settings
         self._clock = clock
         self._required = required
         self._state = state
-        self._lock = lock
         self._threads = threads
+        self._opener = opener
         self._database = opened.database
         self._reader = opened.reader
-        self._facts = opened.database.facts()
-        self._positions = opened.database.cursors()
-        self._last: dict[Stream, int] = dict(opened.database.last)
-        self._firsts: dict[Stream, int] = dict(opened.database.firsts)
-        self._used = opened.database.used()
-        self.newest = opened.database.newest()
+        self._facts = known.facts
+        self._positions = known.positions
+        self._last: dict[Stream, int] = dict(known.last)
+        self._firsts: dict[Stream, int] = known.firsts
+        self._used = known.used
+        self.newest = known.newest
         self._tail = Tail()
         keep = settings.keep
         self._keep = {stream: int(getattr(keep, stream) * SECOND) for stream in STREAMS}
         shortest = min(*self._keep.values(), int(keep.media * SECOND)) / SECOND
         self._commits = Committer(
-            opened.database,
+            opened,
+            opener,
             threads.writer,
-            reserve,
             clock,
             settings.commit,
             min(max(shortest / CHORES_PER_KEEP, CHORES[0]), CHORES[1]),
             self._expiry,
             self._committed,
-            Hold(clock, opened.database.held.oldest(), Budget(settings.records).held),
+            self._reopen,
+            Hold(clock, known.oldest_held, opener.budget.held),
         )
         self._media = Media(
-            MediaFolder(state / "media"), settings.media, opened.database.media.bytes, self._commits, threads.files
+            MediaFolder(state / "media"), settings.media, known.media_bytes, self._commits, threads.files
         )
         self.media: Callable[[str], tuple[Path, str] | None] = self._media.find
-        self._salvage = Salvage(
-            state,
-            opened.database,
-            opened.reader,
-            self._commits,
-            clock,
-            threads.reader,
-            required,
-            self._facts,
-            lambda: settings.records - self._used,
-        )
+        self._salvage: Salvage | None = None
         self._salvaging: asyncio.Task[None] | None = None
+        self._estranged = False
         self._commits.prepare()
         self._task = asyncio.create_task(self._commits.run(), name="store-commits")
         self._task.add_done_callback(_log_bug)
@@ -141,35 +116,65 @@ class Store:
         """Open or make the store in ``state``; ``required`` consumers hold back retention by age.
 
         ``boot`` names what ``clock.monotonic`` counts from; without it, the kernel's id of this boot.
-        LinliError when another daemon uses the directory, or the disk cannot be used at all.
+        On a disk that cannot be written it begins all the same, and opens what is there when it can: until then
+        ``failing`` says so. LinliError when another daemon uses the directory, or it is not ours to use.
         """
-        budget = Budget(settings.records)
+        opener = Opener(state, gateway, Budget(settings.records), settings.media, clock, boot or boot_id())
         threads = Threads.start()
         loop = asyncio.get_running_loop()
-        lock = None
         try:
-            lock = await loop.run_in_executor(threads.writer, Lock, state)
-            reserve = Reserve(state / "reserve", budget.reserve)
-            opened = await loop.run_in_executor(
-                threads.writer, open_database, state, reserve, gateway, budget, settings.media, clock, boot or boot_id()
-            )
+            try:
+                opened = await loop.run_in_executor(threads.writer, opener.open)
+            except DiskError as error:
+                log.error("%s: the store cannot be opened: %s; alarms act without it", state, error)
+                opened = await loop.run_in_executor(threads.writer, opener.look, str(error))
         except LinliError:
-            if lock:
-                lock.release()
+            opener.close()
             threads.stop()
             raise
-        store = cls(settings, clock, required, state, lock, threads, opened, reserve)
-        await store._begin()
+        store = cls(settings, clock, required, state, threads, opened, opener)
+        if opened.database is not None and opened.reader is not None:
+            await loop.run_in_executor(threads.writer, opened.database.shrink)
+            store._begin(opened.database, opened.reader)
         return store
 
-    async def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads.writer, self._database.shrink)
+    def _begin(self, database: Database, reader: Reader) -> None:
         # Not waited for: files are found without it, and a new one is written after it, in the same thread.
-        loop.run_in_executor(self._threads.files, MediaFolder(self._state / "media").sweep, self._state / DATABASE)
+        self._threads.files.submit(MediaFolder(self._state / "media").sweep, self._state / DATABASE)
+        self._salvage = Salvage(
+            self._state,
+            database,
+            reader,
+            self._commits,
+            self._clock,
+            self._threads.reader,
+            self._required,
+            self._facts,
+            lambda: self._settings.records - self._used,
+        )
         if self._salvage.tell():
             self._salvaging = asyncio.create_task(self._salvage.run(), name="store-salvage")
             self._salvaging.add_done_callback(_log_bug)
+
+    async def _reopen(self) -> Opened:
+        """The disk can be written at last: go on with what it holds, or begin anew if that was not known."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads.writer, self._opener.check)
+        if self._reader is not None:  # SQLite would make the writer as read-only as this connection of the same process
+            reader, self._reader = self._reader, None
+            await loop.run_in_executor(self._threads.reader, reader.close)
+        opened = await loop.run_in_executor(self._threads.writer, self._opener.open)
+        self._database, self._reader = opened.database, opened.reader
+        known = opened.known
+        if (known.epoch, known.last) == (self.epoch, self._last) and known.facts.keys() <= self._facts.keys():
+            if opened.database is not None and opened.reader is not None:
+                self._begin(opened.database, opened.reader)
+            return opened
+        # Cursors and alarms of another epoch cannot be changed under those who run with ours.
+        self._estranged = True
+        sentence = "the disk can be written again and holds what could not be read at the start: beginning anew with it"
+        self._commits.die(LinliError(sentence))
+        return opened
 
     # ------------------------------------------------------------------------------------------------------ records
 
@@ -182,7 +187,7 @@ class Store:
         LinliError when a draft cannot be JSON, or the store has ended.
         """
         quality, wall, now = self._clock.quality(), self._clock.wall(), self._clock.monotonic()
-        items = [waiting(draft, quality, happened(draft, wall, now), self._database.boot) for draft in drafts]
+        items = [waiting(draft, quality, happened(draft, wall, now), self._opener.boot) for draft in drafts]
         if not urgent:
             await self._commits.room()
         self._commits.add(items, facts, urgent=urgent)
@@ -211,18 +216,33 @@ class Store:
         if found is not None:
             return found
         last = self._last[stream]
+        found = await self._read(Reader.records, stream, after, limit, max_bytes)
+        # The reader may already see a commit that nobody here was told of.
+        return [record for record in found if record.sequence <= last]
+
+    async def runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> list[Run]:
+        """Return what follows ``after`` as some runs of at most ``limit`` records and about ``max_bytes`` each.
+
+        CommandError 503 when they cannot be read now.
+        """
+        if after >= self._last[stream] or limit < 1:
+            return []
+        found = self._tail.after(stream, after, limit, max_bytes)
+        if found is not None:
+            return [Run.of(after, found)]
+        return await self._read(Reader.runs, stream, after, self._last[stream], limit, max_bytes)
+
+    async def _read(self, read: Callable[..., list[Found]], *how: object) -> list[Found]:
+        if self._reader is None:
+            raise CommandError("records cannot be read now: the disk is not there", status=503)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._threads.reader, self._reader.records, stream, after, limit, max_bytes
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads.reader, read, self._reader, *how)
         except DamagedError as error:
             raise self._damaged(str(error)) from error
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 raise self._damaged(str(error)) from error
             raise CommandError(f"records cannot be read now: {error}", status=503) from error
-        # The reader may already see a commit that nobody here was told of.
-        return [record for record in found if record.sequence <= last]
 
     def _damaged(self, trouble: str) -> CommandError:
         mark_suspect(self._state, trouble)
@@ -298,7 +318,7 @@ class Store:
             "media_bytes": self._media.bytes,
             "media_quota": self._settings.media,
             "failing": self.failing,
-            "damage": self._salvage.now,
+            "damage": self._salvage.now if self._salvage else None,
             "held": self._commits.held,
             "streams": {
                 stream: {**self.bounds(stream)._asdict(), "unstored": self.unstored(stream)} for stream in STREAMS
@@ -313,10 +333,12 @@ class Store:
         self._commits.close()
         await asyncio.wait([self._task])
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads.reader, self._reader.close)
-        await loop.run_in_executor(self._threads.writer, self._database.close)
+        if self._reader is not None:
+            await loop.run_in_executor(self._threads.reader, self._reader.close)
+        if self._database is not None:
+            await loop.run_in_executor(self._threads.writer, self._database.close)
         await loop.run_in_executor(None, self._threads.stop)
-        self._lock.release()
+        self._opener.close()
 
     def _stamp_time(self) -> int:
         return 0 if self._clock.quality() == "unknown" else self._clock.wall()
@@ -336,6 +358,8 @@ class Store:
         return Expiry(limits, int(self._settings.keep.media * SECOND))
 
     def _committed(self, done: Committed) -> None:
+        if self._estranged:
+            return
         self._used = done.used
         self._firsts = done.firsts
         for stream, records in done.records.items():

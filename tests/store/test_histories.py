@@ -80,7 +80,7 @@ class Histories(RuleBasedStateMachine):
 
         def between_commits():
             shutil.copytree(self.path, left)
-            return self.store._database.cursors()
+            return self.store._database.known().positions
 
         cursors = self.store._threads.writer.submit(between_commits).result()
         self.positions = {stream: cursors.get(("mqtt", stream), 0) for stream in STREAMS}
