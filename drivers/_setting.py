@@ -59,14 +59,17 @@ def _code(point: Point, value: Scalar) -> Raw:
 
 
 def _number(point: Point, value: Scalar, low: int, high: int) -> Raw:
-    if isinstance(value, bool | str) or not math.isfinite(value):
+    if isinstance(value, bool | str) or (isinstance(value, float) and not math.isfinite(value)):
         raise _no(point, value, "write a number")
     if point.valid is not None and not point.valid[0] <= value <= point.valid[1]:
         raise CommandError(f"{point.name} may not be {_text(value, point)}: write {_range(point)}")
     ratio = point.ratio if isinstance(point.ratio, int | float) else 1
     raw = (_exact(value) - _exact(point.offset)) / (_exact(point.scale) * _exact(ratio))
     if point.type in FLOATS:
-        return float(raw)
+        try:
+            return float(raw)
+        except OverflowError as error:
+            raise CommandError(f"{point.name} cannot be {_text(value, point)}: a float does not hold that") from error
     number = round(raw)
     if not low <= number <= high:
         raise CommandError(f"{point.name} cannot be {_text(value, point)}: its registers do not hold that much")

@@ -19,8 +19,16 @@ def crc16(data: bytes) -> bytes:
     return struct.pack("<H", crc)
 
 
+WRITES = (5, 6, 15, 16, 22)
+
+
 def rtu(body: bytes) -> bytes:
     return body + crc16(body)
+
+
+def rtu_length(begin: bytes) -> int:
+    """Bytes of the RTU question that begins so (at least 7 of it)."""
+    return {15: 9 + begin[6], 16: 9 + begin[6], 22: 10}.get(begin[1], 8)
 
 
 class Slave:
@@ -33,8 +41,18 @@ class Slave:
         self.exception = 0
         self.silent = False
         self.asked: list[tuple[int, int, int]] = []
+        self.refused: dict[int, int] = {}  # exception code by function
+        self.mute: set[int] = set()  # functions that are carried out without a word
+        self.stuck = False  # writes are taken, and change nothing
+        self.written: list[bytes] = []
 
     def answer(self, pdu: bytes) -> bytes | None:
+        if pdu[0] in self.refused:
+            return bytes((pdu[0] | 0x80, self.refused[pdu[0]]))
+        if pdu[0] in WRITES and not self.silent:
+            self.written.append(pdu)
+            done = self.write(pdu)
+            return None if pdu[0] in self.mute else done
         function, start, count = struct.unpack(">BHH", pdu)
         self.asked.append((function, start, count))
         if self.silent:
@@ -54,6 +72,31 @@ class Slave:
         if None in words or count > self.most:
             return bytes((function | 0x80, 2))
         return bytes((function, 2 * count)) + struct.pack(f">{count}H", *words)
+
+    def write(self, pdu: bytes) -> bytes:
+        """Carry out functions 5, 6, 15, 16 and 22 (Modbus application protocol 1.1b3)."""
+        function, start, value = struct.unpack(">BHH", pdu[:5])
+        registers, bits = dict(self.registers), dict(self.bits)
+        if function == 5:
+            assert value in (0, 0xFF00)
+            bits[start] = value == 0xFF00
+        elif function == 6:
+            registers[start] = value
+        elif function == 15:
+            assert pdu[5] == (value + 7) // 8 == len(pdu) - 6
+            bits |= {start + at: bool(pdu[6 + at // 8] >> at % 8 & 1) for at in range(value)}
+        elif function == 16:
+            assert pdu[5] == 2 * value == len(pdu) - 6
+            registers |= {start + at: word for at, word in enumerate(struct.unpack(f">{value}H", pdu[6:]))}
+        else:
+            (set_to,) = struct.unpack(">H", pdu[5:])
+            registers[start] = registers[start] & value | set_to & ~value & 0xFFFF
+        if registers.keys() != self.registers.keys() or bits.keys() != self.bits.keys():
+            return bytes((function | 0x80, 2))
+        if not self.stuck:
+            self.registers.update(registers)
+            self.bits.update(bits)
+        return pdu[:5] if function in (15, 16) else pdu
 
 
 class TcpFarm:
@@ -99,12 +142,14 @@ class TcpFarm:
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes | None:
         if self.framing == "rtu":
-            request = await reader.readexactly(8)
-            assert request[6:] == crc16(request[:6])
+            request = await reader.readexactly(7)
+            request += await reader.readexactly(rtu_length(request) - 7)
+            assert request[-2:] == crc16(request[:-2])
             slave = self.slaves.get(request[0])
-            pdu = slave.answer(request[1:6]) if slave else None
+            pdu = slave.answer(request[1:-2]) if slave else None
             return None if pdu is None else rtu(request[:1] + pdu)
-        request = await reader.readexactly(12)
+        request = await reader.readexactly(6)
+        request += await reader.readexactly(int.from_bytes(request[4:6]))
         slave = self.slaves.get(request[6])
         pdu = slave.answer(request[7:]) if slave else None
         return None if pdu is None else request[:4] + struct.pack(">HB", len(pdu) + 1, request[6]) + pdu
@@ -139,12 +184,12 @@ class PtyBus:
     def _heard(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self._buffer += os.read(self._master, 4096)
-        while len(self._buffer) >= 8:
-            request, self._buffer = self._buffer[:8], self._buffer[8:]
-            assert request[6:] == crc16(request[:6]), f"the gateway sent {request.hex(' ')}"
+        while len(self._buffer) >= 8 and len(self._buffer) >= (length := rtu_length(self._buffer)):
+            request, self._buffer = self._buffer[:length], self._buffer[length:]
+            assert request[-2:] == crc16(request[:-2]), f"the gateway sent {request.hex(' ')}"
             self.requests.append(request)
             slave = self.slaves.get(request[0])
-            pdu = slave.answer(request[1:6]) if slave else None
+            pdu = slave.answer(request[1:-2]) if slave else None
             for delay, data in self.spoil(request, b"" if pdu is None else rtu(request[:1] + pdu)):
                 if delay:
                     self._loop.call_later(delay, self.send, data)
