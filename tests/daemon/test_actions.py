@@ -1,0 +1,327 @@
+"""What alarms do to points: raise, let go, several at once, silent devices, restarts; on a real Modbus slave."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.commands.writing import Writes
+from gateway.contract import Draft, PointValue, Reading
+from gateway.daemon.actions import Actions
+from gateway.rules import compile_rules
+from gateway.settings import AlarmSettings
+from tests.conftest import FakeClock
+from tests.modbus_farm import Slave
+from tests.sources.test_writing import farmed, slave, until
+
+
+class Kept:
+    """A store that keeps drafts and facts, and whose disk is dead: nothing is ever committed."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Any = ()) -> None:
+        assert urgent, "an alarm's action waits for no disk"
+        self.drafts += drafts
+        for name, value in dict(facts).items():
+            self.kept = {key: kept for key, kept in self.kept.items() if key != name}
+            if value is not None:
+                self.kept[name] = value
+
+    async def committed(self, streams: object = ()) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    def facts(self, prefix: str) -> dict[str, bytes]:
+        return {name: value for name, value in self.kept.items() if name.startswith(prefix)}
+
+
+def alarm(name: str, *do: dict[str, Any], over: float = 10) -> dict[str, Any]:
+    return {"name": name, "when": f"tank.{name} > {over}", "do": list(do)}
+
+
+class Bench:
+    """Alarms named after points of a tank, a real slave, and a clock that only the test moves."""
+
+    def __init__(self, one: Slave, source: Any, alarms: list[dict[str, Any]], store: Kept | None = None) -> None:
+        self.slave, self.store, self.clock = one, store or Kept(), FakeClock()
+        self.settings = [AlarmSettings.model_validate(each) for each in alarms]
+        points = {"tank": frozenset(("a", "b"))}
+        self.rules, problems = compile_rules(self.settings, points, frozenset())
+        assert not problems
+        sources = {"siren": source}
+        writes = Writes(sources, self.store, self.clock)  # type: ignore[arg-type]
+        self.actions = Actions(self.settings, sources, self.store, self.clock, writes)  # type: ignore[arg-type]
+
+    def start(self, saved: dict[str, bytes] | None = None) -> asyncio.Task[None]:
+        for step in self.rules.load(saved or {}, self.clock.wall(), self.clock.monotonic()):
+            self.actions.act(step)
+        self.actions.resume(self.rules.states())
+        return asyncio.create_task(self.actions.run())
+
+    def read(self, **levels: float) -> None:
+        self.clock.now += 1
+        self.clock.wall_ns += 10**9
+        points = {name: PointValue(level) for name, level in levels.items()}
+        for step in self.rules.feed(Reading("tank", self.clock.wall(), self.clock.monotonic(), points)):
+            self.actions.act(step)
+
+    def acknowledge(self, name: str) -> None:
+        self.actions.act(self.rules.acknowledge(name, "desk", None, self.clock.wall(), self.clock.monotonic()))
+
+    def told(self) -> list[tuple[Any, ...]]:
+        """Cause, value, outcome of every record so far."""
+        return [tuple(draft.data[key] for key in ("cause", "value", "outcome")) for draft in self.store.drafts]
+
+    async def settled(self, state: str = "done") -> None:
+        await until(lambda: all(row["state"] == state for row in self.actions.view()))
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def bench(*alarms: dict[str, Any], one: Slave | None = None) -> AsyncIterator[Bench]:
+    one = one or slave()
+    async with farmed(one) as source:
+        site = Bench(one, source, list(alarms))
+        running = site.start()
+        try:
+            yield site
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+ON = {"write": "siren.output", "value": True}
+
+
+async def test_raised_and_let_go_when_cleared() -> None:
+    async with bench(alarm("a", {**ON, "until": "cleared"})) as site:
+        site.read(a=11)
+        await until(lambda: site.slave.bits[0])
+        await until(lambda: len(site.store.drafts) == 1)
+        site.acknowledge("a")
+        site.read(a=5)
+        await until(lambda: not site.slave.bits[0])
+        await until(lambda: not site.store.kept)
+        first, second = site.store.drafts
+        assert site.told() == [("raised", True, "done"), ("cleared", False, "done")]
+        assert (first.stream, first.type, first.source) == ("disposal", "linli.disposal.command.v1", "siren")
+        assert (first.data["by"], first.data["alarm"]) == ("alarm:a", "a")
+        assert first.data["occurrence"] == second.data["occurrence"] is not None
+        assert site.actions.view() == []
+
+
+async def test_without_until_it_stays() -> None:
+    async with bench(alarm("a", ON)) as site:
+        site.read(a=11)
+        await until(lambda: site.slave.bits[0])
+        await site.settled()
+        site.read(a=5)
+        await until(lambda: not site.store.kept)
+        assert (site.slave.bits[0], len(site.slave.written)) == (True, 1)
+
+
+async def test_a_horn_until_somebody_acknowledges() -> None:
+    async with bench(alarm("a", {**ON, "until": "acknowledged"})) as site:
+        site.read(a=11)
+        await until(lambda: site.slave.bits[0])
+        site.read(a=5)
+        site.read(a=12)  # again, before anybody has looked
+        await until(lambda: len(site.slave.written) == 2)
+        await site.settled()
+        site.read(a=5)
+        assert site.slave.bits[0]
+        site.acknowledge("a")
+        await until(lambda: not site.slave.bits[0])
+        await until(lambda: len(site.store.drafts) == 3)
+        assert site.told()[-1] == ("acknowledged", False, "done")
+
+
+async def test_the_newest_alarm_decides_and_the_last_one_lets_go() -> None:
+    level = {"write": "siren.level", "until": "cleared", "else": 0}
+    async with bench(alarm("a", {**level, "value": 50.0}), alarm("b", {**level, "value": 80.0})) as site:
+        for levels, raw in (({"a": 11}, 500), ({"b": 11}, 800), ({"b": 1}, 500), ({"a": 1}, 0)):
+            site.read(**levels)
+            await until(lambda raw=raw: site.slave.registers[10] == raw)
+            await site.settled()
+        assert [told[:2] for told in site.told()] == [
+            ("raised", 50.0), ("raised", 80.0), ("uncovered", 50.0), ("cleared", 0),
+        ]  # fmt: skip
+        site.read(a=11)
+        site.read(b=11)
+        await site.settled()
+        written = len(site.slave.written)
+        site.read(a=1)  # the older one lets go: nothing changes
+        site.read(b=1)
+        await until(lambda: site.slave.registers[10] == 0)
+        assert len(site.slave.written) == written + 1
+
+
+async def test_two_alarms_that_want_the_same_write_it_no_third_time() -> None:
+    both = {**ON, "until": "cleared"}
+    async with bench(alarm("a", both), alarm("b", both)) as site:
+        site.read(a=11)
+        await site.settled()
+        site.read(b=11)
+        await site.settled()
+        site.read(b=1)
+        await asyncio.sleep(0.05)
+        assert (len(site.slave.written), site.slave.bits[0]) == (2, True)
+        assert [row["alarm"] for row in site.actions.view()] == ["a"]
+        site.read(a=1)
+        await until(lambda: not site.slave.bits[0])
+
+
+async def test_a_silent_device_is_tried_again_told_once_and_shown() -> None:
+    one = slave()
+    one.silent = True
+    async with bench(alarm("a", {**ON, "until": "cleared"}), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.actions.problems())
+        (problem,) = site.actions.problems()
+        assert (problem["part"], problem["severity"]) == ("alarm a", "major")
+        assert "no answer" in problem["text"]
+        assert "linli read siren" in problem["fix"]
+        for tries in range(2, 5):
+            await site.clock.advance(40)
+            await until(lambda tries=tries: site.actions.view()[0]["attempts"] == tries)
+            await asyncio.sleep(0.2)
+        assert site.told() == [("raised", True, "failed")]
+        one.silent = False
+        await site.clock.advance(40)
+        await until(lambda: site.slave.bits[0])
+        await site.settled()
+        assert site.told() == [("raised", True, "failed"), ("raised", True, "done")]
+        assert site.store.drafts[-1].data["attempts"] == 5
+        assert site.actions.problems() == []
+
+
+async def test_what_the_alarm_no_longer_wants_is_not_tried_again() -> None:
+    one = slave()
+    one.silent = True
+    async with bench(alarm("a", ON), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.actions.problems())
+        site.read(a=1)
+        await until(lambda: not site.actions.view())
+        one.silent = False
+        await site.clock.advance(200)
+        await asyncio.sleep(0.05)
+        assert (one.written, site.actions.problems()) == ([], [])
+
+
+async def test_a_release_is_tried_until_it_is_done() -> None:
+    async with bench(alarm("a", {**ON, "until": "cleared"})) as site:
+        site.read(a=11)
+        await site.settled()
+        site.slave.silent = True
+        site.read(a=1)
+        await until(lambda: site.actions.problems())
+        site.slave.silent = False
+        await site.clock.advance(5)
+        await until(lambda: not site.slave.bits[0])
+
+
+async def test_a_device_that_does_not_obey_is_told_with_both_values() -> None:
+    one = slave()
+    one.stuck = True
+    async with bench(alarm("a", ON), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.store.drafts)
+        data = site.store.drafts[0].data
+        assert (data["outcome"], data["value"], data["after"]["value"]) == ("mismatch", True, False)
+        assert "was set to true, but the device now says false" in data["text"]
+
+
+async def test_what_never_works_is_given_up_in_the_end() -> None:
+    one = slave()
+    one.refused = {5: 4, 15: 4}
+    async with bench(alarm("a", ON), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.actions.problems())
+        site.clock.now += 100_000
+        await site.clock.advance(40)
+        await until(lambda: site.actions.view()[0]["state"] == "given_up")
+        assert "tried no more" in site.actions.problems()[0]["fix"]
+
+
+# ---- restarts
+
+
+async def again(before: Bench, source: Any, alarms: list[dict[str, Any]]) -> tuple[Bench, asyncio.Task[None]]:
+    """The same store and slave after a restart."""
+    after = Bench(before.slave, source, alarms, before.store)
+    return after, after.start(before.rules.dump())
+
+
+@asynccontextmanager
+async def restarted(before: list[dict[str, Any]], after: list[dict[str, Any]], *, silent: bool) -> AsyncIterator[Bench]:
+    """An alarm was raised, the gateway restarts; ``silent``: the device did not hear of it."""
+    one = slave()
+    async with farmed(one) as source:
+        first = Bench(one, source, before)
+        running = first.start()
+        one.silent = silent
+        first.read(a=11)
+        await until(lambda: first.store.drafts)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        one.silent = False
+        one.written.clear()
+        first.store.drafts.clear()
+        second, running = await again(first, source, after)
+        try:
+            yield second
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+HORN = [alarm("a", {**ON, "until": "cleared"})]
+
+
+async def test_what_was_done_is_known_after_a_restart() -> None:
+    async with restarted(HORN, HORN, silent=False) as site:
+        await asyncio.sleep(0.1)
+        assert (site.slave.written, site.store.drafts) == ([], [])
+        site.read(a=1)
+        await until(lambda: not site.slave.bits[0])
+        await until(lambda: site.told() == [("cleared", False, "done")])
+
+
+async def test_what_was_not_done_is_done_after_a_restart() -> None:
+    async with restarted(HORN, HORN, silent=True) as site:
+        await until(lambda: site.slave.bits[0])
+        await until(lambda: site.told() == [("restart", True, "done")])
+
+
+async def test_an_alarm_that_is_gone_from_the_configuration_lets_go() -> None:
+    async with restarted(HORN, [], silent=False) as site:
+        await until(lambda: not site.slave.bits[0])
+        await until(lambda: site.told() == [("cleared", False, "done")])
+        await until(lambda: not site.store.kept)
+
+
+async def test_another_value_in_the_configuration_is_written_at_the_start() -> None:
+    level = {"write": "siren.level", "until": "cleared", "else": 0}
+    before, after = alarm("a", {**level, "value": 50.0}), alarm("a", {**level, "value": 70.0})
+    async with restarted([before], [after], silent=False) as site:
+        await until(lambda: site.slave.registers[10] == 700)
+
+
+async def test_saved_nonsense_is_no_reason_to_stop() -> None:
+    one = slave()
+    async with farmed(one) as source:
+        store = Kept()
+        store.kept = {
+            "action/siren.output": b"\xff{", "action/nowhere.x": b"{}",
+            "action/siren.level": json.dumps({"done": True, "other": 1}).encode(),
+        }  # fmt: skip
+        site = Bench(one, source, HORN, store)
+        running = site.start()
+        site.read(a=11)
+        await until(lambda: one.bits[0])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
