@@ -1,0 +1,126 @@
+"""Searches of a line in memory: clashes, noise, echoes, late answers, several meters behind one wildcard, time."""
+
+import pytest
+
+from tests.meters.slaves import CjtMeter, modbus_ear, water
+from tests.modbus_farm import Slave
+from tests.scan.crowd import MbusMeter, of_edition, only_reads
+from tests.scan.sites import (
+    B2400,
+    B9600,
+    ELECTRIC,
+    OTHER,
+    WATER,
+    climate,
+    electric,
+    level,
+    run,
+    search_of,
+    shortened,
+    told,
+)  # fmt: skip
+from tests.scan.still import StillWire
+
+
+async def test_two_units_with_one_address_are_told_apart_from_noise() -> None:
+    one, other = Slave({0: 100, 4: 1}), Slave({0: 23, 4: 2})
+    bus = StillWire((B9600, modbus_ear(2, one)), (B9600, modbus_ear(2, other)), (B9600, modbus_ear(6, level())))
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus",)))
+    assert list(told(search)) == [6]
+    assert [clash.sentence for clash in search.clashes] == [
+        "unit 2 at 9600 8N1: something answers, but every answer is garbled"
+    ]
+    assert "two devices have this address" in search.clashes[0].fix
+
+
+async def test_two_units_whose_answers_only_sometimes_collide() -> None:
+    bus = StillWire((B9600, modbus_ear(2, level())))
+    answers = iter(range(10**6))
+    bus.spoil = lambda _question, answer: [answer[:-1] + b"\x55" if answer and next(answers) % 3 == 1 else answer]
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus",)))
+    (found,) = search.found
+    assert found.address == 2
+    assert "probably two devices have the address 2" in found.remarks[0]
+
+
+async def test_noise_now_and_then_is_no_device() -> None:
+    bus = StillWire((B9600, modbus_ear(2, level())))
+    count = iter(range(10**6))
+    bus.spoil = lambda _question, answer: [answer or (b"\x00\x7f\x13\x80" if next(count) % 5 == 0 else b"")]
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus", "dlt645")))
+    assert list(told(search)) == [2]
+    assert search.clashes == []
+    assert search.found[0].remarks == []
+
+
+async def test_an_adapter_that_echoes_does_not_answer_for_everybody() -> None:
+    bus = StillWire((B9600, modbus_ear(4, climate())))
+    bus.spoil = lambda question, answer: [question, answer]
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus", "dlt645", "cjt188", "mbus")))
+    assert list(told(search)) == [4]
+    assert search.clashes == []
+
+
+async def test_a_unit_that_refuses_is_found_and_one_with_inputs_only_too() -> None:
+    refusing, inputs = Slave(), Slave({1: 305, 2: 546})
+    refusing.exception = 1
+    answers = modbus_ear(8, inputs)
+    bus = StillWire((B9600, modbus_ear(1, refusing)), (B9600, lambda sent: answers(sent) if sent[1] == 4 else b""))
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus",)))
+    assert {address: profile for address, (_, profile, _) in told(search).items()} == {1: None, 8: "xy-md02"}
+
+
+async def test_a_late_answer_finds_its_own_unit() -> None:
+    """Unit 3 answers once when the next unit was asked already."""
+    bus = StillWire((B9600, modbus_ear(3, level())), (B9600, modbus_ear(7, climate())))
+    late: list[bytes] = []
+
+    def spoil(_question: bytes, answer: bytes) -> list[bytes]:
+        if answer[:1] == b"\x03" and not late:
+            late.append(answer)
+            return []
+        return [late[0], answer] if len(late) == 1 and not late.append(b"") else [answer]
+
+    bus.spoil = spoil
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus",)))
+    assert set(told(search)) == {3, 7}
+
+
+async def test_meters_that_answer_one_wildcard_are_taken_apart_by_their_digits() -> None:
+    meters = [electric(ELECTRIC), electric(OTHER), electric("202312340001")]
+    ears = [(B2400, shortened(meter)) for meter in meters]
+    bus = StillWire(*ears)
+    search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))
+    assert set(told(search)) == {ELECTRIC, OTHER, "202312340001"}
+    assert search.clashes == []
+    assert all(only_reads(question) for _, question in bus.heard)
+
+
+async def test_meters_that_know_no_shortened_address_are_named_as_a_clash() -> None:
+    bus = StillWire((B2400, of_edition(electric(ELECTRIC))), (B2400, of_edition(electric(OTHER))))
+    search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))
+    assert search.found == []
+    (clash,) = search.clashes
+    assert clash.sentence.startswith("several DL/T 645-2007 meters answer at once at 2400 8E1")
+
+
+async def test_water_meters_at_once_are_named_as_a_clash() -> None:
+    taps = [CjtMeter(address, {"901F": water(total)}) for address, total in ((WATER, 12345), ("78330011223399", 777))]
+    bus = StillWire(*((B2400, tap.hear) for tap in taps))
+    search = await run(search_of(bus, bauds=(2400,), protocols=("cjt188",)))
+    assert search.found == []
+    (clash,) = search.clashes
+    assert "CJ/T 188 meters" in clash.sentence
+
+
+async def test_one_mbus_meter_and_several_of_them() -> None:
+    pytest.importorskip("meterbus")
+    one = MbusMeter(1, "70112345")
+    bus = StillWire((B2400, one.hear))
+    alone = await run(search_of(bus, protocols=("mbus",)))
+    assert told(alone) == {"7011234593150207": ("mbus", "mbus-water-meter", 2400)}
+    several = [one, MbusMeter(1, "70112399", volume=17), MbusMeter(0, "20000001", volume=5)]
+    bus = StillWire(*((B2400, meter.hear) for meter in several))
+    search = await run(search_of(bus, protocols=("mbus",)))
+    assert set(told(search)) == {"7011234593150207", "7011239993150207", "2000000193150207"}
+    assert all(only_reads(question) for _, question in bus.heard)
