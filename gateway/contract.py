@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
@@ -184,6 +184,21 @@ class Record(NamedTuple):
 
     sequence: int
     json: bytes
+
+
+class Run(NamedTuple):
+    """So many ``records``, those with ``after`` < sequence <= ``last``, as one JSON array."""
+
+    after: int
+    last: int
+    records: int
+    json: bytes
+
+    @classmethod
+    def of(cls, after: int, records: Sequence[Record]) -> Run:
+        """Make a run of at least one record."""
+        json = b"[" + b",".join([record.json for record in records]) + b"]"
+        return cls(after, records[-1].sequence, len(records), json)
 
 
 class Cursor(NamedTuple):

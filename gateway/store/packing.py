@@ -14,10 +14,10 @@ from typing import NamedTuple
 import zstandard
 
 from gateway.contract import LinliError
+from gateway.store.assembly import AFTER_ID, BEFORE_ID, LINE, PIECE, SECTION, SEQUENCE, TIMES, WORD, assemble
 
 PLAIN, SPLIT = 0, 1
 HEAD = struct.Struct("<IBH")  # checksum, format, number of records
-TIMES = 4  # the first tokens of a record: second and millisecond of `time` and of `recordedtime`
 LEVEL = 12
 LEARN_RECORDS = 512  # seen before a dictionary is made of them
 STALE_MISSES = 512  # records with unknown words before a new one is made...
@@ -25,14 +25,10 @@ STALE_AFTER = 16_384  # ... but no sooner than so many records
 SAMPLE_BYTES = 192 << 10
 DICTIONARY_BYTES = 64 << 10
 
-BEFORE_ID = b'{"specversion":"1.0","id":"'
-AFTER_ID = b'","source":"'
 BEFORE_TIME = b'","time":"'
 ID_AT = len(BEFORE_ID)
 ID_END = ID_AT + 36
 WHO_AT = ID_END + len(AFTER_ID)
-# Bytes below 0x20 are always escaped inside JSON, so they are free to be our marks.
-PIECE, SEQUENCE, SECTION, LINE, WORD = b"\x00", b"\x02", b"\x01", b"\n", b"\x03"
 TOKEN = re.compile(
     rb"((?<=\")\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.)"  # the second of a time
     rb"|(?<=\d\.)\d{3}(?=[Z+-])"  # its millisecond
@@ -106,34 +102,6 @@ def write_text(parts: Sequence[Parts]) -> bytes:
         latest[index] = part.tokens[TIMES:]
     sections = (LINE.join(templates), WORD.join(which), LINE.join(whos), LINE.join(times), LINE.join(values))
     return SECTION.join(sections)
-
-
-def read_text(text: bytes, random: bytes, first: int) -> list[bytes]:
-    """Put the records of ``write_text`` together again."""
-    template_text, which, whos, times, values = text.split(SECTION)
-    templates = [template.split(PIECE) for template in template_text.split(LINE)]
-    latest: dict[int, list[bytes]] = {}
-    time_before: list[bytes] = [b""] * TIMES
-    who_before, id_before = b"", 0
-    records = []
-    lines = zip(which.split(WORD), whos.split(LINE), times.split(LINE), values.split(LINE), strict=True)
-    for offset, (index_text, who, time_line, value_line) in enumerate(lines):
-        index = int(index_text)
-        pieces = templates[index]
-        delta, *head = time_line.split(WORD)
-        time_before = [new or old for new, old in zip(head, time_before, strict=True)]
-        tail = value_line.split(WORD) if len(pieces) > TIMES + 1 else []
-        before = latest.get(index)
-        latest[index] = tail = [new or old for new, old in zip(tail, before, strict=True)] if before else tail
-        who_before, id_before = who or who_before, id_before + int(delta)
-        whole = [b""] * (2 * len(pieces) - 1)
-        whole[::2] = pieces
-        whole[1::2] = time_before + tail
-        number = b'"sequence":"%020d"' % (first + offset)
-        identity = id_before.to_bytes(6, "big") + random[10 * offset : 10 * offset + 10]
-        rest = b"".join(whole).replace(SEQUENCE, number, 1)
-        records.append(BEFORE_ID + _id_text(identity) + AFTER_ID + who_before + rest)
-    return records
 
 
 class Dictionary:
@@ -226,17 +194,22 @@ def _checksum(first: int, number: int, rest: bytes) -> int:
 
 
 def unpack(payload: bytes, first: int, number: int, dictionary: Callable[[int], Dictionary]) -> list[bytes]:
-    """Turn a payload back into its records' JSON; DamagedError when it is not what was written.
+    """Turn a payload back into its records' JSON; as ``unpack_lines``."""
+    return unpack_lines(payload, first, number, dictionary)[:-1].split(LINE)
 
-    ``number`` is the row's dictionary; ``dictionary`` finds one by number, the empty one for 0.
+
+def unpack_lines(payload: bytes, first: int, number: int, dictionary: Callable[[int], Dictionary]) -> bytes:
+    """Turn a payload back into its records' JSON, each with a line feed behind it.
+
+    ``number`` is the row's dictionary; ``dictionary`` finds one by number, the empty one for 0. DamagedError when the
+    payload is not what was written.
     """
     if not isinstance(payload, bytes):  # a flipped bit in a row's header gives it another type
         raise DamagedError(f"the row at record {first} has no payload")
     checksum, form, count = HEAD.unpack_from(payload) if len(payload) >= HEAD.size else (0, 0, 0)
-    body = payload[HEAD.size :]
     if count == 0 or _checksum(first, number, payload[4:]) != checksum:
         raise DamagedError(f"the row at record {first} does not have the checksum it was written with")
     if form == PLAIN:
-        return EMPTY.decompress(body).split(LINE)
-    text = dictionary(number).decompress(body[10 * count :])
-    return read_text(text, body[: 10 * count], first)
+        return EMPTY.decompress(payload[HEAD.size :]) + LINE
+    body = HEAD.size + 10 * count
+    return assemble(dictionary(number).decompress(payload[body:]), payload[HEAD.size : body], first)

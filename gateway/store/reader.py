@@ -3,15 +3,19 @@
 import sqlite3
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.contract import STREAMS, Record, Stream
+from gateway.contract import STREAMS, Record, Run, Stream
 from gateway.store import migrate
+from gateway.store.assembly import LINE
 from gateway.store.database import connect
-from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
+from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack, unpack_lines
+from gateway.store.runs import RunWriter
 
 ROWS_KEPT = 4
 DICTIONARIES_KEPT = 3
+AHEAD_BYTES, AHEAD_RUNS = 512 << 10, 64  # read in one go for an uplink that catches up
 CHECKED_WHOLE = 4 << 20  # bytes; a check of a whole large file would keep a start waiting
 
 
@@ -21,40 +25,68 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
-        self._rows: OrderedDict[tuple[Stream, int], list[bytes]] = OrderedDict()
+        self._rows: OrderedDict[tuple[Stream, int], bytes] = OrderedDict()
         self._dictionaries: OrderedDict[int, Dictionary] = OrderedDict()
 
     def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None) -> list[Record]:
         """Return what follows ``after``, up to ``limit`` records and ``max_bytes`` (but at least one record)."""
         found: list[Record] = []
         size = 0
+        for first, _, lines in self._rows_from(stream, after + 1):
+            for sequence, json in enumerate(lines[:-1].split(LINE), start=first):
+                if sequence <= after:
+                    continue
+                size += len(json)
+                if found and (len(found) >= limit or (max_bytes is not None and size > max_bytes)):
+                    return found
+                found.append(Record(sequence, json))
+        return found
+
+    def runs(self, stream: Stream, after: int, last: int, limit: int, max_bytes: int) -> list[Run]:
+        """Return what follows ``after`` up to ``last``, as some runs of up to ``limit`` records and ``max_bytes``.
+
+        A run ends where a row does, unless a single row is more than that.
+        """
+        runs: list[Run] = []
+        total, whole = 0, RunWriter(after)
+        for first, end, lines in self._rows_from(stream, after + 1):
+            if first > last or total >= AHEAD_BYTES or len(runs) >= AHEAD_RUNS:
+                break
+            total += len(lines)
+            if first > whole.last and end <= last and end - first < limit and len(lines) < max_bytes:
+                if whole.count + end - first >= limit or whole.size + len(lines) > max_bytes:
+                    runs.append(whole.finish())
+                whole.add(lines, end, end - first + 1)
+                continue
+            for sequence, json in enumerate(lines[:-1].split(LINE), start=first):
+                if whole.last < sequence <= last:
+                    if whole.count and (whole.count >= limit or whole.size + len(json) > max_bytes):
+                        runs.append(whole.finish())
+                    whole.add(json + LINE, sequence, 1)
+        return [*runs, whole.finish()] if whole.count else runs
+
+    def _rows_from(self, stream: Stream, sequence: int) -> Iterator[tuple[int, int, bytes]]:
+        """Give first, last and lines of the row that holds a sequence, and of all that follow."""
         start = self._connection.execute(
             f'SELECT max(first) FROM "{stream}" WHERE first <= ?',  # noqa: S608
-            (after + 1,),
+            (sequence,),
         ).fetchone()[0]
         rows = self._connection.execute(
-            f'SELECT first, dictionary, payload FROM "{stream}" WHERE first >= ? ORDER BY first',  # noqa: S608
+            f'SELECT first, last, dictionary, payload FROM "{stream}" WHERE first >= ? ORDER BY first',  # noqa: S608
             (start or 0,),
         )
         try:
-            for first, number, payload in rows:
-                for sequence, json in enumerate(self._unpacked(stream, first, number, payload), start=first):
-                    if sequence <= after:
-                        continue
-                    size += len(json)
-                    if found and (len(found) >= limit or (max_bytes is not None and size > max_bytes)):
-                        return found
-                    found.append(Record(sequence, json))
+            for first, last, number, payload in rows:
+                yield first, last, self._unpacked(stream, first, number, payload)
         finally:
             rows.close()
-        return found
 
-    def _unpacked(self, stream: Stream, first: int, number: int, payload: bytes) -> list[bytes]:
+    def _unpacked(self, stream: Stream, first: int, number: int, payload: bytes) -> bytes:
         key = (stream, first)
         if key in self._rows:
             self._rows.move_to_end(key)
             return self._rows[key]
-        row = self._rows[key] = unpack(payload, first, number, self._dictionary)
+        row = self._rows[key] = unpack_lines(payload, first, number, self._dictionary)
         if len(self._rows) > ROWS_KEPT:
             self._rows.popitem(last=False)
         return row

@@ -116,6 +116,10 @@ class Lane:
     hold: Hold | None = None
     parked_in_a_row: int = 0
     paused_until: float = 0.0
+    answered: list[Batch] = field(default_factory=list)
+    _flying: int = 0
+    _flying_bytes: int = 0
+    _some_due: bool = False
 
     def __post_init__(self) -> None:
         self.read_to, self.word = self.confirmed, Word(self.confirmed)
@@ -132,15 +136,34 @@ class Lane:
 
     def sent(self) -> int:
         """Publishes of this stream without an answer."""
-        return sum(1 for batch in self.flight if batch.state is BatchState.SENT)
+        return self._flying
 
     def bytes_sent(self) -> int:
         """Bytes of these publishes."""
-        return sum(batch.size for batch in self.flight if batch.state is BatchState.SENT)
+        return self._flying_bytes
+
+    def launch(self, batch: Batch, size: int) -> None:
+        """A batch was sent, with so many bytes."""
+        batch.state, batch.size = BatchState.SENT, size
+        self._flying += 1
+        self._flying_bytes += size
+
+    def land(self, batch: Batch) -> None:
+        """A batch that was sent has its answer, or will never have one."""
+        self._flying -= 1
+        self._flying_bytes -= batch.size
+
+    def again(self, batch: Batch) -> None:
+        """A batch has to be sent, perhaps once more."""
+        batch.state, self._some_due = BatchState.DUE, True
 
     def due(self) -> Batch | None:
         """The first batch that has to be sent (again)."""
-        return next((batch for batch in self.flight if batch.state is BatchState.DUE), None)
+        if not self._some_due:
+            return None
+        first = next((batch for batch in self.flight if batch.state is BatchState.DUE), None)
+        self._some_due = first is not None
+        return first
 
     def _full(self) -> bool:
         """Whether so much waits for the platform's word that nothing new may follow."""
@@ -169,7 +192,7 @@ class Lane:
         if last < batch.last:
             rest = Batch(last, batch.last, batch.limit, offered=batch.offered)
             self.flight.insert(self.flight.index(batch) + 1, rest)
-            batch.last = last
+            batch.last, self._some_due = last, True
 
     def advance(self) -> int:
         """Pass over what is done, or known to the platform, at the head; returns the records that it has said."""
@@ -186,8 +209,10 @@ class Lane:
 
     def lost(self) -> None:
         """The connection broke: what has no answer has to be sent again, with the same ids."""
+        self._some_due = True
         for batch in self.flight:
             if batch.state is BatchState.SENT and batch.ack is None:
+                self.land(batch)
                 batch.state = BatchState.DUE
 
     # ------------------------------------------------------------------------------------------------ the platform
@@ -227,6 +252,6 @@ class Lane:
             return 0
         waiting = [batch for batch in self.flight if batch.state is BatchState.TAKEN]
         for batch in waiting:
-            batch.state = BatchState.DUE
+            self.again(batch)
         self.word.repeated(now)
         return len(waiting)

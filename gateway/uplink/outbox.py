@@ -1,24 +1,28 @@
 """The outbox: which records go next, how many publishes are in flight, and what each answer means."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
-from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Stream
+from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Run, Stream
 from gateway.metrics import DELIVERED, REFUSED, UNHEARD
 from gateway.uplink import notices
+from gateway.uplink.ahead import Ahead, Runs
 from gateway.uplink.answers import SPLITS, Ack, Verdict, Words
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.flow import Flow
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
 from gateway.uplink.progress import Progress
+from gateway.uplink.standby import Standby
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 64 * 1024
 SMALLEST_BATCH_BYTES = 4 * 1024
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
+SENDS_AT_ONCE = 4
 # So many refused one after the other are no bad records but a far end that takes none: to park them all would empty
 # the stream into the void.
 MOST_PARKED_IN_A_ROW = 20
@@ -26,7 +30,7 @@ MOST_PARKED_IN_A_ROW = 20
 log = logging.getLogger("linli.uplink")
 
 
-class Records(Protocol):
+class Records(Runs, Protocol):
     """What the outbox needs of the store."""
 
     @property
@@ -84,6 +88,7 @@ class Outbox:
     ) -> None:
         self._name, self._store, self._words, self._clock = name, store, words, clock
         self.lanes = [Lane(stream, store.position(name, stream), awaits) for stream in SEND_ORDER if stream in streams]
+        self._ahead = {lane.stream: Ahead(store, lane.stream) for lane in self.lanes}
         self._wake = asyncio.Event()
         self.flow, self._progress = Flow(rate), Progress()
         self._batch_bytes = BATCH_BYTES
@@ -135,13 +140,20 @@ class Outbox:
         self._progress.begin()
         for lane in self.lanes:
             lane.word.reconnected(self._clock.monotonic())
-        while True:
-            await self._settle()
-            following = self._next_lane(wire)
-            if following is not None:
+        self._wake.set()
+        async with Standby(self._store, self._clock, self._wake) as standby:
+            for turn in itertools.count():
+                if self._wake.is_set():
+                    self._wake.clear()
+                    await self._settle()
+                following = self._next_lane(wire)
+                if following is None:
+                    await self._rest(standby)
+                    continue
                 await self._send(following, wire)
-            else:
-                await self._rest()
+                if turn % SENDS_AT_ONCE == 0:  # what was read ahead is sent without a pause: let answers in
+                    await asyncio.sleep(0)
+        raise AssertionError("never ends by itself")
 
     def idle(self) -> bool:
         """Whether the far end has everything that it will take."""
@@ -155,12 +167,14 @@ class Outbox:
         at_fault = code is not None and self._words.verdict(code) in SPLITS
         if at_fault and code is not None and len(unanswered) == 1:
             unanswered[0].ack = Ack(code, "")
+            next(lane for lane in self.lanes if unanswered[0] in lane.flight).answered.append(unanswered[0])
         elif at_fault:
             self._careful = len(unanswered)
         self.unanswered = bool(unanswered)
         self.flow.lost(unanswered=self.unanswered)
         for lane in self.lanes:
             lane.lost()
+            await self._ahead[lane.stream].stop()
         await self._settle()
 
     # ------------------------------------------------------------------------------------------------ answers
@@ -171,7 +185,8 @@ class Outbox:
         now = self._clock.monotonic()
         for lane in self.lanes:
             parked: dict[int, list[Batch]] = {}
-            for batch in [batch for batch in lane.flight if batch.state is BatchState.SENT and batch.ack is not None]:
+            answered, lane.answered = lane.answered, []
+            for batch in answered:
                 drafts += self._judge(lane, batch, now, parked)
             drafts += self._park(lane, parked)
             drafts += self._end_of_hold(lane, now)
@@ -193,6 +208,7 @@ class Outbox:
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
         ack = batch.ack or Ack(0, "")
         batch.ack = None
+        lane.land(batch)
         verdict = self._words.verdict(ack.code)
         if verdict in (Verdict.TAKEN, Verdict.UNHEARD):
             self._taken(lane, batch, verdict, now)
@@ -200,7 +216,8 @@ class Outbox:
         REFUSED.labels(self._name, lane.stream, self._words.name(ack.code)).inc()
         batch.offered = False
         if verdict in SPLITS and batch.count > 1:
-            batch.state, batch.limit = BatchState.DUE, batch.count // 2
+            lane.again(batch)
+            batch.limit = batch.count // 2
             if verdict is Verdict.TOO_LARGE:
                 self._batch_bytes = max(SMALLEST_BATCH_BYTES, min(self._batch_bytes, batch.size // 2))
             return []
@@ -209,7 +226,7 @@ class Outbox:
             lane.parked_in_a_row += 1
             parked.setdefault(ack.code, []).append(batch)
             return []
-        batch.state = BatchState.DUE
+        lane.again(batch)
         return self._refuse(lane, ack, verdict, now)
 
     def _taken(self, lane: Lane, batch: Batch, verdict: Verdict, now: float) -> None:
@@ -291,28 +308,37 @@ class Outbox:
         room = wire.room(lane.stream)
         size = min(self._batch_bytes, self.flow.largest(), room)
         batch = lane.due()
-        after, limit = (batch.after, batch.limit) if batch is not None else (lane.read_to, BATCH_RECORDS)
         try:
-            records = await self._store.records(lane.stream, after, limit, size)
+            if batch is not None:
+                run = await self._few(lane, batch.after, batch.limit, size, room, batch.last)
+            else:
+                end = self._store.bounds(lane.stream)[1]
+                run = await self._ahead[lane.stream].next(lane.read_to, BATCH_RECORDS, size, end)
+                if run is not None and run.records > 1 and len(run.json) > room:
+                    run = await self._few(lane, lane.read_to, BATCH_RECORDS, size, room, run.last)
         except CommandError as error:
             self._cannot_read(lane, str(error))
             return
         self.unreadable = ""
-        if batch is not None:
-            records = [record for record in records if record.sequence <= batch.last]
-            if not records:  # evicted since it was sent first: a gap record accounts for it
+        if run is None:
+            if batch is not None:  # evicted since it was sent first: a gap record accounts for it
                 batch.state = BatchState.DONE
-                return
-        elif not records:
-            lane.paused_until = self._clock.monotonic() + PAUSE_SECONDS
+            else:
+                lane.paused_until = self._clock.monotonic() + PAUSE_SECONDS
             return
+        if batch is None:
+            batch = Batch(run.after, run.last, BATCH_RECORDS)
+            lane.add(batch)
+        lane.cut(batch, run.last)
+        self._publish(lane, batch, run, wire)
+
+    async def _few(self, lane: Lane, after: int, limit: int, size: int, room: int, last: int) -> Run | None:
+        """Read records one by one: so few that they fit into ``room``, unless that is a single one."""
+        records = await self._store.records(lane.stream, after, limit, size)
+        records = [record for record in records if record.sequence <= last]
         while len(records) > 1 and sum(len(record.json) + 1 for record in records) + 1 > room:
             records = records[: len(records) // 2]
-        if batch is None:
-            batch = Batch(after, records[-1].sequence, limit)
-            lane.add(batch)
-        lane.cut(batch, records[-1].sequence)
-        self._publish(lane, batch, records, wire)
+        return Run.of(after, records) if records else None
 
     def _cannot_read(self, lane: Lane, sentence: str) -> None:
         if sentence != self.unreadable:
@@ -320,25 +346,25 @@ class Outbox:
         self.unreadable = sentence
         lane.paused_until = self._clock.monotonic() + PAUSE_SECONDS
 
-    def _publish(self, lane: Lane, batch: Batch, records: Sequence[Record], wire: Wire) -> None:
+    def _publish(self, lane: Lane, batch: Batch, run: Run, wire: Wire) -> None:
         def done(ack: Ack) -> None:
             batch.ack, batch.answered_at = ack, self._clock.monotonic()
+            lane.answered.append(batch)
             self._wake.set()
 
-        payload = b"[" + b",".join([record.json for record in records]) + b"]"
         cursor = str(Cursor(self._store.epoch, lane.stream, batch.last))
         now = self._clock.monotonic()
-        batch.count, batch.state, batch.sent_at, batch.size = len(records), BatchState.SENT, now, 0
-        batch.only = (records[0].sequence, records[0].json) if len(records) == 1 else None
-        batch.size = wire.publish(lane.stream, payload, cursor, done)
-        if not batch.size:
-            batch.size = len(payload)
-            batch.ack = Ack(self._words.too_large, "")
+        batch.count, batch.sent_at = run.records, now
+        batch.only = (run.last, run.json[1:-1]) if run.records == 1 else None
+        size = wire.publish(lane.stream, run.json, cursor, done)
+        lane.launch(batch, size or len(run.json))
+        if not size:
+            done(Ack(self._words.too_large, ""))
             return
         batch.offered, batch.load = True, self._load(lane)
-        self.flow.spend(batch.size, now)
+        self.flow.spend(size, now)
 
-    async def _rest(self) -> None:
+    async def _rest(self, standby: Standby) -> None:
         """Sleep until an answer comes, a new record is committed, or something is due by time."""
         now = self._clock.monotonic()
         ends = {lane.stream: self._store.bounds(lane.stream)[1] for lane in self.lanes}
@@ -347,28 +373,12 @@ class Outbox:
         times += [lane.word.again_at for lane in self.lanes if lane.unsaid()]
         times.append(self.flow.free_at())
         times += [lane.hold.quiet_since + QUIET_SECONDS for lane in self.lanes if lane.hold and lane.hold.quiet_since]
-        sent = [batch for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT]
-        oldest = min((batch.sent_at for batch in sent), default=now)
+        sent = (batch.sent_at for lane in self.lanes for batch in lane.flight if batch.state is BatchState.SENT)
+        oldest = min(sent, default=now)
         if now - oldest > ANSWER_SECONDS:
             raise ConnectionFailedError(self._words.silence)
         times.append(oldest + ANSWER_SECONDS + 0.1)
-        nap = min(time for time in times if time is not None and time > now) - now
-        waits: list[asyncio.Future[object]] = [
-            asyncio.ensure_future(self._wake.wait()),
-            asyncio.ensure_future(self._clock.sleep(nap)),
-        ]
-        if drained:
-            waits.append(asyncio.ensure_future(self._store.wait(drained.keys(), drained, nap)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.wait(waits)
-        for task in waits:
-            if not task.cancelled():
-                task.result()  # what failed while waiting must be heard
-        self._wake.clear()
+        await standby.wait(min(time for time in times if time is not None and time > now), drained)
 
 
 def _handed_over(lane: Lane, last: int) -> bool:

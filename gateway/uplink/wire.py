@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 
-from paho.mqtt.packettypes import PacketTypes
-
 from gateway.contract import Stream
 from gateway.settings.core import MqttSettings
+from gateway.uplink import frames
 from gateway.uplink.answers import Ack
-from gateway.uplink.session import SIDE_PLACES, Session, properties
+from gateway.uplink.session import SIDE_PLACES, Session
 from gateway.uplink.topics import BATCH_TYPE, topic
 
 # Bytes of a PUBLISH beside topic and payload: headers, content type and user properties, generously.
 HEAD_BYTES = 300
+CONTENT = frames.CONTENT_TYPE + frames.text(BATCH_TYPE) + frames.USER_PROPERTY + frames.text("cursor")
+ZSTD = frames.USER_PROPERTY + frames.text("encoding") + frames.text("zstd")
 
 
 class SessionWire:
@@ -28,14 +29,13 @@ class SessionWire:
 
     def publish(self, stream: Stream, payload: bytes, cursor: str, done: Callable[[Ack], None]) -> int:
         """Send; returns the payload's bytes on the wire, 0 when it is too large to be sent."""
-        user = [("cursor", cursor)]
+        about = CONTENT + frames.text(cursor)
         if self._compress is not None:
             payload = self._compress(payload)
-            user.append(("encoding", "zstd"))
+            about += ZSTD
         if len(payload) > self.room(stream):
             return 0
-        about = properties(PacketTypes.PUBLISH, ContentType=BATCH_TYPE, UserProperty=user)
-        self._session.send(topic(self._gateway, stream), payload, done, about=about)
+        self._session.send(topic(self._gateway, stream), payload, done, about=frames.length(len(about)) + about)
         return len(payload)
 
 

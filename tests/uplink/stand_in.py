@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from gateway.contract import STREAMS, CommandError, Cursor, Draft, Record, Stream, record_id
+from gateway.contract import STREAMS, CommandError, Cursor, Draft, Record, Run, Stream, record_id
 
 
 class MemoryStore:
@@ -48,6 +48,13 @@ class MemoryStore:
             if len(found) == limit or (found and max_bytes is not None and size > max_bytes):
                 break
             found.append(record)
+        return found
+
+    async def runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> list[Run]:
+        found: list[Run] = []
+        while len(found) < 4 and (records := await self.records(stream, after, limit, max_bytes)):
+            found.append(Run.of(after, records))
+            after = found[-1].last
         return found
 
     async def wait(self, streams: Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:

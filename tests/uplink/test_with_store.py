@@ -1,6 +1,7 @@
 """The uplink over the real store and a real broker: what was committed arrives once by id, over restarts of both."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,16 +89,16 @@ async def test_an_uncommitted_record_is_never_sent(broker: Mosquitto, tmp_path: 
     sent: list[int] = []
     async with opened(folder) as store:
         uplink = make(store, broker.port)
-        original = store.records
+        original = store.runs
 
-        async def watched(stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> Any:
+        async def watched(stream: Stream, after: int, limit: int, max_bytes: int) -> Any:
             found = await original(stream, after, limit, max_bytes)
-            sent.extend(record.sequence for record in found)
-            assert not found or found[-1].sequence <= store.bounds(stream).last
+            sent.extend(int(record["sequence"]) for run in found for record in json.loads(run.json))
+            assert not found or found[-1].last <= store.bounds(stream).last
             return found
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store, "records", watched)
+            patch.setattr(store, "runs", watched)
             async with running(uplink):
                 await store.put([draft("perception", number) for number in range(50)])
                 await until(lambda: store.position("mqtt", "perception") == 50)
