@@ -91,5 +91,7 @@ def _no(point: Point, value: Scalar, fix: str) -> CommandError:
 
 
 def _text(value: Scalar, point: Point) -> str:
+    if isinstance(value, float):
+        return f"{value:.12g} {point.unit}".rstrip()
     shown = repr(value)[:80] if isinstance(value, str) else str(value)[:80]
     return f"{shown} {point.unit}".rstrip()
