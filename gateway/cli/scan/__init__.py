@@ -71,7 +71,7 @@ def scan(
     from gateway.scan.search import QUICK, Wanted
 
     wanted = Wanted(
-        units=parse_units(units or (QUICK_UNITS if quick else ALL_UNITS)),
+        units=parse_units((QUICK_UNITS if quick else ALL_UNITS) if units is None else units),
         thorough=not quick,
         protocols=protocols or (QUICK if quick else PROTOCOLS),
         bauds=baud,

@@ -1,0 +1,152 @@
+"""`linli scan` as people and programs call it, on a real pseudo-terminal and a real TCP server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import linli
+from gateway.cli.scan import parse_units
+from tests.meters.slaves import modbus_ear
+from tests.modbus_farm import Slave
+from tests.scan.crowd import crowd_in_a_thread, only_reads
+
+B9600 = termios.B9600
+GATEWAY = '[gateway]\nid = "test-1"\nstate = "state"\n[store]\n[api]\n'
+FAST = ("--baud", "9600", "--format", "8N1", "--protocol", "modbus")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(linli, ["scan", *map(str, arguments)])
+
+
+def level() -> Slave:
+    return Slave({3: 2, 4: 182})
+
+
+def config(folder: Path, text: str = "") -> Path:
+    path = folder / "linli.toml"
+    path.write_text(GATEWAY + text)
+    return path
+
+
+def test_a_port_is_scanned_and_the_toml_passes_check(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    with crowd_in_a_thread((B9600, modbus_ear(3, level()))) as bus:
+        result = run(bus.path, "-c", path, "--units", "2-4", *FAST)
+    assert result.exit_code == 0, result.output
+    toml = result.stdout[result.stdout.index("[[line]]") : result.stdout.rindex("done after")]
+    parsed = tomllib.loads(toml)
+    assert parsed["line"] == [{"name": "rs485-1", "serial": bus.path, "baud": 9600, "format": "8N1"}]
+    assert parsed["device"] == [
+        {
+            "name": "water-level-3", "profile": "qdy30a", "line": "rs485-1", "address": 3, "every": "5s",
+            "serial": {"baud": 9600, "format": "8N1"},
+        }
+    ]  # fmt: skip
+    path.write_text(path.read_text() + toml)
+    checked = CliRunner().invoke(linli, ["check", "-c", str(path)])
+    assert checked.exit_code == 0, checked.output
+    assert "about" in result.stderr
+    assert "level 1.82 m" in result.stdout
+    assert all(only_reads(question) for _, question in bus.heard)
+
+
+def test_a_configured_line_by_name_as_json(tmp_path: Path) -> None:
+    with crowd_in_a_thread((B9600, modbus_ear(3, level())), (B9600, modbus_ear(4, Slave({0: 7})))) as bus:
+        path = config(
+            tmp_path,
+            f'[[line]]\nname = "pit"\nserial = "{bus.path}"\n'
+            '[[device]]\nname = "sump"\nline = "pit"\nprofile = "qdy30a"\naddress = 3\n',
+        )
+        result = run("pit", "-c", path, "--units", "3,4", *FAST, "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    known, new = said["found"]
+    assert (known["address"], known["configured_as"], known["answers_in_s"] > 0) == (3, "sump", True)
+    assert known["candidates"][0]["values"]["level"] == {"value": 1.82, "unit": "m", "quality": "good"}
+    assert (new["address"], new["framing"], new["serial"]) == (4, "rtu", {"baud": 9600, "format": "8N1"})
+    (device,) = tomllib.loads(said["toml"])["device"]
+    assert (device["line"], device["address"]) == ("pit", 4)
+    assert said["complete"] is True
+    path.write_text(path.read_text() + said["toml"])
+    assert CliRunner().invoke(linli, ["check", "-c", str(path)]).exit_code == 0
+
+
+def test_nothing_there_says_what_to_look_at() -> None:
+    with crowd_in_a_thread() as bus:
+        result = run(bus.path, "--units", "1", *FAST)
+    assert result.exit_code == 1
+    assert "Nothing answered. Check: power; A and B" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("nowhere", 'there is no line "nowhere"'),
+        ("/dev/nowhere", "is not there; check that the adapter is plugged in"),
+        ("tcp://10.0.0.1", "is not an address with a port"),
+        ("http://10.0.0.1:80", "http:// is no way to a line"),
+    ],
+)
+def test_what_is_no_line(line: str, sentence: str, tmp_path: Path) -> None:
+    result = run(line, "-c", config(tmp_path))
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+
+
+def test_a_port_in_use_says_who_may_have_it(tmp_path: Path) -> None:
+    with crowd_in_a_thread() as bus, Path(bus.path).open("rb+", buffering=0) as port:
+        import fcntl
+
+        fcntl.flock(port, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        result = run(bus.path, "-c", config(tmp_path))
+    assert result.exit_code == 1
+    assert "is in use by another program" in result.stderr
+    assert "sudo systemctl stop linli" in result.stderr
+
+
+def test_only_a_serial_port_has_a_speed(tmp_path: Path) -> None:
+    result = run("tcp://127.0.0.1:502", "-c", config(tmp_path), "--baud", "9600")
+    assert result.exit_code == 2
+    assert "only a serial port has a speed" in result.stderr
+
+
+def test_ctrl_c_prints_what_was_found_so_far(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def ear(sent: bytes) -> bytes:
+        if sent[0] > 20:
+            asked.set()
+        return modbus_ear(3, level())(sent)
+
+    with crowd_in_a_thread((B9600, ear)) as bus:
+        command = [sys.executable, "-m", "gateway", "scan", bus.path, "-c", str(config(tmp_path)), "--baud", "9600"]
+        with subprocess.Popen([*command, "--protocol", "modbus"], stdout=subprocess.PIPE, text=True) as scan:
+            assert asked.wait(20)
+            os.kill(scan.pid, signal.SIGINT)
+            out, _ = scan.communicate(timeout=20)
+    assert scan.returncode == 130
+    assert "stopped after" in out
+    assert "address = 3" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "units"), [("1-4", (1, 2, 3, 4)), ("3", (3,)), ("7,1-2,2", (7, 1, 2)), (" 5 , 247", (5, 247))]
+)
+def test_units(text: str, units: tuple[int, ...]) -> None:
+    assert parse_units(text) == units
+
+
+@pytest.mark.parametrize("text", ["0", "248", "5-3", "a", "", "1-", "1;2", "-4", "９"])
+def test_units_that_are_none(text: str) -> None:
+    result = run("/dev/null", "--units", text)
+    assert result.exit_code == 2
