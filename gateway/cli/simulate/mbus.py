@@ -71,6 +71,10 @@ class MbusSlave(Asked):
                     return self._long(body)
         return b""
 
+    def break_check(self, answer: bytes) -> bytes:
+        """See ``Slave``; an acknowledgement is one byte and has no checksum."""
+        return super().break_check(answer) if len(answer) > 1 else answer
+
     def _short(self, control: int, address: int, now: Moment) -> bytes:
         if address not in (self.primary, TEST) and not (address == SELECTED and self._selected):
             return b""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from re import _constants, _parser  # type: ignore[attr-defined]  # the one parser of patterns there is
 from typing import Any
 
@@ -9,12 +10,18 @@ from gateway.contract import DeviceSpec, Scalar
 
 PRINTABLE = [chr(code) for code in range(0x20, 0x7F)]
 LIKED = "0 1AaxZ,.-+"  # tried first where a pattern leaves a choice
-FORMS = ("{:+08.2f}", "{:+07.2f}", "{:+.2f}", "{:08.2f}", "{:07.2f}", "{:.2f}", "{:.1f}", "{:+.1f}", "{:.0f}",
-                "{:.3f}", "{:06.0f}", "{:05.0f}", "{:04.0f}", "{:03.0f}", "{:+06.0f}", "{:+05.0f}")  # fmt: skip
+# How numbers are written: the first that fits is taken.
+FORMS = (
+    "{:.2f}", "{:+.2f}", "{:+08.2f}", "{:+07.2f}", "{:08.2f}", "{:07.2f}", "{:06.2f}", "{:.1f}", "{:+.1f}", "{:05.1f}",
+    "{:+06.1f}", "{:.3f}", "{:+.3f}", "{:.0f}", "{:+.0f}", "{:03.0f}", "{:04.0f}", "{:05.0f}", "{:06.0f}", "{:+05.0f}",
+    "{:+06.0f}",
+)  # fmt: skip
+SAMPLES = (12.34, 0.5, 123.0, 1234.0, -5.25)
 # How a group says no and yes: by taking part in the match, or in a word.
 FLAG_WORDS: tuple[tuple[str | bool, str | bool], ...] = (
     (False, True), ("0", "1"), ("off", "on"), ("OFF", "ON"), ("no", "yes"), ("false", "true"),
 )  # fmt: skip
+REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 
 
 def speak(spec: DeviceSpec, raws: Mapping[str, Scalar | None]) -> str | None:
@@ -25,18 +32,48 @@ def speak(spec: DeviceSpec, raws: Mapping[str, Scalar | None]) -> str | None:
         return _columns(str(spec.options["separator"]), wanted)
     compiled = re.compile(str(pattern))
     tree = _parser.parse(str(pattern))
-    groups = dict(tree.state.groupdict)
+    numbers = {number: name for name, number in tree.state.groupdict.items()}
     for words in FLAG_WORDS:
-        for form in FORMS:
-            line = "".join(_say(tree, {name: _text(raw, form, words) for name, raw in wanted.items()}, groups))
-            match = compiled.fullmatch(line)
-            if match is not None and all(_says(match[name], raw) for name, raw in wanted.items()):
-                return line
+        texts = {at: _text(raw, form_of(str(pattern), at), words) for at, raw in wanted.items()}
+        line = "".join(_Speaker(texts, numbers).say(tree))
+        match = compiled.fullmatch(line)
+        if match is not None and all(_says(match[name], raw) for name, raw in wanted.items()):
+            return line
     return None
 
 
+@lru_cache(maxsize=256)
+def form_of(pattern: str, group: str) -> str:
+    """How a number is written in this group: the form that most samples fit in."""
+    inside = re.compile(_inside(pattern, group))
+    return max(FORMS, key=lambda form: sum(inside.fullmatch(form.format(sample)) is not None for sample in SAMPLES))
+
+
+def places_of(spec: DeviceSpec, at: str) -> int:
+    """Decimals that a point's text has."""
+    pattern = spec.options.get("pattern")
+    form = FORMS[0] if pattern is None else form_of(str(pattern), at)
+    return int(form.partition(".")[2][0])
+
+
+def _inside(pattern: str, group: str) -> str:
+    """What stands between a named group's parentheses."""
+    begin = pattern.index(f"(?P<{group}>") + len(group) + 5
+    depth, at, in_class = 1, begin, False
+    while depth and at < len(pattern):
+        sign = pattern[at]
+        at += 1 + (sign == "\\")
+        if in_class:
+            in_class = sign != "]"
+        elif sign == "[":
+            in_class = True
+        elif sign in "()":
+            depth += 1 if sign == "(" else -1
+    return pattern[begin : at - 1]
+
+
 def _columns(separator: str, wanted: Mapping[str, Scalar | None]) -> str:
-    texts = {int(at): str(_text(raw, "{:.2f}", ("0", "1"))) for at, raw in wanted.items()}
+    texts = {int(at): str(_text(raw, FORMS[0], ("0", "1"))) for at, raw in wanted.items()}
     return separator.join(texts.get(number, "") for number in range(1, max(texts) + 1))
 
 
@@ -62,59 +99,81 @@ def _says(text: str | None, raw: Scalar | None) -> bool:
         return False
 
 
-def _say(tree: Any, texts: Mapping[str, str | bool], groups: Mapping[str, int]) -> Iterator[str]:  # noqa: ANN401
-    """Say one part of a pattern; a named group says its text, the rest the first that fits."""
-    by_number = {number: name for name, number in groups.items()}
-    for kind, what in tree:
-        if kind is _constants.LITERAL:
-            yield chr(what)
-        elif kind is _constants.SUBPATTERN:
-            number, _, _, inner = what
-            text = texts.get(by_number.get(number, ""))
-            if isinstance(text, str):
-                yield text
-            elif text is not False or not _may_be_left_out(inner):
-                yield from _say(inner, texts, groups)
-        elif kind is _constants.BRANCH:
-            yield from _say(_branch(what[1], texts, by_number), texts, groups)
-        elif kind in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
-            low, high, inner = what
-            names = {by_number.get(number, "") for number in _groups(inner)}
-            times = max(low, 1) if any(texts.get(name) not in (None, False, "") for name in names) else low
-            for _ in range(min(times, high)):
-                yield from _say(inner, texts, groups)
-        elif kind is not _constants.AT:
-            yield _character(kind, what)
+class _Speaker:
+    """Says a pattern: a named group says its text, the rest the first that fits."""
 
+    def __init__(self, texts: Mapping[str, str | bool], numbers: Mapping[int, str]) -> None:
+        self._texts = texts
+        self._numbers = numbers
+        self._said: set[str] = set()
 
-def _branch(branches: list[Any], texts: Mapping[str, str | bool], by_number: Mapping[int, str]) -> Any:  # noqa: ANN401
-    """The branch with a group that is true or has a text; else one without groups that are false."""
-    for branch in branches:
-        names = [by_number.get(number, "") for number in _groups(branch)]
-        if any(texts.get(name) not in (None, False, "") for name in names):
-            return branch
-    for branch in branches:
-        if not any(texts.get(by_number.get(number, "")) is False for number in _groups(branch)):
-            return branch
-    return branches[0]
+    def say(self, tree: Any) -> Iterator[str]:  # noqa: ANN401 - the parser has no types
+        """Say one part."""
+        for kind, what in tree:
+            if kind is _constants.LITERAL:
+                yield chr(what)
+            elif kind is _constants.SUBPATTERN:
+                yield from self._group(what[0], what[3])
+            elif kind is _constants.ATOMIC_GROUP:
+                yield from self.say(what)
+            elif kind is _constants.BRANCH:
+                yield from self.say(self._branch(what[1]))
+            elif kind in REPEATS:
+                yield from self._repeat(*what)
+            elif kind is not _constants.AT:
+                yield _character(kind, what)
+
+    def _group(self, number: int | None, inner: Any) -> Iterator[str]:  # noqa: ANN401
+        name = self._numbers.get(number or 0, "")
+        text = self._texts.get(name)
+        self._said.add(name)
+        if isinstance(text, str):
+            yield text
+        elif text is not False:
+            yield from self.say(inner)
+
+    def _repeat(self, low: int, high: int, inner: Any) -> Iterator[str]:  # noqa: ANN401
+        times = 0
+        while times < high and (times < low or self._wanted(inner)):
+            before = len(self._said)
+            yield from self.say(inner)
+            times += 1
+            if times >= low and len(self._said) == before:
+                return
+
+    def _branch(self, branches: list[Any]) -> Any:  # noqa: ANN401
+        """The branch with something left to say; else one without groups that are false."""
+        for branch in branches:
+            if self._wanted(branch):
+                return branch
+        for branch in branches:
+            if not any(self._texts.get(name) is False for name in self._names(branch)):
+                return branch
+        return branches[0]
+
+    def _wanted(self, tree: Any) -> bool:  # noqa: ANN401
+        return any(
+            self._texts.get(name) not in (None, False, "") and name not in self._said for name in self._names(tree)
+        )
+
+    def _names(self, tree: Any) -> list[str]:  # noqa: ANN401
+        return [self._numbers.get(number, "") for number in _groups(tree)]
 
 
 def _groups(tree: Any) -> list[int]:  # noqa: ANN401
     """Numbers of all groups in a part of a pattern."""
-    found = []
+    found: list[int] = []
     for kind, what in tree:
         if kind is _constants.SUBPATTERN:
             found += ([what[0]] if what[0] is not None else []) + _groups(what[3])
+        elif kind is _constants.ATOMIC_GROUP:
+            found += _groups(what)
         elif kind is _constants.BRANCH:
             for branch in what[1]:
                 found += _groups(branch)
-        elif kind in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+        elif kind in REPEATS:
             found += _groups(what[2])
     return found
-
-
-def _may_be_left_out(inner: Any) -> bool:  # noqa: ANN401
-    return len(inner) == 0
 
 
 def _character(kind: Any, what: Any) -> str:  # noqa: ANN401

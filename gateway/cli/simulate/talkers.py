@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gateway.cli.simulate.checks import BY_NAME, Check, exclusive_or
 from gateway.cli.simulate.gauge import Grid, Moment, Values, grid_of
-from gateway.cli.simulate.spoken import speak
+from gateway.cli.simulate.spoken import places_of, speak
 from gateway.contract import ConfigError, DeviceSpec, Point, Scalar
 
 EVERY_SECOND, TEN_A_SECOND = 1.0, 0.1
@@ -165,7 +165,11 @@ class LineSlave(Talker):
 
     def message(self, now: Moment) -> bytes:
         """See ``Talker``."""
-        text = speak(self._spec, {name: now.raw(name) for name in self._spec.points})
+        raws: dict[str, Scalar | None] = {}
+        for name, point in self._spec.points.items():
+            raw = now.raw(name)
+            raws[name] = point.na[0] if raw is None and point.na else raw
+        text = speak(self._spec, raws)
         if text is None:
             return b""
         body = text.encode(self._encoding)
@@ -235,6 +239,7 @@ def frame_grid(point: Point, _spec: DeviceSpec) -> Grid:
     return grid_of(point, 2 * (point.length or 1))
 
 
-def line_grid(point: Point, _spec: DeviceSpec) -> Grid:
-    """The raw values that a point can have: numbers of two decimals."""
-    return Grid(-9999.99, 9999.99, 0.01)
+def line_grid(point: Point, spec: DeviceSpec) -> Grid:
+    """The raw values that a point can have: numbers of as many decimals as the pattern has room for."""
+    step = 10.0 ** -places_of(spec, point.at)
+    return Grid(-9999, 9999, step) if point.type not in ("bool", "string") else Grid(0, 1)
