@@ -48,6 +48,7 @@ class Store:
 
     ``epoch`` names this incarnation of the database, ``newest`` the last time known in it (ns; 0: none) when it was
     opened. ``media(sha256)`` finds a file and its content type; None when it is unknown or was evicted.
+    ``await runs(stream, after, limit, max_bytes)`` reads like ``records``, but as some runs, each within the limits.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Store:
             MediaFolder(state / "media"), settings.media, known.media_bytes, self._commits, threads.files
         )
         self.media: Callable[[str], tuple[Path, str] | None] = self._media.find
+        self.runs = self._runs
         self._salvage: Salvage | None = None
         self._salvaging: asyncio.Task[None] | None = None
         self._estranged = False
@@ -220,11 +222,7 @@ class Store:
         # The reader may already see a commit that nobody here was told of.
         return [record for record in found if record.sequence <= last]
 
-    async def runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> list[Run]:
-        """Return what follows ``after`` as some runs of at most ``limit`` records and about ``max_bytes`` each.
-
-        CommandError 503 when they cannot be read now.
-        """
+    async def _runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> list[Run]:
         if after >= self._last[stream] or limit < 1:
             return []
         found = self._tail.after(stream, after, limit, max_bytes)

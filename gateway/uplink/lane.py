@@ -44,6 +44,38 @@ class Batch:
     only: tuple[int, bytes] | None = None  # the record, where the batch is a single one: to be named if parked
 
 
+class Flight(deque[Batch]):
+    """The batches of a stream in their order; ``sent`` and ``bytes`` of them wait for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = self.bytes = 0
+        self._some_due = False
+
+    def launch(self, batch: Batch, size: int) -> None:
+        """A batch was sent, with so many bytes."""
+        batch.state, batch.size = BatchState.SENT, size
+        self.sent += 1
+        self.bytes += size
+
+    def land(self, batch: Batch) -> None:
+        """A batch that was sent has its answer, or will never have one."""
+        self.sent -= 1
+        self.bytes -= batch.size
+
+    def again(self, batch: Batch) -> None:
+        """A batch has to be sent, perhaps once more."""
+        batch.state, self._some_due = BatchState.DUE, True
+
+    def due(self) -> Batch | None:
+        """The first batch that has to be sent (again)."""
+        if not self._some_due:
+            return None
+        first = next((batch for batch in self if batch.state is BatchState.DUE), None)
+        self._some_due = first is not None
+        return first
+
+
 @dataclass(slots=True)
 class Hold:
     """The stream is refused: one probe at a time, later and later. ``told``: codes that a record has named."""
@@ -112,14 +144,11 @@ class Lane:
     awaits: int = 0
     word: Word = field(init=False)
     read_to: int = field(init=False)
-    flight: deque[Batch] = field(default_factory=deque)
+    flight: Flight = field(default_factory=Flight)
     hold: Hold | None = None
     parked_in_a_row: int = 0
     paused_until: float = 0.0
     answered: list[Batch] = field(default_factory=list)
-    _flying: int = 0
-    _flying_bytes: int = 0
-    _some_due: bool = False
 
     def __post_init__(self) -> None:
         self.read_to, self.word = self.confirmed, Word(self.confirmed)
@@ -134,52 +163,21 @@ class Lane:
         """The hold, while nothing has been accepted since."""
         return self.hold if self.hold is not None and self.hold.quiet_since is None else None
 
-    def sent(self) -> int:
-        """Publishes of this stream without an answer."""
-        return self._flying
-
-    def bytes_sent(self) -> int:
-        """Bytes of these publishes."""
-        return self._flying_bytes
-
-    def launch(self, batch: Batch, size: int) -> None:
-        """A batch was sent, with so many bytes."""
-        batch.state, batch.size = BatchState.SENT, size
-        self._flying += 1
-        self._flying_bytes += size
-
-    def land(self, batch: Batch) -> None:
-        """A batch that was sent has its answer, or will never have one."""
-        self._flying -= 1
-        self._flying_bytes -= batch.size
-
-    def again(self, batch: Batch) -> None:
-        """A batch has to be sent, perhaps once more."""
-        batch.state, self._some_due = BatchState.DUE, True
-
-    def due(self) -> Batch | None:
-        """The first batch that has to be sent (again)."""
-        if not self._some_due:
-            return None
-        first = next((batch for batch in self.flight if batch.state is BatchState.DUE), None)
-        self._some_due = first is not None
-        return first
-
     def _full(self) -> bool:
         """Whether so much waits for the platform's word that nothing new may follow."""
         return bool(self.awaits) and len(self.flight) >= self.awaits
 
     def wants(self, last: int, now: float) -> bool:
         """Whether there is something to send now; ``last`` is the end of the stream in the store."""
-        if now < self.paused_until or ((last <= self.read_to or self._full()) and self.due() is None):
+        if now < self.paused_until or ((last <= self.read_to or self._full()) and self.flight.due() is None):
             return False
-        return self.held is None or (now >= self.held.retry_at and self.sent() == 0)
+        return self.held is None or (now >= self.held.retry_at and self.flight.sent == 0)
 
     def wakes_at(self, last: int) -> float | None:
         """Monotonic time at which ``wants`` may turn true by itself."""
-        if (last <= self.read_to or self._full()) and self.due() is None:
+        if (last <= self.read_to or self._full()) and self.flight.due() is None:
             return None
-        times = [self.paused_until] + ([self.held.retry_at] if self.held is not None and self.sent() == 0 else [])
+        times = [self.paused_until] + ([self.held.retry_at] if self.held is not None and self.flight.sent == 0 else [])
         return max(times)
 
     def add(self, batch: Batch) -> None:
@@ -192,7 +190,8 @@ class Lane:
         if last < batch.last:
             rest = Batch(last, batch.last, batch.limit, offered=batch.offered)
             self.flight.insert(self.flight.index(batch) + 1, rest)
-            batch.last, self._some_due = last, True
+            self.flight.again(rest)
+            batch.last = last
 
     def advance(self) -> int:
         """Pass over what is done, or known to the platform, at the head; returns the records that it has said."""
@@ -209,11 +208,12 @@ class Lane:
 
     def lost(self) -> None:
         """The connection broke: what has no answer has to be sent again, with the same ids."""
-        self._some_due = True
         for batch in self.flight:
             if batch.state is BatchState.SENT and batch.ack is None:
-                self.land(batch)
-                batch.state = BatchState.DUE
+                self.flight.land(batch)
+                self.flight.again(batch)
+            elif batch.state is BatchState.DUE:  # the connection broke while it was being sent
+                self.flight.again(batch)
 
     # ------------------------------------------------------------------------------------------------ the platform
 
@@ -252,6 +252,6 @@ class Lane:
             return 0
         waiting = [batch for batch in self.flight if batch.state is BatchState.TAKEN]
         for batch in waiting:
-            self.again(batch)
+            self.flight.again(batch)
         self.word.repeated(now)
         return len(waiting)

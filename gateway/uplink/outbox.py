@@ -110,7 +110,7 @@ class Outbox:
 
     def in_flight(self) -> int:
         """Publishes without an answer."""
-        return sum(lane.sent() for lane in self.lanes)
+        return sum(lane.flight.sent for lane in self.lanes)
 
     def held(self) -> dict[Stream, str]:
         """Streams that are refused, each with a sentence."""
@@ -208,7 +208,7 @@ class Outbox:
     def _judge(self, lane: Lane, batch: Batch, now: float, parked: dict[int, list[Batch]]) -> list[Draft]:
         ack = batch.ack or Ack(0, "")
         batch.ack = None
-        lane.land(batch)
+        lane.flight.land(batch)
         verdict = self._words.verdict(ack.code)
         if verdict in (Verdict.TAKEN, Verdict.UNHEARD):
             self._taken(lane, batch, verdict, now)
@@ -216,7 +216,7 @@ class Outbox:
         REFUSED.labels(self._name, lane.stream, self._words.name(ack.code)).inc()
         batch.offered = False
         if verdict in SPLITS and batch.count > 1:
-            lane.again(batch)
+            lane.flight.again(batch)
             batch.limit = batch.count // 2
             if verdict is Verdict.TOO_LARGE:
                 self._batch_bytes = max(SMALLEST_BATCH_BYTES, min(self._batch_bytes, batch.size // 2))
@@ -226,7 +226,7 @@ class Outbox:
             lane.parked_in_a_row += 1
             parked.setdefault(ack.code, []).append(batch)
             return []
-        lane.again(batch)
+        lane.flight.again(batch)
         return self._refuse(lane, ack, verdict, now)
 
     def _taken(self, lane: Lane, batch: Batch, verdict: Verdict, now: float) -> None:
@@ -290,7 +290,7 @@ class Outbox:
         return None
 
     def _may_send(self, lane: Lane, wire: Wire) -> bool:
-        flying = sum(other.sent() for other in self.lanes)
+        flying = sum(other.flight.sent for other in self.lanes)
         if self._careful:
             return not flying
         kept_free = 0 if lane.urgent or wire.window == 1 else min(8, max(1, wire.window // 4))
@@ -302,12 +302,12 @@ class Outbox:
 
     def _load(self, lane: Lane) -> int:
         """Bytes in flight that share a budget with this stream."""
-        return sum(other.bytes_sent() for other in self.lanes if other.urgent == lane.urgent)
+        return sum(other.flight.bytes for other in self.lanes if other.urgent == lane.urgent)
 
     async def _send(self, lane: Lane, wire: Wire) -> None:
         room = wire.room(lane.stream)
         size = min(self._batch_bytes, self.flow.largest(), room)
-        batch = lane.due()
+        batch = lane.flight.due()
         try:
             if batch is not None:
                 run = await self._few(lane, batch.after, batch.limit, size, room, batch.last)
@@ -357,7 +357,7 @@ class Outbox:
         batch.count, batch.sent_at = run.records, now
         batch.only = (run.last, run.json[1:-1]) if run.records == 1 else None
         size = wire.publish(lane.stream, run.json, cursor, done)
-        lane.launch(batch, size or len(run.json))
+        lane.flight.launch(batch, size or len(run.json))
         if not size:
             done(Ack(self._words.too_large, ""))
             return
@@ -383,5 +383,5 @@ class Outbox:
 
 def _handed_over(lane: Lane, last: int) -> bool:
     """Whether the far end has everything up to ``last``, the end of the stream."""
-    unsent = lane.due() is not None or lane.sent() > 0 or lane.read_to < last
+    unsent = lane.flight.due() is not None or lane.flight.sent > 0 or lane.read_to < last
     return lane.confirmed >= last or (bool(lane.awaits) and not unsent)
