@@ -22,7 +22,7 @@ PROTOCOLS = ("modbus", "modbus-ascii", "dlt645", "cjt188", "mbus", "talking")
 QUICK = ("modbus", "dlt645", "cjt188", "mbus", "talking")
 FIRST_WAIT = {"serial": 0.12, "network": 0.4}  # seconds for a silent Modbus unit until answers have taught better
 LEAST_WAIT = {"serial": 0.08, "network": 0.12}
-THOROUGH = 2.0  # times as long
+THOROUGH = 1.5  # times as long
 METER_WAIT = 0.6  # a meter may take 500 ms (DL/T 645, 5.3.2)
 MBUS_WAIT = 0.35
 LEAST_METER, LEAST_MBUS = 0.2, 0.15
@@ -151,7 +151,7 @@ class Search:
             return []
         steps = []
         for number, serial in enumerate(self._settings(protocol)):
-            spots = (FIRST, SECOND, *MORE) if self._wanted.thorough else (FIRST, SECOND) if number == 0 else (FIRST,)
+            spots = (FIRST,) if number else (FIRST, SECOND, *MORE) if self._wanted.thorough else (FIRST, SECOND)
             step = self._modbus_step(framing, serial, spots)
             if self._wire.kind is LineKind.TCP:
                 step.needed = self._no_modbus_tcp

@@ -19,6 +19,7 @@ EVERY_BAUD = (9600, 4800, 19200, 2400, 115200, 38400, 57600, 1200)
 EVERY_FORMAT = {"modbus": ("8N1", "8E1", "8O1"), "modbus-ascii": ("7E1", "8N1", "7N2"), "mbus": ("8E1",)}
 METER_FORMATS = ("8E1", "8N1")
 MBUS_BAUDS = (2400, 300, 9600)
+ODD_BAUDS = (9600, 19200)  # where odd parity is met with
 ASCII_BAUDS = (9600, 19200, 4800)
 
 
@@ -39,12 +40,14 @@ def settings_to_try(
     kinds = EVERY_FORMAT.get(protocol, METER_FORMATS if base in ("dlt645", "cjt188") else ("8N1",))
     if thorough:
         speeds = MBUS_BAUDS if base == "mbus" else ASCII_BAUDS if protocol == "modbus-ascii" else EVERY_BAUD
-        pairs += [(baud, kind) for kind in kinds for baud in speeds]
+        pairs += [(baud, kind) for kind in kinds for baud in (ODD_BAUDS if kind == "8O1" else speeds)]
     if bauds or formats:
         chosen = tuple(bauds) or tuple(dict.fromkeys(baud for baud, _ in pairs))
         kinds = tuple(formats) or (kinds if thorough else kinds[:1])
         pairs = [(baud, kind) for baud in chosen for kind in kinds]
-    return [SerialSettings(baud=baud, format=kind) for baud, kind in dict.fromkeys(pairs)]
+    # One stop bit more is no difference to the one who listens.
+    kept = [pair for pair in pairs if pair[1] != "8N2" or formats or (pair[0], "8N1") not in pairs]
+    return [SerialSettings(baud=baud, format=kind) for baud, kind in dict.fromkeys(kept)]
 
 
 def _likely(protocol: str, base: str) -> list[tuple[int, str]]:
