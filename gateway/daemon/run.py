@@ -55,8 +55,8 @@ def run(path: Path, clock_of: Callable[[str | None], SystemClock] = SystemClock)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(plan, clock_of(plan.settings.gateway.timezone)))
     except* LinliError as group:
-        for failure in _leaves(group):
-            log.error("%s", failure)
+        for sentence in dict.fromkeys(str(failure) for failure in _leaves(group)):
+            log.error("%s", sentence)
         code = EXIT_FAILED
     return code
 
@@ -154,6 +154,7 @@ async def _watch_time(parts: Parts) -> None:
         if clock.was_synced and not remembered:
             remembered = True
             await parts.store.put([], facts={SYNCED: boot_id().encode()})
+        await parts.store.committed(())  # raises what has ended the store, also when nobody puts anything
         await clock.sleep(CHECK_EVERY)
 
 

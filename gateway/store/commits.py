@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -123,7 +124,8 @@ class Committer:
             self._wake.ring()
 
     async def settled(self, streams: Collection[Stream] = STREAMS) -> None:
-        """Return when what was put so far into these streams is on disk, or was given up."""
+        """Return when what was put so far into these streams is on disk, or was given up; raises as ``check``."""
+        self.check()
         names = [*streams, REST] if len(streams) == len(STREAMS) else [*streams]
         goal = {name: self._put[name] for name in names}
         if any(self._settled[name] < count for name, count in goal.items()):
@@ -174,10 +176,18 @@ class Committer:
             self._restore_at = -math.inf
             if not await self._commit():
                 break
-        left = sum(self.queue.waiting(stream) for stream in STREAMS)
-        if left:
-            DROPPED.labels(where="store", cause="disk").inc(left)
-            log.error("closed with %d records that the disk did not take", left)
+        count = sum(self.queue.waiting(stream) for stream in STREAMS)
+        if not self.queue.empty() and self._fatal is not None and self.failing is None:
+            batch = self.queue.take(sys.maxsize)
+            try:
+                self._opener.leave(batch)
+            except OSError as error:
+                log.error("what the damaged store did not take cannot be kept either: %s", error)
+            else:
+                return
+        if count:
+            DROPPED.labels(where="store", cause="disk").inc(count)
+            log.error("closed with %d records that the disk did not take", count)
 
     def _something_to_write(self) -> bool:
         return self.queue.has(URGENT_ORDER) if self._on_reserve else not self.queue.empty()
@@ -189,9 +199,7 @@ class Committer:
 
     def die(self, error: LinliError) -> None:
         """End the writing after what waits, for a reason that only a restart can mend."""
-        if self._fatal is None:
-            self._fatal = error
-            log.error("%s", error)
+        self._fatal = self._fatal or error
         self._wake.ring()
         self.done.ring()
 

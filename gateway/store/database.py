@@ -11,6 +11,8 @@ from gateway.contract import STREAMS, Draft, Record, Stream, record_id
 from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.media import MediaIndex
+from gateway.store.migrate import checksum
+from gateway.store.notices import held_damaged
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
 from gateway.store.queue import Batch, CursorKey
 from gateway.store.retention import Budget, Evictor, Gap
@@ -155,7 +157,10 @@ class Database:
             for stream, (keep, confirmed) in expiry.streams.items():
                 gaps += self._evictor.expire(stream, keep, stamp.wall, confirmed)
             drafts = self.held.change(batch.drafts, stamp, release)
-            for notice in self.media.account(batch, stamp, expiry.media):
+            notices = self.media.account(batch, stamp, expiry.media)
+            if self.held.spoilt:
+                notices.append(held_damaged(self.gateway, stamp.wall, self.held.spoilt))
+            for notice in notices:
                 drafts.setdefault("management", []).append(waiting(notice, stamp.quality))
             rows: dict[Stream, list[Row]] = {}
             for stream, items in drafts.items():
@@ -238,16 +243,17 @@ class Database:
     def _ride_along(self, batch: Batch) -> None:
         """Write what rides along: facts and cursors."""
         self._connection.executemany(
-            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            [(name, value) for name, value in batch.facts.items() if value is not None],
+            "INSERT INTO facts (name, value, checksum) VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value, checksum = excluded.checksum",
+            [(*fact, checksum(*fact)) for fact in batch.facts.items() if fact[1] is not None],
         )
         self._connection.executemany(
             "DELETE FROM facts WHERE name = ?", [(name,) for name, value in batch.facts.items() if value is None]
         )
         self._connection.executemany(
-            "INSERT INTO cursors (consumer, stream, sequence) VALUES (?, ?, ?)"
-            " ON CONFLICT (consumer, stream) DO UPDATE SET sequence = excluded.sequence",
-            [(*key, sequence) for key, sequence in batch.cursors.items()],
+            "INSERT INTO cursors (consumer, stream, sequence, checksum) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (consumer, stream) DO UPDATE SET sequence = excluded.sequence, checksum = excluded.checksum",
+            [(*key, sequence, checksum(*key, sequence)) for key, sequence in batch.cursors.items()],
         )
 
     def _learn(self) -> Packer | None:

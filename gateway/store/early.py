@@ -14,6 +14,7 @@ import zstandard
 from gateway.contract import Clock, Draft, Stream
 from gateway.metrics import DROPPED
 from gateway.store.envelope import AT_ONCE, Stamp, Waiting
+from gateway.store.migrate import checksum
 
 log = logging.getLogger("linli.store")
 
@@ -118,6 +119,7 @@ class HeldRows:
         self._connection = connection
         self._boot = boot
         self.records = self.bytes = 0
+        self.spoilt = 0  # records that the last change could not read
         self._changed = True
         self.refresh()
 
@@ -139,6 +141,7 @@ class HeldRows:
         self, drafts: Mapping[Stream, Sequence[Waiting]], stamp: Stamp, release: int
     ) -> dict[Stream, list[Waiting]]:
         """Keep what has to wait, let at least ``release`` bytes go; returns what is to be written now, by stream."""
+        self.spoilt = 0
         now = {stream: list(items) for stream, items in drafts.items()}
         if stamp.hold:
             self._add([item for stream, items in now.items() if stream not in AT_ONCE for item in items])
@@ -159,10 +162,8 @@ class HeldRows:
             for item in items
             for d in (item.draft,)
         ]
-        self._connection.execute(
-            "INSERT INTO facts (name, value) VALUES (?, ?)",
-            (f"{PREFIX}{number:010d}.{len(rows)}", _pack.compress(_encode((self._boot, rows)))),
-        )
+        fact = (f"{PREFIX}{number:010d}.{len(rows)}", _pack.compress(_encode((self._boot, rows))))
+        self._connection.execute("INSERT INTO facts (name, value, checksum) VALUES (?, ?, ?)", (*fact, checksum(*fact)))
 
     def _take(self, at_least: int) -> list[Waiting]:
         """Take the oldest out, whole rows until there are so many bytes of data, or all."""
@@ -173,6 +174,7 @@ class HeldRows:
             items = _load(value)
             if not items:
                 lost = int(name.rpartition(".")[2])
+                self.spoilt += lost
                 DROPPED.labels(where="store", cause="damaged").inc(lost)
                 log.error("%d records that waited for the clock are damaged and lost", lost)
             self._connection.execute("DELETE FROM facts WHERE name = ?", (name,))

@@ -16,15 +16,16 @@ from gateway.contract import STREAMS, LinliError, Stream
 from gateway.store.media import MediaFolder
 from gateway.store.migrate import VERSION
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
+from gateway.store.seals import broken_seals
 from gateway.store.types import TYPES, UUID7_PATTERN
 from gateway.store.wreck import DATABASE
 
 TABLES: dict[str, frozenset[str]] = {
     **dict.fromkeys(STREAMS, frozenset({"first", "last", "recorded", "dictionary", "payload"})),
     "dictionaries": frozenset({"number", "content"}),
-    "gaps": frozenset({"stream", "sequence", "first", "last"}),
-    "cursors": frozenset({"consumer", "stream", "sequence"}),
-    "facts": frozenset({"name", "value"}),
+    "gaps": frozenset({"stream", "sequence", "first", "last", "checksum"}),
+    "cursors": frozenset({"consumer", "stream", "sequence", "checksum"}),
+    "facts": frozenset({"name", "value", "checksum"}),
     "media": frozenset({"sha256", "bytes", "content_type", "suffix", "recorded"}),
     "about": frozenset({"name", "value"}),
 }
@@ -139,6 +140,8 @@ class _Inspection:
         self._gap_table()
         self._cursors()
         self._facts()
+        for broken in broken_seals(self._connection):
+            self._report.find("checksum", broken)
         self._media(read_media)
 
     def _rows(self, query: str, *values: object) -> Iterator[tuple[object, ...]]:

@@ -6,6 +6,7 @@ import secrets
 import string
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
 # A small commit rewrites whole pages: 512 bytes cost the fewest (scripts/bench_store prints the comparison).
 PAGE_SIZE = 512
 EPOCH_LETTERS = string.ascii_lowercase + string.digits
+# Small rows of their own, whose every bit counts: by table, what the checksum of a row covers.
+SEALED: Final = {
+    "cursors": ("consumer", "stream", "sequence"),
+    "facts": ("name", "value"),
+    "gaps": ("stream", "sequence", "first", "last"),
+}
 ROWS = {"first": int, "last": int, "recorded": int, "dictionary": int, "payload": bytes}
 
 
 def new_epoch() -> str:
     """Make a name for one incarnation of the store."""
     return "".join(secrets.choice(EPOCH_LETTERS) for _ in range(10))
+
+
+def checksum(*said: object) -> int:
+    """CRC-32 over what a row says, in the order of ``SEALED``."""
+    return zlib.crc32(b"\0".join(each if isinstance(each, bytes) else str(each).encode() for each in said))
 
 
 def _v1(database: Database, epoch: str) -> None:
@@ -42,10 +54,18 @@ def _v1(database: Database, epoch: str) -> None:
     )
 
 
+def _v2(database: Database, epoch: str) -> None:
+    for table, columns in SEALED.items():
+        database.table(table).add_column("checksum", int)
+        names = ", ".join(f'"{name}"' for name in columns)
+        for row, *said in database.execute(f'SELECT rowid, {names} FROM "{table}"').fetchall():  # noqa: S608
+            database.execute(f'UPDATE "{table}" SET checksum = ? WHERE rowid = ?', [checksum(*said), row])  # noqa: S608
+
+
 # A released migration never changes: tests/store/released/ keeps every released schema to migrate from.
-MIGRATIONS: Final[tuple[Callable[[Database, str], None], ...]] = (_v1,)
+MIGRATIONS: Final[tuple[Callable[[Database, str], None], ...]] = (_v1, _v2)
 VERSION = len(MIGRATIONS)
-SCHEMA = 0xE7943480  # CRC-32 of the newest tables' SQL by name: a damaged schema is found at start
+SCHEMA = 0x67484FF5  # CRC-32 of the newest tables' SQL by name: a damaged schema is found at start
 
 
 def migrate(path: Path, page_size: int = PAGE_SIZE, epoch: str = "") -> None:

@@ -10,3 +10,9 @@ def gateway_state(gateway: str, wall: int, reason: str, text: str, state: str = 
     """Draft a ``linli.gateway.state.v1``; ``reason`` is a short code, ``text`` a sentence, ``wall`` nanoseconds."""
     data: Mapping[str, Any] = {"state": state, "reason": reason, "text": text, **more}
     return Draft("management", "linli.gateway.state.v1", "", gateway, wall, data, record_id(wall))
+
+
+def held_damaged(gateway: str, wall: int, lost: int) -> Draft:
+    """Tell of records that waited for the clock, unnumbered, and cannot be read any more."""
+    text = f"{lost} records that waited for the time are damaged and lost; they had no numbers yet."
+    return gateway_state(gateway, wall, "held_damaged", text, "degraded", lost=lost)

@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.contract import Clock, LinliError
-from gateway.store import migrate
+from gateway.store import left, migrate
 from gateway.store.database import Database, Known, connect, is_damage
+from gateway.store.envelope import Stamp
 from gateway.store.packing import DamagedError
+from gateway.store.queue import Batch
 from gateway.store.reader import Reader
 from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
+from gateway.store.seals import broken_seals
 from gateway.store.wal import log_trouble
 from gateway.store.wreck import DATABASE, MARK, asides, rescue
 
 log = logging.getLogger("linli.store")
 
 SUSPECT = "records.suspect"  # left behind by a run that met damage: the next one starts with a new file
+RESERVE = "reserve"
 MIGRATION_TIMEOUT = 600.0
 PROBE = 256 << 10  # bytes; an empty store takes about half of it
 DISK_ERRORS = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN})
@@ -82,7 +86,7 @@ class Opener:
 
     def __init__(self, state: Path, gateway: str, budget: Budget, media_quota: int, clock: Clock, boot: str) -> None:
         self.gateway, self.boot, self.budget = gateway, boot, budget
-        self.reserve = Reserve(state / "reserve", budget.reserve)
+        self.reserve = Reserve(state / RESERVE, budget.reserve)
         self._state, self._path, self._media_quota, self._clock = state, state / DATABASE, media_quota, clock
         self._lock: Lock | None = None
         self._epoch = ""  # that a database made later will have
@@ -155,7 +159,25 @@ class Opener:
         for aside in asides(self._state)[-1:]:
             rescue(self._path, aside, trouble)
         database = self._database()
+        self._take_in(database)
         return Opened(database.known(), database, Reader(self._path))
+
+    def leave(self, batch: Batch) -> None:
+        """Keep for the next start what a damaged database does not take; OSError when the disk does not either."""
+        left.leave(self._state, batch, self._clock.wall())
+
+    def _take_in(self, database: Database) -> None:
+        """Commit what the last run left, in one transaction, so that it comes once."""
+        batch = left.found(self._state, database.known().facts.get(left.FACT))
+        if batch is not None:
+            clock = self._clock
+            wall, quality = clock.wall(), clock.quality()
+            hold = quality == "unknown"
+            database.commit(batch, Stamp(wall, clock.rfc3339(wall), quality, clock.monotonic(), hold=hold))
+            log.warning(
+                "%d records that the damaged store did not take are stored now", sum(map(len, batch.drafts.values()))
+            )
+        left.forget(self._state)
 
     def _database(self) -> Database:
         return Database(self._path, self.gateway, self.budget, self._media_quota, self._clock.rfc3339, self.boot)
@@ -198,9 +220,13 @@ def _sound_or_fresh(path: Path, connected: Callable[[str], Opened], clock: Clock
 
 
 def mark_suspect(state: Path, reason: str) -> None:
-    """Have the next start set the database aside; a disk that takes not even this will be found out again."""
-    with contextlib.suppress(OSError):
-        (state / SUSPECT).write_text(reason, encoding="utf-8")
+    """Have the next start set the database aside; where a full disk has no room for the word, the reserve makes it."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            (state / SUSPECT).write_text(reason, encoding="utf-8")
+            return
+        with contextlib.suppress(OSError):
+            (state / RESERVE).unlink()
 
 
 def _read_suspect(state: Path) -> str | None:
@@ -227,9 +253,13 @@ def _examine(path: Path) -> str | None:
             return str(error)
         raise LinliError(f"{path}: cannot be opened: {error}; check the disk and the file's owner") from error
     try:
-        return reader.trouble(newest=version == migrate.VERSION)
+        trouble = reader.trouble(newest=version == migrate.VERSION)
     finally:
         reader.close()
+    if trouble is None and version == migrate.VERSION:
+        with contextlib.closing(connect(path)) as connection:
+            return next(broken_seals(connection), None)
+    return trouble
 
 
 def _version(path: Path) -> int:

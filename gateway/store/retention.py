@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from gateway.contract import Stream
+from gateway.store.migrate import checksum
 
 KIB, MIB = 1 << 10, 1 << 20
 SHARED_MEMORY = 32 * KIB  # the -shm file beside the database
@@ -169,9 +170,9 @@ class Evictor:
     def told(self, gap: Gap, sequence: int) -> None:
         """Remember where a gap's own record stands."""
         self._forget_inside(gap)
+        row = (gap.stream, sequence, gap.first, gap.last)
         self._connection.execute(
-            "INSERT INTO gaps (stream, sequence, first, last) VALUES (?, ?, ?, ?)",
-            (gap.stream, sequence, gap.first, gap.last),
+            "INSERT INTO gaps (stream, sequence, first, last, checksum) VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row))
         )
 
     def _forget_inside(self, gap: Gap) -> None:

@@ -149,10 +149,12 @@ class Salvage:
         while self._clock.quality() == "unknown" and self._clock.monotonic() < patience:
             await self._clock.sleep(LOOK)
         resumed = "confirmed" in note
+        if resumed and note.get("into", self._database.epoch) != self._database.epoch:
+            await self._move(note)
         if not resumed:
             note["confirmed"] = await loop.run_in_executor(self._thread, wreck.confirmed, self._required)
             note["epoch"] = await loop.run_in_executor(self._thread, wreck.epoch)
-            note.update(salvaged={}, lost={}, holes=[], gaps=[], last={}, places={})
+            note.update(salvaged={}, lost={}, holes=[], gaps=[], last={}, places={}, into=self._database.epoch)
             for stream in SEND_ORDER:
                 place = await loop.run_in_executor(self._thread, wreck.begin, stream, note["confirmed"][stream])
                 note["places"][stream] = [*place, self._database.last[stream]]
@@ -165,20 +167,38 @@ class Salvage:
         self._tell_end(aside, note)
         await self._commits.settled()
 
+    async def _move(self, note: dict[str, Any]) -> None:
+        """The store that we salvaged into was damaged too: what it had already comes from there, not from here."""
+        loop = asyncio.get_running_loop()
+        note["brought"] = {}
+        for other in asides(self._state):
+            wreck = await loop.run_in_executor(self._thread, Wreck, other)
+            if await loop.run_in_executor(self._thread, wreck.epoch) == note["into"]:
+                for stream in (each for each in SEND_ORDER if each not in note["last"]):
+                    since = note["places"][stream][2]
+                    found = await loop.run_in_executor(self._thread, wreck.brought, stream, since, note["epoch"])
+                    note["brought"][stream] = found
+            await loop.run_in_executor(self._thread, wreck.close)
+        note["into"] = self._database.epoch
+        for stream, (at, after, _) in note["places"].items():
+            note["places"][stream] = [at, after, self._database.last[stream]]
+
     async def _stream(self, aside: Path, note: dict[str, Any], wreck: Wreck, stream: Stream, resumed: bool) -> None:
         loop = asyncio.get_running_loop()
         at, after, _ = note["places"][stream]
+        brought = note.get("brought", {}).get(stream, [])
         place = await self._resumed(note, stream) if resumed else Place(at, after)
         note["salvaged"].setdefault(stream, 0)
         more = True
         while more:
             chunk = await loop.run_in_executor(self._thread, wreck.chunk, stream, place, self._database.gateway)
+            items = [item for item in chunk.items if not _is_in(brought, int(item.draft.extra["formersequence"]))]
             before = self._database.last[stream]
             while self._commits.failing is not None:
                 await self._clock.sleep(LOOK)
             await self._commits.room()
-            if chunk.items:
-                self._commits.add(chunk.items, {}, urgent=False)
+            if items:
+                self._commits.add(items, {}, urgent=False)
                 await self._commits.settled([stream])
             if self._commits.failing is not None:  # some of it may have been shed: see what there is, and do the rest
                 place = await self._resumed(note, stream)
@@ -224,6 +244,10 @@ class Salvage:
                 if number >= KEPT or room < 0:
                     log.warning("%s was salvaged and is deleted: it takes too much room", aside.name)
                     remove(aside)
+
+
+def _is_in(ranges: list[list[int]], number: int) -> bool:
+    return any(first <= number <= last for first, last in ranges)
 
 
 def _without(first: int, last: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

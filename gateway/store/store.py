@@ -243,6 +243,8 @@ class Store:
             raise CommandError(f"records cannot be read now: {error}", status=503) from error
 
     def _damaged(self, trouble: str) -> CommandError:
+        if self.failing is not None:  # nothing can be set aside now, and a restart would forget the alarms in memory
+            return CommandError(f"stored records are damaged: {trouble}", status=503)
         mark_suspect(self._state, trouble)
         self._commits.die(LinliError(f"the store is damaged ({trouble}): it is set aside at the next start"))
         return CommandError(f"stored records are damaged: {trouble}", status=503)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -13,6 +14,7 @@ import msgspec
 from gateway.contract import STREAMS, Draft, Stream
 from gateway.store.envelope import Waiting, encode
 from gateway.store.media import CONTENT_TYPES
+from gateway.store.migrate import SEALED, checksum
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
 
 DATABASE = "records.db"
@@ -87,21 +89,24 @@ def rescue(path: Path, aside: Path, trouble: str) -> None:
             return
         with contextlib.closing(Wreck(aside)) as wreck:
             facts = list(wreck.facts())
+        if wreck.held_lost:
+            trouble += f"; {wreck.held_lost} records that waited in it for the time are lost"
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)", facts)
+        _remember(connection, *facts)
         connection.executemany(
             "INSERT OR IGNORE INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, 0)",
             _files(path.parent / "media"),
         )
-        note = json.dumps({"trouble": trouble, "state": "found"}).encode()
-        connection.execute("INSERT INTO facts (name, value) VALUES (?, ?)", (name, note))
+        _remember(connection, (name, json.dumps({"trouble": trouble, "state": "found"}).encode()))
         # What was salvaged of an older one lies in this one: doing it again would give records twice.
         forgotten = json.dumps({"trouble": "what became of it is not known", "state": "done"}).encode()
-        connection.executemany(
-            "INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)",
-            [(ASIDE + older.name, forgotten) for older in asides(path.parent) if older != aside],
-        )
+        _remember(connection, *((ASIDE + older.name, forgotten) for older in asides(path.parent) if older != aside))
         connection.execute("COMMIT")
+
+
+def _remember(connection: sqlite3.Connection, *facts: tuple[str, bytes]) -> None:
+    query = "INSERT OR IGNORE INTO facts (name, value, checksum) VALUES (?, ?, ?)"
+    connection.executemany(query, [(*fact, checksum(*fact)) for fact in facts])
 
 
 def _files(folder: Path) -> list[tuple[str, int, str, str]]:
@@ -122,6 +127,7 @@ class Wreck:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
         self._dictionaries: dict[int, Dictionary | None] = {}
+        self.held_lost = 0  # records that waited for the clock, in facts that are not what was written
         with contextlib.suppress(sqlite3.DatabaseError):
             self._connection.execute("PRAGMA cache_size = -512")
             self._connection.execute("PRAGMA query_only = ON")
@@ -134,13 +140,22 @@ class Wreck:
 
     def facts(self) -> Iterator[tuple[str, bytes]]:
         """Facts one by one, for as long as they can be read."""
-        for name, value in self._each("SELECT name, value FROM facts"):
-            if isinstance(name, str) and isinstance(value, bytes):
+        for sound, (name, value) in self._sealed("facts"):
+            if sound and isinstance(name, str) and isinstance(value, bytes):
                 yield name, value
+            elif found := re.fullmatch(r"held/\d+\.(\d+)", str(name)):
+                self.held_lost += int(found[1])
+
+    def _sealed(self, table: str) -> Iterator[tuple[bool, tuple[Any, ...]]]:
+        """Rows of a table, and whether their checksum is right; files of the first schema have none."""
+        columns = SEALED[table]
+        for row in self._each(f'SELECT * FROM "{table}"'):  # noqa: S608
+            said, seal = row[: len(columns)], row[len(columns) :]
+            yield not seal or seal[0] == checksum(*said), said
 
     def confirmed(self, required: Mapping[str, Collection[Stream]]) -> dict[Stream, int]:
         """By stream, the sequence up to which every consumer that must has confirmed; 0 when nobody must."""
-        positions = {(consumer, stream): number for consumer, stream, number in self._each("SELECT * FROM cursors")}
+        positions = {said[:2]: said[2] for sound, said in self._sealed("cursors") if sound}
         found: dict[Stream, int] = {}
         for stream in STREAMS:
             numbers = [positions.get((name, stream), 0) for name, streams in required.items() if stream in streams]
@@ -185,6 +200,20 @@ class Wreck:
                     items.append(_item(record, stream, sequence, gateway))
                 after = sequence
         return Chunk(items, Place(at, after), holes, gaps, more)
+
+    def brought(self, stream: Stream, since: int, epoch: str) -> list[list[int]]:
+        """Where records that were salvaged into it from ``epoch``, behind ``since``, stood there: first and last."""
+        found: list[list[int]] = []
+        at, more = self.begin(stream, since).at, True
+        while more:
+            firsts, more = self._firsts(stream, at)
+            for at in firsts:
+                for number in filter(None, (former(record, epoch) for record in self._row(stream, at))):
+                    if found and found[-1][1] == number - 1:
+                        found[-1][1] = number
+                    else:
+                        found.append([number, number])
+        return found
 
     def _each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         try:

@@ -79,8 +79,9 @@ async def test_words_for_people(tmp_path):
     edit(tmp_path, "UPDATE cursors SET sequence = 301")
     done = CliRunner().invoke(verify, [str(tmp_path)])
     assert done.exit_code == 1
-    assert "NOT SOUND: 1 found" in done.stdout
+    assert "NOT SOUND: 2 found" in done.stdout
     assert "mqtt has confirmed perception 301, which ends at 300" in done.stdout
+    assert "a row of cursors (mqtt, perception, 301) does not have the checksum" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -90,9 +91,11 @@ async def test_words_for_people(tmp_path):
         ("UPDATE perception SET payload = zeroblob(length(payload)) WHERE first = 1", "damaged row"),
         ("UPDATE perception SET last = last + 7 WHERE first = (SELECT max(first) FROM perception)", "row"),
         ("DELETE FROM dictionaries", "damaged row"),
-        ("INSERT INTO gaps VALUES ('perception', 17, 1, 2)", "gap"),
+        ("INSERT INTO gaps VALUES ('perception', 17, 1, 2, 0)", "gap"),
         ("UPDATE cursors SET stream = 'rumours'", "cursor"),
         ("UPDATE facts SET value = 'text'", "fact"),
+        ("UPDATE facts SET value = CAST('{}' AS BLOB)", "checksum"),
+        ("UPDATE cursors SET sequence = sequence - 1", "checksum"),
         ("UPDATE media SET bytes = 10", "media"),
         ("DELETE FROM about", "schema"),
         ("DROP TABLE facts", "schema"),

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.contract import STREAMS
+from gateway.contract import STREAMS, LinliError
 from gateway.store.inspection import inspect
 from tests.store.desk import alarm, disposal, everything, noise, opened, prove_all, reading, state, until
 
@@ -216,3 +216,80 @@ async def test_what_cannot_be_is_damage(tmp_path, damage):
         assert store.epoch != epoch
         await salvaged(store)
         assert store.bounds("perception").last == 200
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+async def test_a_second_damage_during_the_salvage_doubles_nothing(tmp_path, steps):
+    _, before = await written(tmp_path)
+    suspect(tmp_path)
+    epochs = set()
+    while True:
+        async with opened(tmp_path, required=REQUIRED) as store:
+            epochs.add(store.epoch)
+            goal = total(store) + 300 * steps
+            note = store.view()["damage"]
+            await until(lambda: total(store) >= goal or store.view()["damage"]["state"] == "done")  # noqa: B023
+            if len(epochs) > 2 or store.view()["damage"]["state"] == "done":
+                await until(lambda: store._salvaging.done())
+                await store.committed()
+                events = await prove_all(store)
+                break
+        assert note["state"] != "done"
+        suspect(tmp_path)
+    for stream in STREAMS:
+        ids = {event["id"] for event in before[stream]}
+        assert plain(sorted_by_id(e for e in events[stream] if e["id"] in ids)) == plain(sorted_by_id(before[stream]))
+    is_sound(tmp_path)
+
+
+def sorted_by_id(events):
+    return sorted(events, key=lambda event: event["id"])
+
+
+async def test_what_waited_when_damage_was_met_is_stored_by_the_next_start_once(tmp_path, monkeypatch):
+    await written(tmp_path, 100)
+    last = alarm("the-last")
+    async with opened(tmp_path) as store:
+
+        def damaged(*_):
+            raise corrupt("database disk image is malformed")
+
+        monkeypatch.setattr(store._database, "commit", damaged)
+        await store.put([reading(), last], urgent=True, facts={"alarm/the-last": b"raised"})
+        with pytest.raises(LinliError, match="damaged"):
+            await store.committed()
+    left = (tmp_path / "records.left").read_bytes()
+    for _ in range(2):
+        async with opened(tmp_path) as store:
+            assert [e["id"] for e in await everything(store, "alarm")].count(last.id) == 1
+            assert store.facts("alarm/")["alarm/the-last"] == b"raised"
+            assert len(await everything(store, "perception")) == 101
+        assert not (tmp_path / "records.left").exists()
+        (tmp_path / "records.left").write_bytes(left)  # as if the power had gone before it was deleted
+
+
+def corrupt(text):
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+@pytest.mark.parametrize(
+    "flip",
+    [
+        "UPDATE cursors SET sequence = sequence + 1",
+        "UPDATE facts SET value = CAST('{\"phase\":\"normal\"}' AS BLOB) WHERE name = 'alarm/x'",
+        "UPDATE facts SET name = 'alarm/y' WHERE name = 'alarm/x'",
+    ],
+)
+async def test_a_plausible_flip_in_a_position_or_fact_is_damage(tmp_path, flip):
+    epoch, before = await written(tmp_path, 200, confirmed=120)
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection, connection:
+        connection.execute(flip)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        assert store.epoch != epoch
+        assert store.facts("alarm/") == ({} if "facts" in flip else {"alarm/x": b'{"phase":"acknowledged"}'})
+        await salvaged(store)
+        # A position that cannot be believed holds nothing back.
+        expected = before["perception"][120:] if "facts" in flip else before["perception"]
+        assert plain(await everything(store, "perception")) == plain(expected)
