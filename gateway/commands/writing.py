@@ -22,7 +22,7 @@ from gateway.contract import (
 from gateway.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from gateway.sources import Source
+    from gateway.sources import AnySource
     from gateway.store import Store
 
 Outcome = Literal["done", "refused", "failed", "mismatch", "unverified"]
@@ -71,7 +71,7 @@ class Result:
 class Writes:
     """The only way to a device that changes anything."""
 
-    def __init__(self, sources: Mapping[str, "Source"], store: "Store", clock: Clock) -> None:
+    def __init__(self, sources: Mapping[str, "AnySource"], store: "Store", clock: Clock) -> None:
         self._sources, self._store, self._clock = sources, store, clock
         self._refused: list[float] = []
 
@@ -95,6 +95,7 @@ class Writes:
             if error.status != 404:
                 await self.refused(wish, error)
             raise
+        log.info("%s sets %s.%s to %s", by, device, point, str(wish.value)[:80])
         result = await self.attempt(wish)
         stored = await self.record(result)
         shown = self.shown(result)
