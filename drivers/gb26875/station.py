@@ -51,6 +51,7 @@ class FireStation:
         self, station: str, points: Mapping[str, Point], places: Mapping[str, Place], *, set_clock: bool
     ) -> None:
         self.station = station
+        self.urgent = frozenset(name for name, place in places.items() if place == Place("any", "fire"))
         self._set_clock = set_clock
         self._places = places
         self._analogue = {

@@ -48,6 +48,7 @@ class EnvironmentStation:
     ) -> None:
         self.station = station
         self.password: str | None = None
+        self.urgent: frozenset[str] = frozenset()
         self._set_clock = set_clock
         self._clock_set = float("-inf")
         self._names: dict[Place, list[str]] = {}

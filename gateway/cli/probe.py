@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.clock import SystemClock
-from gateway.contract import ConfigError, DeviceError, DeviceSilentError, Driver, LinkError, Pipe, PointValue
+from gateway.contract import ConfigError, DeviceError, DeviceSilentError, Driver, LineKind, LinkError, Pipe, PointValue
 from gateway.links import Line
 from gateway.plan import Plan
 from gateway.settings import CameraSettings, LineSettings
@@ -16,6 +16,7 @@ from gateway.settings.secret import read_secret
 
 if TYPE_CHECKING:
     from gateway.settings import HttpSettings, MqttSettings
+    from gateway.uplink.address import Broker
 
 OPEN_SECONDS = 8.0
 STEP = 0.05
@@ -38,13 +39,15 @@ def probe_all(plan: Plan) -> Iterator[Probe]:
     for camera in plan.cameras:
         yield _camera(camera)
     if plan.settings.uplink.mqtt is not None:
-        yield asyncio.run(_broker(plan.settings.uplink.mqtt, plan.settings.gateway.id))
+        yield from _brokers(plan.settings.uplink.mqtt, plan.settings.gateway.id)
     if plan.settings.uplink.http is not None:
         yield asyncio.run(_platform(plan.settings.uplink.http))
 
 
 async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
     clock = SystemClock()
+    if settings.kind is LineKind.LISTEN:
+        return await _listening(plan, settings, clock)
     line = Line(settings, clock)
     owner = asyncio.create_task(line.run())
     try:
@@ -60,6 +63,26 @@ async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
         for device in devices:
             probes.append(await _device(line, device, plan.drivers[device.name], clock))
         return probes
+    finally:
+        owner.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await owner
+
+
+async def _listening(plan: Plan, settings: LineSettings, clock: SystemClock) -> list[Probe]:
+    """Open the port for a moment: whether stations call is theirs to say, and the daemon's to hear."""
+    from gateway.links.listen import ListenLine
+
+    line = ListenLine(settings, clock)
+    owner = asyncio.create_task(line.run())
+    try:
+        while line.state == "opening":
+            await clock.sleep(STEP)
+        opened = line.state == "open"
+        sentence = f"stations may call on {line.address}" if opened else line.sentence
+        hint = "calls by itself: see linli status once the gateway runs" if opened else "its line is not open"
+        devices = [device.name for device in plan.devices if device.line.name == settings.name]
+        return [Probe("line", line.name, opened, sentence), *(Probe("device", name, opened, hint) for name in devices)]
     finally:
         owner.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -137,7 +160,19 @@ def _outside(camera: CameraSettings, width: int, height: int) -> str:
     return ""
 
 
-async def _broker(settings: "MqttSettings", gateway: str) -> Probe:
+def _brokers(settings: "MqttSettings", gateway: str) -> Iterator[Probe]:
+    from gateway.uplink import address
+
+    try:
+        brokers = address.parse_all(settings)
+    except ConfigError as error:
+        yield Probe("uplink", "mqtt", False, str(error))
+        return
+    for broker in brokers:
+        yield asyncio.run(_broker(broker, settings, gateway))
+
+
+async def _broker(broker: "Broker", settings: "MqttSettings", gateway: str) -> Probe:
     import aiomqtt
 
     from gateway.uplink import address
@@ -145,7 +180,6 @@ async def _broker(settings: "MqttSettings", gateway: str) -> Probe:
     from gateway.uplink.session import Session
 
     try:
-        broker = address.parse(settings)
         session = Session(
             broker,
             # Its own name: the daemon may be connected under the gateway's.
@@ -156,9 +190,11 @@ async def _broker(settings: "MqttSettings", gateway: str) -> Probe:
             password=address.password(settings),
             tls=address.tls_context(settings) if broker.tls else None,
         )
-        async with asyncio.timeout(OPEN_SECONDS):
-            await session.open()
-        await session.close(politely=True)
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await session.open()
+        finally:
+            await session.close(politely=True)
     except (ConfigError, ConnectionFailedError) as error:
         return Probe("uplink", "mqtt", False, str(error))
     except TimeoutError:

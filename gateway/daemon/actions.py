@@ -5,15 +5,17 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.commands.diagnosis import Problem
 from gateway.commands.writing import Result, Wish, Writes
 from gateway.contract import Clock, CommandError, Scalar
 from gateway.rules import AlarmState, Phase, Transition
 from gateway.settings import AlarmSettings, WriteAction
-from gateway.sources import Source
 from gateway.store import Store
+
+if TYPE_CHECKING:
+    from gateway.sources import AnySource
 
 Cause = Literal["raised", "uncovered", "restart", "cleared", "acknowledged"]
 
@@ -80,7 +82,12 @@ class Actions:
     """
 
     def __init__(
-        self, alarms: Iterable[AlarmSettings], sources: Mapping[str, Source], store: Store, clock: Clock, writes: Writes
+        self,
+        alarms: Iterable[AlarmSettings],
+        sources: Mapping[str, "AnySource"],
+        store: Store,
+        clock: Clock,
+        writes: Writes,
     ) -> None:
         self._sources, self._store, self._clock, self._writes = sources, store, clock, writes
         self._do = {

@@ -12,18 +12,22 @@ from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
 from gateway.commands.diagnosis import Problem
 from gateway.commands.unbuilt import PREFIX
-from gateway.contract import Draft, SourceState, StateChange, record_id
+from gateway.contract import Draft, LineKind, Put, SourceState, StateChange, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
 from gateway.links import Line
 from gateway.plan import NotBuilt, Plan
 from gateway.rules import Transition
-from gateway.settings import WriteAction
+from gateway.settings import LineSettings, WriteAction
+from gateway.settings.resolve import ResolvedDevice
+from gateway.settings.secret import read_secret
 from gateway.sources import Source
 from gateway.store import Store
 
 if TYPE_CHECKING:
     from gateway.daemon.actions import Actions
+    from gateway.links import AnyLine
+    from gateway.sources import AnySource
     from gateway.vision import Camera
 
 ALARM_FACTS = "alarm/"
@@ -55,8 +59,8 @@ class Parts:
     clock: SystemClock
     store: Store
     core: Core
-    lines: Sequence[Line]
-    sources: Mapping[str, Source]
+    lines: Sequence["AnyLine"]
+    sources: Mapping[str, "AnySource"]
     cameras: Sequence["Camera"]
     uplinks: Sequence[Uplink]
     commands: Commands
@@ -107,14 +111,14 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     settings = plan.settings
     rules = plan.rules
     rules.stamp = clock.rfc3339
-    sources: dict[str, Source] = {}
+    sources: dict[str, AnySource] = {}
     actions = _actions(plan, sources, store, clock)
     core = Core(rules, store, clock, say if actions is None else lambda step: _say_and_act(step, actions))
-    lines = {line.name: Line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
+    lines = {line.name: _line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
     sources |= {
-        device.name: Source(device, plan.drivers[device.name], lines[device.line.name], clock, core.put)
+        device.name: _source(plan, device, lines[device.line.name], clock, core.put)
         for device in plan.devices
-        if device.name in plan.drivers and device.line.name in lines
+        if device.line.name in lines
     }
     cameras = _cameras(plan, clock, core)
     uplinks: list[Uplink] = []
@@ -155,7 +159,7 @@ def _part(part: NotBuilt) -> str:
     return part.name if part.kind == "part" else f"{part.kind} {part.name}"
 
 
-def _actions(plan: Plan, sources: Mapping[str, Source], store: Store, clock: SystemClock) -> "Actions | None":
+def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock: SystemClock) -> "Actions | None":
     if not any(isinstance(action, WriteAction) for alarm in plan.settings.alarm for action in alarm.do):
         return None
     from gateway.commands.writing import Writes
@@ -174,6 +178,23 @@ def say(transition: Transition) -> None:
     state = transition.state
     level = LEVELS[state.severity] if transition.kind == "raised" else logging.INFO
     log.log(level, "alarm %s %s (%s)", state.name, transition.kind, state.severity)
+
+
+def _line(settings: LineSettings, clock: SystemClock) -> "AnyLine":
+    if settings.kind is not LineKind.LISTEN:
+        return Line(settings, clock)
+    from gateway.links.listen import ListenLine  # a site where nobody calls us does not load it
+
+    return ListenLine(settings, clock)
+
+
+def _source(plan: Plan, device: ResolvedDevice, line: "AnyLine", clock: SystemClock, put: Put) -> "AnySource":
+    if isinstance(line, Line):
+        return Source(device, plan.drivers[device.name], line, clock, put)
+    from gateway.sources.station import Station
+
+    password = None if device.password_file is None else read_secret(device.password_file)
+    return Station(device, plan.stations[device.name], line, clock, put, password)
 
 
 def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:

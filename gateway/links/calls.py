@@ -60,6 +60,7 @@ class StationDriver(Protocol):
 
     station: str  # as ``Call.station`` names it
     password: str | None  # what the station must say; None: anything goes
+    urgent: frozenset[str]  # points for which somebody must be told at once
 
     def ears(self) -> Ears:
         """Begin to hear a connection on which this protocol may be spoken."""

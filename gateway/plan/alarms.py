@@ -6,7 +6,7 @@ from typing import Literal
 
 from gateway.contract import CommandError, Driver, Point
 from gateway.plan.devices import Devices
-from gateway.plan.findings import Findings, NotBuilt, Sketch
+from gateway.plan.findings import Findings, Sketch
 from gateway.rules import Rules, compile_rules
 from gateway.settings import AlarmSettings, ClipAction, WriteAction
 from gateway.settings.document import Keys
@@ -20,12 +20,8 @@ def compile_alarms(sketch: Sketch, devices: Devices, findings: Findings) -> Rule
     kept, places = [], []
     for keys, alarm in sketch.items("alarm"):
         words = set(WORD.findall(f"{alarm.when} {alarm.clear or ''}"))
-        dark = sorted(words & devices.dark)
-        if dark and set(dark) <= findings.stopped("device"):
-            sentence = f'watches "{dark[0]}", which is not built yet: this alarm does not work'
-            findings.warning((*keys, "when"), sentence)
-            findings.not_built.append(NotBuilt("alarm", alarm.name, sentence))
-        elif not dark and not words & (sketch.broken["device"] | sketch.broken["camera"]):
+        dark = words & devices.dark
+        if not dark and not words & (sketch.broken["device"] | sketch.broken["camera"]):
             kept.append(alarm)
             places.append(keys)
     points = {name: frozenset(device.spec.points) for name, device in devices.resolved.items()}
@@ -67,8 +63,6 @@ def _check_actions(keys: Keys, alarm: AlarmSettings, sketch: Sketch, devices: De
         elif device not in sketch.names("device"):
             hint = did_you_mean(device, sketch.names("device"), what="devices")
             findings.error((*where, "write"), f'there is no device "{device}"; {hint}')
-        elif device in findings.stopped("device"):
-            findings.warning((*where, "write"), f'"{device}" is not built yet: the alarm is raised without it')
         elif device in devices.resolved:
             points = devices.resolved[device].spec.points
             if _check_write(where, action, points, name, findings) and device in devices.drivers:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from gateway.contract import ConfigError, Driver
-from gateway.plan.findings import Findings, NotBuilt, Sketch
-from gateway.plan.unbuilt import is_announced
+from gateway.links.calls import StationDriver
+from gateway.plan.findings import Findings, Sketch
+from gateway.plan.stations import calls, misfit
 from gateway.settings import DeviceSettings, LineSettings, Profile
 from gateway.settings.document import Document, Keys
 from gateway.settings.nearest import did_you_mean
@@ -19,7 +21,13 @@ class Devices:
 
     resolved: dict[str, ResolvedDevice] = field(default_factory=dict)
     drivers: dict[str, Driver] = field(default_factory=dict)
+    stations: dict[str, StationDriver] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
+
+    @property
+    def runnable(self) -> frozenset[str]:
+        """The devices that have a driver, whoever begins to speak."""
+        return frozenset((*self.drivers, *self.stations))
 
 
 def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> Devices:
@@ -37,20 +45,13 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
             devices.dark.add(device.name)
             continue
         # With a line that is not there nothing will run, but the alarms can still be checked.
+        _check_writable(keys, device, profile, findings)
         resolved = resolve_device(device, line or LineSettings(name=device.line, tcp="nowhere:1"), profile)
         devices.resolved[device.name] = resolved
         if line is None:
             continue
         _address_once(seen, keys, resolved, findings)
-        if device.name in findings.stopped("device"):
-            continue
-        if line.name in findings.stopped("line"):
-            sentence = f'its line "{line.name}" is not built yet'
-            findings.not_built.append(NotBuilt("device", device.name, sentence))
-            continue
-        driver = _driver(keys, device, resolved, findings, document)
-        if driver is not None:
-            devices.drivers[device.name] = driver
+        _drive(keys, device, resolved, findings, document, devices)
     _talk_alone(sketch, devices, findings)
     return devices
 
@@ -69,6 +70,20 @@ def _talk_alone(sketch: Sketch, devices: Devices, findings: Findings) -> None:
                 findings.error((*keys, "line"), sentence)
 
 
+def _check_writable(keys: Keys, device: DeviceSettings, profile: Profile | None, findings: Findings) -> None:
+    points = profile.points if profile else {}
+    for number, name in enumerate(device.write):
+        where = (*keys, "write", number)
+        if name in device.points:
+            findings.error(where, f"is a point of your own; put write = true into points.{name} instead")
+        elif name not in points:
+            findings.error(where, f'its profile has no point "{name}"; {did_you_mean(name, points)}')
+        elif not points[name].write:
+            findings.error(
+                where, f"the profile does not say that {name} can be written; write the point anew, with write = true"
+            )
+
+
 def _profile(
     device: DeviceSettings, keys: Keys, profiles: Profiles, findings: Findings
 ) -> tuple[Profile | None, Document | None, bool]:
@@ -81,49 +96,51 @@ def _profile(
         findings.unreadable.update(dict.fromkeys(error.problems))
         return None, None, False
     except KeyError:
-        if is_announced(device.profile):
-            sentence = f'the profile "{device.profile}" is not built yet: this device does not run'
-            findings.warning((*keys, "profile"), sentence)
-            findings.not_built.append(NotBuilt("device", device.name, sentence))
-        else:
-            hint = did_you_mean(
-                device.profile, profiles.names(), what="profiles: put one into the folder devices beside this file"
-            )
-            findings.error((*keys, "profile"), f'there is no profile "{device.profile}"; {hint}')
+        hint = did_you_mean(
+            device.profile, profiles.names(), what="profiles: put one into the folder devices beside this file"
+        )
+        findings.error((*keys, "profile"), f'there is no profile "{device.profile}"; {hint}')
         return None, None, False
     findings.errors += [problem for problem in problems if problem not in findings.errors]
     return profile, document, profile is not None
 
 
-def _driver(
-    keys: Keys, device: DeviceSettings, resolved: ResolvedDevice, findings: Findings, document: Document | None
-) -> Driver | None:
+def _drive(
+    keys: Keys,
+    device: DeviceSettings,
+    resolved: ResolvedDevice,
+    findings: Findings,
+    document: Document | None,
+    devices: Devices,
+) -> None:
+    """Make the driver of one device, and see that it fits its line."""
     import drivers  # loads what speaks to devices: a gateway with cameras only has none
 
     name = resolved.spec.driver
     try:
         module = drivers.find(name)
     except KeyError:
-        if is_announced(name):
-            sentence = f'the driver "{name}" is not built yet: this device does not run'
-            findings.warning((*keys, "driver"), sentence)
-            findings.not_built.append(NotBuilt("device", device.name, sentence))
-        elif document is not None:
+        if document is not None:
             findings.errors.append(document.problem(("driver",), _no_driver(name, drivers.names())))
         else:
             findings.error((*keys, "driver"), _no_driver(name, drivers.names()))
-        return None
+        return
+    if misfit(keys, device, resolved, module, findings):
+        return
     try:
-        driver: Driver = module.make(resolved.spec)
+        driver: Driver | StationDriver = module.make(resolved.spec)
     except ConfigError as error:
         for problem in error.problems:
             _point_at(problem, keys, device, resolved, findings, document)
-        return None
+        return
     for point in resolved.spec.points.values():
         if point.write and not hasattr(driver, "write"):
             sentence = f"points.{point.name}.write: the driver {name} only reads; leave write out"
             _point_at(sentence, keys, device, resolved, findings, document)
-    return driver
+    if calls(module):
+        devices.stations[device.name] = cast("StationDriver", driver)
+    else:
+        devices.drivers[device.name] = cast("Driver", driver)
 
 
 def _no_driver(name: str, names: Iterable[str]) -> str:

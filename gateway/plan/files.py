@@ -57,6 +57,8 @@ def _files(sketch: Sketch) -> Iterator[tuple[Keys, Path | None, bool, bool]]:
         for key in ("ca_file", "cert_file", "key_file", "token_file", "password_file"):
             private = key not in ("ca_file", "cert_file")
             yield ("uplink", "http", key), getattr(http, key), private, True
+    for keys, device in sketch.items("device"):
+        yield (*keys, "password_file"), device.password_file, True, True
     for keys, camera in sketch.items("camera"):
         yield (*keys, "password_file"), camera.password_file, True, True
         if camera.vehicles is not None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.contract import ConfigError, Driver
+from gateway.links.calls import StationDriver
 from gateway.plan.alarms import compile_alarms
 from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
 from gateway.plan.findings import Findings, NotBuilt, sketch
+from gateway.plan.stations import check_stations
 from gateway.plan.unbuilt import find_unbuilt
 from gateway.rules import Rules
 from gateway.settings import CameraSettings, Settings
@@ -31,6 +33,7 @@ class Plan:
     devices: tuple[ResolvedDevice, ...]
     rules: Rules
     drivers: Mapping[str, Driver]
+    stations: Mapping[str, StationDriver]
     runnable_lines: frozenset[str]
     cameras: tuple[CameraSettings, ...]
     warnings: tuple[str, ...]
@@ -73,6 +76,7 @@ def load_plan(path: Path) -> Plan:
         check(sound, findings)
     find_unbuilt(findings)
     devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)
+    check_stations(sound, devices.stations, findings)
     rules = compile_alarms(sound, devices, findings)
     files = named_files(sound, findings)
     if findings.errors or findings.unreadable:
@@ -82,9 +86,10 @@ def load_plan(path: Path) -> Plan:
     return Plan(
         path=path,
         settings=settings,
-        devices=tuple(devices.resolved[name] for name in devices.drivers),
+        devices=tuple(device for name, device in devices.resolved.items() if name in devices.runnable),
         rules=rules,
         drivers=devices.drivers,
+        stations=devices.stations,
         runnable_lines=frozenset(line.name for line in settings.line) - findings.stopped("line"),
         cameras=tuple(camera for camera in settings.camera if camera.name not in findings.stopped("camera")),
         warnings=refusal(findings.warnings).problems,

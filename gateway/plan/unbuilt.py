@@ -25,19 +25,10 @@ class Unbuilt:
 
 
 UNBUILT = (
-    Unbuilt("line.*.listen", "listening lines are not built yet: this line and its devices do not run", stops="line"),
     Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
     Unbuilt("camera.*.falling", "watching for falling objects is not built yet", stops="camera", unless="vehicles"),
     Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),
 )
-
-# Beginnings of the names of profiles and drivers that are to come.
-ANNOUNCED = ("gb26875", "hj212")
-
-
-def is_announced(name: str) -> bool:
-    """Whether a profile or driver of this name is to come."""
-    return any(name == begin or name.startswith((f"{begin}-", f"{begin}_")) for begin in ANNOUNCED)
 
 
 def find_unbuilt(findings: Findings) -> None:

@@ -24,7 +24,8 @@ Gap = Annotated[int, Field(ge=0, le=125)]
 BAUD = "speed in bit/s"
 FORMAT = "data bits, parity and stop bits"
 EVERY = "how often it is read"
-TIMEOUT = "how long an answer may take"
+TIMEOUT = "how long an answer may take; of a station that calls us: how long it may be silent"
+TURNAROUND = "silence that it needs before a request; the line's own turnaround counts, too"
 FRAMING = "how Modbus frames stand on the line; `tcp` on TCP and UDP lines, `rtu` on serial ones"
 MAX_READ = "most registers (or coils) in one request"
 GAP = "most unwanted registers read along to join two requests"
@@ -196,6 +197,7 @@ class Profile(Table):
     max_read: MaxRead | None = Field(default=None, description=MAX_READ)
     gap: Gap | None = Field(default=None, description=GAP)
     timeout: Duration | None = Field(default=None, gt=0, description=TIMEOUT)
+    turnaround: Duration | None = Field(default=None, ge=0, le=10, description=TURNAROUND)
     options: dict[str, Any] = Field(default={}, description=OPTIONS, examples=[{"wake": 4}])
     points: dict[Name, PointSettings] = Field(default={}, description=POINTS)
     vector: tuple[Vector, ...] = Field(default=(), description="test vectors; a profile without one fails the tests")
@@ -214,11 +216,20 @@ class DeviceSettings(Table):
     )
     address: IntOrText = Field(default=1, description="its address on the line", examples=[3, "202312345678"])
     every: Duration | None = Field(default=None, gt=0, description=EVERY)
-    timeout: Duration | None = Field(default=None, gt=0, le=60, description=TIMEOUT)
+    timeout: Duration | None = Field(default=None, gt=0, le=86400, description=TIMEOUT)
+    turnaround: Duration | None = Field(default=None, ge=0, le=10, description=TURNAROUND)
     framing: Framing | None = Field(default=None, description=FRAMING)
     serial: SerialSettings | None = Field(default=None, description="its own speed and format on the shared line")
     max_read: MaxRead | None = Field(default=None, description=MAX_READ)
     gap: Gap | None = Field(default=None, description=GAP)
+    password_file: Path | None = Field(
+        default=None,
+        description="file with the password that a station which calls us must send",
+        examples=["/etc/linli/secrets/dust-station"],
+    )
+    write: tuple[Name, ...] = Field(
+        default=(), description="points of its profile that may be written: those that the profile says can be"
+    )
     options: dict[str, Any] = Field(default={}, description=OPTIONS, examples=[{"wake": 4}])
     points: dict[Name, PointSettings] = Field(default={}, description=POINTS)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gateway.contract import DeviceSpec, LineKind, Point
@@ -16,11 +17,12 @@ from gateway.settings.devices import (
 
 DEFAULT_EVERY = 5.0
 DEFAULT_TIMEOUT = 1.0
+DEFAULT_SILENCE = 300.0  # that a station may keep, which calls us
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedDevice:
-    """A device ready to run. ``every`` and ``timeout`` in seconds; ``reports`` by point."""
+    """A device ready to run. ``every``, ``timeout`` and ``turnaround`` in seconds; ``reports`` by point."""
 
     name: str
     model: str
@@ -30,11 +32,20 @@ class ResolvedDevice:
     timeout: float
     serial: SerialSettings | None
     reports: Mapping[str, ReportSettings]
+    turnaround: float = 0.0
+    password_file: Path | None = None
 
 
 def resolve_device(device: DeviceSettings, line: LineSettings, profile: Profile | None) -> ResolvedDevice:
-    """Merge; a point written in the configuration replaces the profile's point of that name."""
-    points = {**(profile.points if profile else {}), **device.points}
+    """Merge; a point written in the configuration replaces the profile's point of that name.
+
+    What a profile says can be written, may be only where the configuration says so, too.
+    """
+    of_profile = {
+        name: point if not point.write or name in device.write else point.model_copy(update={"write": False})
+        for name, point in (profile.points if profile else {}).items()
+    }
+    points = {**of_profile, **device.points}
     options: dict[str, Any] = {
         **(profile.options if profile else {}),
         **device.options,
@@ -55,10 +66,17 @@ def resolve_device(device: DeviceSettings, line: LineSettings, profile: Profile 
         ),
         line=line,
         every=device.every or (profile.every if profile else DEFAULT_EVERY),
-        timeout=device.timeout or (profile and profile.timeout) or DEFAULT_TIMEOUT,
+        timeout=device.timeout or (profile and profile.timeout) or default_timeout(line.kind),
         serial=device.serial or (profile.serial if profile else None),
         reports={name: point.report for name, point in points.items()},
+        turnaround=device.turnaround if device.turnaround is not None else (profile and profile.turnaround) or 0.0,
+        password_file=device.password_file,
     )
+
+
+def default_timeout(kind: LineKind) -> float:
+    """Seconds for an answer; on a listening line the silence after which a station is missed."""
+    return DEFAULT_SILENCE if kind is LineKind.LISTEN else DEFAULT_TIMEOUT
 
 
 def default_framing(kind: LineKind) -> str:

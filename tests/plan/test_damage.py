@@ -64,7 +64,7 @@ def outcome(text: str, profile: str) -> None:
             assert said
         else:
             said = plan.warnings
-            assert {device.name for device in plan.devices} == set(plan.drivers)
+            assert {device.name for device in plan.devices} == {*plan.drivers, *plan.stations}
         for line in said:
             assert re.match(rf"{re.escape(folder)}/[a-z/]+\.toml:[1-9]\d*: \S", line), line
             assert "\n" not in line

@@ -16,16 +16,17 @@ KEY = "-----BEGIN PRIVATE KEY-----\n"
 def test_what_is_built_runs(community: Path) -> None:
     plan = load_plan(community)
     assert plan.path == community
-    assert [device.name for device in plan.devices] == ["sump", "pump", "old"]
-    assert set(plan.drivers) == {"sump", "pump", "old"}
-    assert plan.runnable_lines == {"rs485-1", "plant", "cast"}
+    assert [device.name for device in plan.devices] == ["sump", "meter", "pump", "old", "smoke"]
+    assert set(plan.drivers) == {"sump", "meter", "pump", "old"}
+    assert set(plan.stations) == {"smoke"}
+    assert plan.runnable_lines == {"rs485-1", "plant", "cast", "fire"}
     assert [camera.name for camera in plan.cameras] == ["gate"]
     assert [camera.name for camera in plan.settings.camera] == ["gate", "tower"]
-    assert {state.name for state in plan.rules.states()} == {"sump-high", "smoke"}
+    assert {state.name for state in plan.rules.states()} == {"sump-high", "meter-silent", "smoke"}
 
 
 def test_a_device_is_joined_with_its_profile(community: Path) -> None:
-    sump, pump, old = load_plan(community).devices
+    sump, _, pump, old, smoke = load_plan(community).devices
     assert (sump.model, sump.every, sump.timeout) == ("Level transmitter for tests", 5.0, 1.0)
     assert sump.serial is not None
     assert (sump.serial.baud, sump.serial.format) == (2400, "8E1")
@@ -35,16 +36,13 @@ def test_a_device_is_joined_with_its_profile(community: Path) -> None:
     assert sump.reports["level"].deadband == 0.01
     assert (pump.spec.options["framing"], pump.every) == ("tcp", 5.0)
     assert old.spec.options["framing"] == "ascii"
+    assert smoke.timeout == 300  # it calls us: so long it may be silent
 
 
 def test_what_is_not_built_is_named(community: Path) -> None:
     plan = load_plan(community)
     parts = {(part.kind, part.name) for part in plan.not_built}
     assert parts == {
-        ("line", "fire"),
-        ("device", "meter"),
-        ("device", "smoke"),
-        ("alarm", "meter-silent"),
         ("camera", "tower"),
         ("part", "alarm.sump-high.do[2].clip"),
         ("part", "camera.gate.vehicles.spaces"),
@@ -59,7 +57,7 @@ def test_warnings_name_file_line_and_key(community: Path) -> None:
         place, _, rest = warning.removeprefix(f"{community}:").partition(": ")
         key = rest.partition(":")[0].split(".")[-1].partition("[")[0]
         assert key in lines[int(place) - 1], warning
-    assert sum("not built" in warning for warning in warnings) == 6
+    assert sum("not built" in warning for warning in warnings) == 3
     assert sum("there is no file /nowhere/" in warning for warning in warnings) == 3
 
 
@@ -173,6 +171,7 @@ def test_the_shared_example_passes_with_warnings(shared: Path, place: Path) -> N
     path.write_text(text.replace("qdy30a", "level"), encoding="utf-8")
     plan = load_plan(path)
     assert [device.name for device in plan.devices] == ["sump-level", "house-4-meter", "pump-panel", "siren"]
+    assert "fire-stations" in plan.runnable_lines
     assert ("camera", "tower-3-east") in {(part.kind, part.name) for part in plan.not_built}
 
 
@@ -197,3 +196,69 @@ def test_a_running_daemon_pays_for_nothing_it_does_not_need(place: Path) -> None
 def test_a_relative_state_lies_beside_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "linli.toml").write_text('[gateway]\nid = "gate-1"\nstate = "state"\n[api]\nlisten = "127.0.0.1:0"\n')
     assert load_plan(tmp_path / "linli.toml").settings.gateway.state == tmp_path / "state"
+
+
+STATION = """
+[gateway]
+id = "gate-1"
+[[line]]
+name = "stations"
+listen = "0.0.0.0:5200"
+allow = ["10.0.0.0/8"]
+[[line]]
+name = "bus"
+tcp = "10.0.0.1:502"
+[[device]]
+name = "panel"
+profile = "gb26875-station"
+line = "stations"
+address = 889
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ('line = "stations"', 'line = "bus"', "14: device.panel.line: calls us by gb26875; give it a line with listen"),
+        ('profile = "gb26875-station"', 'profile = "qdy30a"', "14: device.panel.line: is asked by modbus and calls"),
+        ("address = 889", 'address = "78"', "15: device.panel.address: '78' is no station; write its number"),
+        ("address = 889", 'address = 889\npassword_file = "/x"', "16: device.panel.password_file: has no effect"),
+        (
+            "address = 889",
+            'address = 889\n[[device]]\nname = "b"\nprofile = "gb26875-station"\nline = "stations"\n'
+            'address = "79:03:00:00:00:00"',
+            "20: device.b.address: line 15 has this station already",
+        ),
+        (
+            'profile = "gb26875-station"',
+            'driver = "gb26875"\npoints.a = { at = "device:fault", type = "bool" }',
+            '11: device.panel: points: no point has at = "any:fire"',
+        ),
+        (
+            'profile = "gb26875-station"',
+            'driver = "gb26875"\npoints.a = { at = "any:fir", type = "bool" }',
+            "14: device.panel.points.a.at: 'fir' is no state here; write one of run, fire, fault",
+        ),
+        (
+            '[[device]]\nname = "panel"\nprofile = "gb26875-station"\nline = "stations"',
+            '[[device]]\nname = "panel"\nprofile = "qdy30a"\ntimeout = "2m"\nline = "bus"',
+            "14: device.panel.timeout: is too long for an answer",
+        ),
+    ],
+)
+def test_a_station_that_cannot_be_is_explained(place: Path, right: str, wrong: str, problem: str) -> None:
+    path = place / "linli.toml"
+    assert right in STATION
+    path.write_text(STATION.replace(right, wrong))
+    with pytest.raises(ConfigError) as refused:
+        load_plan(path)
+    assert any(found.startswith(f"{path}:{problem}") for found in refused.value.problems), refused.value.problems
+
+
+def test_a_fire_station_that_no_alarm_watches_is_a_warning(place: Path) -> None:
+    path = place / "linli.toml"
+    path.write_text(STATION)
+    (warning,) = load_plan(path).warnings
+    assert "device.panel.name: no alarm watches panel.fire" in warning
+    path.write_text(STATION + '[[alarm]]\nname = "fire"\nwhen = "panel.fire"\nseverity = "critical"\n')
+    assert load_plan(path).warnings == ()

@@ -1,0 +1,278 @@
+"""A line on which devices call us: TCP, for configured networks and stations only, bounded whatever callers do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from typing import Any, Protocol
+
+from gateway.contract import Clock, LineKind, LinkError
+from gateway.links.calls import Call, Ears
+from gateway.links.refusals import Refusals
+from gateway.links.tcp import KEEPALIVE
+from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
+from gateway.settings import LineSettings
+from gateway.settings.address import host_port
+
+log = logging.getLogger("linli.links")
+
+MOST_CONNECTIONS = 64
+MOST_OF_ONE_PEER = 16  # a station that lost its power leaves dead connections behind: the quietest of them goes
+CHUNK = 4096
+MOST_WITHOUT_A_CALL = 16384  # bytes
+UNSENT = 65536  # bytes that a caller lets pile up without reading them
+FIRST_CALL_WITHIN = 60.0
+IDLE = 900.0  # at least; twice the longest silence that a station of the line may keep, if that is more
+SWEEP = 5.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 10.0
+BACKLOG = 16
+
+
+class Station(Protocol):
+    """One configured station, as its line sees it."""
+
+    @property
+    def station(self) -> tuple[str, str]:
+        """Its protocol (the driver's name) and its address, as ``Call.station`` has it."""
+
+    def ears(self) -> Ears:
+        """Begin to hear a connection on which its protocol may be spoken."""
+
+    async def take(self, call: Call) -> bytes:
+        """Take a message; returns the reply once what was said is on the bus, and b"" for none."""
+
+
+class _Connection:
+    """One caller: its peer, and when it was last worth something. ``protocol`` is known from its first sound call."""
+
+    def __init__(self, peer: str, writer: asyncio.StreamWriter, ears: dict[str, Ears], now: float) -> None:
+        self.peer = peer
+        self.writer = writer
+        self.ears = ears
+        self.began = self.heard = now
+        self.useless = 0
+        self.proven = False
+
+    def cut(self, data: bytes) -> list[tuple[str, Call]]:
+        """The messages that are whole now. Faults of protocols that it may not even speak are nobody's."""
+        calls = [(protocol, call) for protocol, ears in self.ears.items() for call in ears.feed(data)]
+        spoken = next((protocol for protocol, call in calls if not call.fault), None)
+        if len(self.ears) > 1 and spoken is not None:
+            self.ears = {spoken: self.ears[spoken]}
+            calls = [(protocol, call) for protocol, call in calls if protocol == spoken]
+        return calls
+
+
+class ListenLine:
+    """The server of one line. States as of ``Line``: ``opening``, ``open``, ``down``."""
+
+    kind = LineKind.LISTEN
+
+    def __init__(self, settings: LineSettings, clock: Clock) -> None:
+        self.name = settings.name
+        self.address = settings.listen or ""
+        self.state, self.reason, self.sentence = "opening", "", ""
+        self.port = 0  # that it really listens on, once open
+        self._networks = tuple(ipaddress.ip_network(network) for network in settings.allow)
+        self._clock = clock
+        self._stations: dict[tuple[str, str], Station] = {}
+        self._users = 0
+        self._idle = IDLE
+        self._changed = asyncio.Event()
+        self._connections: set[_Connection] = set()
+        self._group: asyncio.TaskGroup
+        self._refusals = Refusals(self.name)
+        self._calls = self._faults = 0
+        self._bytes_in = LINE_BYTES.labels(self.name, "in")
+        self._bytes_out = LINE_BYTES.labels(self.name, "out")
+        self._failures = LINE_ERRORS.labels(self.name)
+        LINE_BUSY.labels(self.name).set(0)
+
+    def attach(self) -> None:
+        """Count one more device on this line."""
+        self._users += 1
+
+    def admit(self, station: Station, silence: float) -> None:
+        """Let a station call; ``silence`` seconds may pass between its calls."""
+        self._stations[station.station] = station
+        self._idle = max(self._idle, 2 * silence)
+
+    async def changed(self) -> None:
+        """Wait for the next change of ``state``."""
+        await self._changed.wait()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        backoff = FIRST_BACKOFF
+        try:
+            while True:
+                try:
+                    await self._listen()
+                except LinkError as error:
+                    self._fall(error)
+                await self._clock.sleep(backoff)
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+        finally:
+            self._fall(LinkError(f"line {self.name} is stopped", "stopped"), quiet=True)
+
+    def view(self) -> dict[str, Any]:
+        """What status shows of this line."""
+        return {
+            "name": self.name,
+            "kind": self.kind.value,
+            "address": self.address,
+            "state": self.state,
+            "reason": self.reason,
+            "sentence": self.sentence,
+            "busy": 0.0,
+            "transactions": self._calls,
+            "errors": self._faults,
+            "connections": sorted(connection.peer for connection in self._connections),
+            "refused": self._refusals.view(self._clock.rfc3339),
+        }
+
+    # ------------------------------------------------------------------------------------------------ the server
+
+    async def _listen(self) -> None:
+        server = await self._open()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await server.start_serving()
+                self.port = server.sockets[0].getsockname()[1]
+                self._enter("open")
+                log.info("line %s: stations may call on %s", self.name, self.address)
+                await self._sweep()
+        finally:
+            server.close()
+
+    async def _open(self) -> asyncio.Server:
+        host, port = host_port(self.address, any_port=True)
+        try:
+            server = await asyncio.start_server(
+                self._called, host, port, limit=CHUNK, backlog=BACKLOG, start_serving=False
+            )
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise LinkError(
+                f"cannot listen on {self.address}: {why}; the address must be this machine's, and the port free",
+                "listen",
+            ) from None
+        for listener in server.sockets:
+            # Accepted connections inherit these: a station that lost its power must not stay for ever.
+            for level, name, value in KEEPALIVE:
+                listener.setsockopt(level, getattr(socket, name), value)
+        return server
+
+    async def _sweep(self) -> None:
+        """Hang up, now and then, on whoever has nothing to say."""
+        while True:
+            await self._clock.sleep(SWEEP)
+            now = self._clock.monotonic()
+            for connection in list(self._connections):
+                if not connection.proven and now - connection.began > FIRST_CALL_WITHIN:
+                    self._refuse(connection.peer, "silent", "it called and sent no message of a configured station")
+                    connection.writer.transport.abort()
+                elif now - connection.heard > self._idle:
+                    connection.writer.transport.abort()
+
+    def _called(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = _peer_of(writer)
+        if not self._is_allowed(peer):
+            self._refuse(peer, "network", "it is in no network of allow; add its network if it is a station")
+            writer.transport.abort()
+            return
+        mine = sorted((one for one in self._connections if one.peer == peer), key=lambda one: one.heard)
+        if len(mine) >= MOST_OF_ONE_PEER:
+            mine[0].writer.transport.abort()
+        elif len(self._connections) >= MOST_CONNECTIONS:
+            self._refuse(peer, "crowd", f"{MOST_CONNECTIONS} connections are open already")
+            writer.transport.abort()
+            return
+        protocols = {key[0]: station for key, station in self._stations.items()}
+        ears = {protocol: station.ears() for protocol, station in protocols.items()}
+        connection = _Connection(peer, writer, ears, self._clock.monotonic())
+        self._connections.add(connection)
+        self._group.create_task(self._converse(connection, reader), name=f"line {self.name} {peer}")
+
+    async def _converse(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+        writer = connection.writer
+        try:
+            # The peer hung up or was hung up on, at whatever point: nothing is to be done about it.
+            with contextlib.suppress(OSError):
+                while data := await reader.read(CHUNK):
+                    self._bytes_in.inc(len(data))
+                    connection.useless += len(data)
+                    for protocol, call in connection.cut(data):
+                        await self._answer(connection, protocol, call)
+                    if not self._is_worth_it(connection):
+                        break
+        finally:
+            self._connections.discard(connection)
+            writer.transport.abort() if writer.transport.get_write_buffer_size() > UNSENT else writer.close()
+
+    async def _answer(self, connection: _Connection, protocol: str, call: Call) -> None:
+        station = self._stations.get((protocol, call.station))
+        if call.fault:
+            self._faults += 1
+            self._failures.inc()
+        else:
+            self._calls += 1
+        if station is None:
+            if not call.fault:
+                sentence = f'no device of this line has address = "{call.station}"; add it if it is a station'
+                self._refuse(connection.peer, call.station, sentence)
+            return
+        reply = await station.take(call)
+        if not call.fault:
+            connection.heard = self._clock.monotonic()
+            connection.useless = 0
+            if not connection.proven:
+                connection.proven = True
+                self._refusals.welcome(connection.peer)
+        if reply:
+            self._bytes_out.inc(len(reply))
+            connection.writer.write(reply)
+
+    def _is_worth_it(self, connection: _Connection) -> bool:
+        if connection.useless > MOST_WITHOUT_A_CALL:
+            sentence = f"{connection.useless} bytes without a message of a configured station"
+            self._refuse(connection.peer, "useless", sentence)
+            return False
+        return connection.writer.transport.get_write_buffer_size() <= UNSENT
+
+    def _is_allowed(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+    def _refuse(self, peer: str, what: str, sentence: str) -> None:
+        self._refusals.note(peer, what, sentence, self._clock.wall(), self._clock.monotonic())
+
+    def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
+        """The line is down: tell the log once an outage."""
+        first = self.state != "down"
+        if first and not quiet:
+            log.warning("line %s: %s", self.name, error)
+        self.reason, self.sentence = error.reason, str(error)
+        if first:
+            self._enter("down")
+
+    def _enter(self, state: str) -> None:
+        self.state = state
+        if state == "open":
+            self.reason = self.sentence = ""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _peer_of(writer: asyncio.StreamWriter) -> str:
+    """The caller's address, without a zone; empty when it is gone already."""
+    name = writer.get_extra_info("peername")
+    return str(name[0]).partition("%")[0] if name else ""
