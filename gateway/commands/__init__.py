@@ -1,6 +1,7 @@
 """What can be asked of the daemon: one place for the local socket, HTTP and MQTT."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -15,9 +16,10 @@ from gateway.settings import Settings
 from gateway.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
+    from gateway.commands.frames import Frames
     from gateway.commands.writing import Writes
-    from gateway.links import Line
-    from gateway.sources import Source
+    from gateway.links import AnyLine
+    from gateway.sources import AnySource
     from gateway.store import Store
 
 __all__ = ["Commands", "Problem"]
@@ -32,7 +34,7 @@ VERBS: dict[str, dict[str, Argument]] = {
     "status": {},
     "ping": {},
     "devices": {},
-    "read": {"device": Argument(str, required=True), "point": Argument(str)},
+    "read": {"device": Argument(str, required=True), "point": Argument(str), "frames": Argument(bool, default=False)},
     "write": {
         "device": Argument(str, required=True),
         "point": Argument(str, required=True),
@@ -43,6 +45,14 @@ VERBS: dict[str, dict[str, Argument]] = {
     "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
     "records": RANGE,
     "replay": RANGE,
+    "frames": {"line": Argument(str), "after": Argument(int), "wait_ms": Argument(int, default=0, most=60_000)},
+    "exchange": {
+        "line": Argument(str, required=True),
+        "send": Argument(str, required=True),
+        "wait_ms": Argument(int, required=True, least=1, most=5000),
+        "baud": Argument(int),
+        "format": Argument(str),
+    },
 }
 NOT_BUILT = ("reload",)
 
@@ -76,8 +86,8 @@ class Commands:
         settings: Settings,
         store: "Store",
         rules: Rules,
-        sources: Mapping[str, "Source"],
-        lines: Sequence["Line"],
+        sources: Mapping[str, "AnySource"],
+        lines: Sequence["AnyLine"],
         cameras: Sequence[Viewed],
         uplinks: Sequence[Viewed],
         clock: Clock,
@@ -105,18 +115,18 @@ class Commands:
             raise CommandError(f'no command "{verb[:80]}"; {did_you_mean(verb, VERBS)}', 404)
         values = checked(verb, VERBS[verb], arguments)
         match verb:
-            case "status":
-                return self.status()
-            case "devices":
-                return self._devices()
+            case "status" | "devices":
+                return self.status() if verb == "status" else self._devices()
             case "read":
-                return await self._read(values["device"], values["point"])
+                return await self._read(values["device"], values["point"], frames=values["frames"])
             case "write":
                 return await self._write(values, actor)
             case "alarms":
                 return self._alarms(values["all"])
             case "ack":
                 return await self._ack(values["alarm"], values["note"], actor)
+            case "frames" | "exchange":
+                return await self._on_the_wire(verb, values)
             case "records" | "replay":
                 return await self._records(values["stream"], values["after"], values["limit"])
         time = self._clock.rfc3339(self._clock.wall())
@@ -130,6 +140,13 @@ class Commands:
 
             self._writes = Writes(self._sources, self._store, self._clock)
         return self._writes
+
+    @cached_property
+    def _frames(self) -> "Frames":
+        """The bytes on the lines; loaded when somebody looks at them for the first time."""
+        from gateway.commands.frames import Frames
+
+        return Frames(self._lines, self._clock)
 
     def status(self) -> dict[str, Any]:
         """Everything about how the gateway is, as ``GET /v1/status`` answers it."""
@@ -214,16 +231,29 @@ class Commands:
                 )
         return rows
 
-    async def _read(self, name: str, point: str | None) -> dict[str, Any]:
+    async def _read(self, name: str, point: str | None, *, frames: bool) -> dict[str, Any]:
         source = self._sources.get(name)
         if source is None:
             raise CommandError(f'no device "{name[:80]}"; {did_you_mean(name, self._sources)}', 404)
-        reading = await source.read_now(None if point is None else frozenset({point}))
+        wanted = None if point is None else frozenset({point})
+        if frames:
+            with self._frames.during(source.view()["line"]) as rows:
+                reading = await source.read_now(wanted)
+            seen = {"frames": [self._frames.shown(row) for row in rows]}
+        else:
+            reading, seen = await source.read_now(wanted), {}
         values: dict[str, dict[str, Any]] = {}
         for key, value in reading.points.items():
             shown = {"value": value.value, "unit": reading.units.get(key, ""), "quality": value.quality}
             values[key] = shown if value.reason is None else {**shown, "reason": value.reason}
-        return {"device": name, "time": self._clock.rfc3339(reading.time), "points": values}
+        return {"device": name, "time": self._clock.rfc3339(reading.time), "points": values, **seen}
+
+    async def _on_the_wire(self, verb: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        if verb == "frames":
+            return await self._frames.recent(values["line"], values["after"], values["wait_ms"] / 1000)
+        from gateway.commands.exchange import exchange  # only a search needs it
+
+        return await exchange(self._lines, self._clock, values)
 
     async def _write(self, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
         spelled = values["spelled"]
@@ -232,11 +262,14 @@ class Commands:
     async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
         """Record that a write was refused before it came here (too old, used before)."""
         device, point, value = (arguments.get(name) for name in ("device", "point", "value"))
-        if verb == "write" and device in self._sources and isinstance(point, str) and isinstance(value, Scalar):
+        source = self._sources.get(device) if isinstance(device, str) else None
+        if verb != "write" or source is None or not isinstance(point, str) or not isinstance(value, Scalar):
+            return
+        if point in source.view().get("writable", ()):
             from gateway.commands.writing import Wish
 
             value = value[:LONGEST_TEXT] if isinstance(value, str) else value
-            await self.writes.refused(Wish(str(device), point[:80], value, actor), error)
+            await self.writes.refused(Wish(source.name, point, value, actor), error)
 
     async def _ack(self, alarm: str, note: str | None, actor: str) -> dict[str, Any]:
         clock = self._clock

@@ -1,0 +1,82 @@
+"""Lends a line of the running gateway to a search: one read between two polls, and never anything but a read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from gateway.contract import Clock, CommandError, DeviceSilentError, LineKind, LinkError, Pipe
+from gateway.scan.reads import is_read
+from gateway.settings import SerialSettings
+from gateway.settings.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from gateway.links import AnyLine, Line
+
+PATIENCE = 1.0  # seconds that polls which are due may go first
+QUIET = 0.08  # seconds without a byte end an answer
+MOST_BYTES = 4096
+
+
+async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Send one read and return what came until all was quiet: ``{"heard": hex}``, empty after silence.
+
+    CommandError 400 for what cannot be sent, 403 for what does not only read, 404 for no such line, 409 for a line
+    that is not open or does not take the speed.
+    """
+    line = _line(lines, values["line"])
+    question, serial = _question(values["send"]), _serial(values["baud"], values["format"])
+    if serial is not None and line.kind is not LineKind.SERIAL:
+        raise CommandError(f"line {line.name} is no serial port: it has no speed")
+    heard = bytearray()
+
+    async def work(pipe: Pipe) -> None:
+        await pipe.drain_input()
+        await pipe.write(question)
+        # Silence is no fault of the line's devices here, and costs their budget nothing.
+        with contextlib.suppress(DeviceSilentError, TimeoutError):
+            heard.extend(await pipe.read())
+            while len(heard) < MOST_BYTES:
+                async with asyncio.timeout(QUIET):
+                    heard.extend(await pipe.read())
+
+    try:
+        deadline, timeout = clock.monotonic() + PATIENCE, values["wait_ms"] / 1000
+        await line.transact(work, deadline=deadline, timeout=timeout, serial=serial)
+    except LinkError as error:
+        raise CommandError(str(error), 409) from None
+    return {"heard": heard.hex()}
+
+
+def _line(lines: Iterable[AnyLine], name: str) -> Line:
+    known = {line.name: line for line in lines}
+    line = known.get(name)
+    if line is None:
+        raise CommandError(f'no line "{name[:80]}"; {did_you_mean(name, known)}', 404)
+    if line.kind is LineKind.LISTEN:
+        raise CommandError(f"on line {name} devices call us: nobody can be asked there", 409)
+    return cast("Line", line)
+
+
+def _question(text: str) -> bytes:
+    try:
+        question = bytes.fromhex(text)
+    except ValueError:
+        raise CommandError("send must be bytes in hexadecimal") from None
+    if not is_read(question):
+        raise CommandError("only questions that read may be sent: this is none", 403)
+    return question
+
+
+def _serial(baud: int | None, form: str | None) -> SerialSettings | None:
+    if baud is None and form is None:
+        return None
+    given = {key: value for key, value in (("baud", baud), ("format", form)) if value is not None}
+    try:
+        return SerialSettings.model_validate(given)
+    except ValidationError as error:
+        raise CommandError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
