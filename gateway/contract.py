@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 STREAMS: tuple[Stream, ...] = ("perception", "management", "alarm", "disposal")
 SEND_ORDER: tuple[Stream, ...] = ("alarm", "disposal", "management", "perception")
@@ -292,6 +292,17 @@ class Writer(Protocol):
 
     async def write(self, pipe: Pipe, point: str, value: Scalar) -> Written:
         """Set a point whose value was checked; DeviceError only while nothing was sent that could change it."""
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What a Driver also has if it learns what its device takes, so that a restart need not learn it again."""
+
+    def learned(self) -> Mapping[str, Any]:
+        """What it knows, as JSON; the same object until it has learned something new."""
+
+    def recall(self, known: Mapping[str, Any]) -> None:
+        """Take over from an earlier run; what makes no sense is passed over."""
 
 
 class LineKind(StrEnum):

@@ -1,6 +1,6 @@
 """Every Prometheus metric of the gateway, in one registry; names are part of the interface."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
 REGISTRY = CollectorRegistry()
 
@@ -21,6 +21,13 @@ LINE_BYTES = Counter(
     "linli_line_bytes", "Bytes by line and direction (in, out)", ["line", "direction"], registry=REGISTRY
 )
 LINE_ERRORS = Counter("linli_line_errors", "Transactions that brought no good answer", ["line"], registry=REGISTRY)
+LINE_TRANSACTIONS = Summary(
+    "linli_line_transaction_seconds", "Transactions of a line: how many, and their time together", ["line"],
+    registry=REGISTRY,
+)  # fmt: skip
+DEVICE_ERRORS = Counter(
+    "linli_device_errors", "Transactions of a device that failed, by kind", ["device", "kind"], registry=REGISTRY
+)
 CAMERA_FRAMES = Counter(
     "linli_camera_frames", "Frames by camera: offered, looked, dropped", ["camera", "what"], registry=REGISTRY
 )

@@ -4,7 +4,8 @@ SHARE = 0.03  # of the line's time, for all silent devices together
 SHARE_NOBODY = 0.5  # when nobody answers there is nobody to protect
 NOBODY_AFTER = 30.0
 CREDIT_LIMIT = 1.0
-SHORT = 0.3  # of the timeout, when the budget is overdrawn
+SHORT = 0.3  # of the timeout, when the budget is overdrawn and nobody knows how long the device takes
+MARGIN = 3  # times the slowest answer so far
 SHORTEST = 0.2  # seconds; a sound device on a busy machine must not look dead
 WINDOW = 10.0
 
@@ -40,13 +41,16 @@ class SilentBudget:
         self._fill(now)
         return 0.0 if self._balance >= 0 else -self._balance / self._share(now)
 
-    def patience(self, timeout: float, slowest: float, now: float) -> float:
-        """How long to wait for an answer: the whole timeout, or, overdrawn, a part of it.
+    def patience(self, timeout: float, learned: float | None, now: float, *, doubtful: bool) -> float:
+        """How many seconds to wait for an answer.
 
-        ``slowest`` is the device's slowest answer so far (0: it never answered); both in seconds.
+        ``learned``: seconds that the device took at the slowest so far, None when it is not known; ``doubtful``: it
+        missed its last question. Overdrawn, nobody is waited for longer than need be.
         """
         self._fill(now)
-        return timeout if self._balance >= 0 else min(timeout, max(SHORTEST, SHORT * timeout, 3 * slowest))
+        if learned is not None and (doubtful or self._balance < 0):
+            return min(timeout, max(SHORTEST, MARGIN * learned))
+        return timeout if self._balance >= 0 else min(timeout, max(SHORTEST, SHORT * timeout))
 
     def _share(self, now: float) -> float:
         return SHARE if now - self._answered < NOBODY_AFTER else SHARE_NOBODY

@@ -10,12 +10,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-from gateway.contract import Clock, DeviceSilentError, LineKind, LinkError, Pipe
-from gateway.links.budget import BusyMeter, SilentBudget
+from gateway.contract import Clock, DeviceError, DeviceSilentError, LineKind, LinkError, Pipe
+from gateway.links.budget import SilentBudget
+from gateway.links.health import Tally, Trouble
+from gateway.links.ledger import BROKEN, CANCELLED, Ledger
 from gateway.links.pipe import StreamPipe, Tap
 from gateway.links.tcp import open_tcp
 from gateway.links.udp import open_udp
-from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings, SerialSettings
 
 log = logging.getLogger("linli.links")
@@ -37,10 +38,16 @@ class _Turn(NamedTuple):
 
     deadline: float
     order: int
+    granted: asyncio.Future[None]
+
+
+class _Asker(NamedTuple):
+    """Who holds the line, and what it needs of it."""
+
+    device: str
     timeout: float
     serial: SerialSettings | None
-    granted: asyncio.Future[StreamPipe]
-    done: asyncio.Future[None]
+    turnaround: float
 
 
 class Line:
@@ -72,25 +79,22 @@ class Line:
         self._probes: list[_Turn] = []
         self._order = itertools.count()
         self._users = 0
+        self._lent = False
+        self._serving = False  # the pipe may be lent
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._missed = False
         self._sound = False  # this connection has carried an answer and did not break in the middle of a question
         self._unanswered = 0
-        self._transactions = 0
-        self._errors = 0
-        self._counted = (0, 0)
-        now = clock.monotonic()
-        self._budget = SilentBudget(now)
-        self._busy = BusyMeter(now)
-        self._bytes_in = LINE_BYTES.labels(self.name, "in")
-        self._bytes_out = LINE_BYTES.labels(self.name, "out")
-        self._failures = LINE_ERRORS.labels(self.name)
-        LINE_BUSY.labels(self.name).set_function(lambda: self._busy.ratio(clock.monotonic()))
+        self._budget = SilentBudget(clock.monotonic())
+        self._ledger = Ledger(self.name, clock)
 
-    def attach(self) -> None:
+    def attach(self, device: str = "", address: object = "") -> Tally:
         """Count one more device on this line: silence costs nobody anything where there is one device only."""
         self._users += 1
+        tally = self._ledger.health.tally(device)
+        tally.address = str(address)
+        return tally
 
     def tap(self, on_frame: Tap | None) -> None:
         """Show all bytes of this line to ``on_frame`` from now on, or to nobody."""
@@ -102,11 +106,16 @@ class Line:
         """Wait for the next change of ``state``."""
         await self._changed.wait()
 
-    def patience(self, timeout: float, slowest: float) -> float:
+    def patience(self, device: str, timeout: float, *, doubtful: bool = False) -> float:
         """How many seconds to wait for a device; see ``SilentBudget.patience``. Alone on a line: the whole timeout."""
         if self._users < 2:
             return timeout
-        return self._budget.patience(timeout, slowest, self._clock.monotonic())
+        learned = self._ledger.health.tally(device).learned
+        return self._budget.patience(timeout, learned, self._clock.monotonic(), doubtful=doubtful)
+
+    def trouble(self, device: str) -> Trouble | None:
+        """Name the fault that the answers of a device show, if they show one."""
+        return self._ledger.health.trouble(device)
 
     async def run(self) -> None:
         """Own the line until cancelled."""
@@ -117,7 +126,7 @@ class Line:
                 opened = self._clock.monotonic()
                 pipe.on_lost = self._wake.set
                 pipe.on_frame = self._tap
-                self._counted = (0, 0)
+                self._ledger.opened()
                 if self.state != "open":
                     self._enter("open")
                     log.info("line %s: %s is open", self.name, self.address)
@@ -148,40 +157,70 @@ class Line:
         timeout: float,
         serial: SerialSettings | None = None,
         probe: bool = False,
+        device: str = "",
+        turnaround: float = 0.0,
     ) -> T:
         """Run ``work`` with the pipe when it is our turn; ``deadline`` (monotonic) orders the turns.
 
-        ``timeout`` seconds is the wait for the answer to each question. ``probe``: a try at a silent device; it waits
-        until the line's budget for silent devices allows it. A question that crossed with the peer's hanging up, on a
-        connection that had served before, is asked once more on a new one. Raises LinkError when the line is not open,
-        DeviceError as the driver does, DeviceSilentError when nothing came back.
+        ``timeout`` seconds is the wait for the answer to each question, ``turnaround`` the silence that ``device``
+        needs before one. ``probe``: a try at a silent device; it waits until the line's budget for silent devices
+        allows it. A question that crossed with the peer's hanging up, on a connection that had served before, is asked
+        once more on a new one. Raises LinkError when the line is not open, DeviceError as the driver does,
+        DeviceSilentError when nothing came back.
         """
         if self.state != "open":
             raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
+        asker = _Asker(device, timeout, serial, turnaround)
         try:
-            return await self._take_turn(work, deadline, timeout, serial, probe)
+            return await self._take_turn(work, deadline, asker, probe)
         except _HungUpError:
-            return await self._take_turn(work, deadline, timeout, serial, probe)
+            return await self._take_turn(work, deadline, asker, probe)
 
-    async def _take_turn(
-        self,
-        work: Callable[[Pipe], Awaitable[T]],
-        deadline: float,
-        timeout: float,
-        serial: SerialSettings | None,
-        probe: bool,
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        turn = _Turn(deadline, next(self._order), timeout, serial, loop.create_future(), loop.create_future())
+    async def _take_turn(self, work: Callable[[Pipe], Awaitable[T]], deadline: float, asker: _Asker, probe: bool) -> T:
+        pipe = self._pipe
+        if pipe is not None and self._serving and not self._lent and not probe and not self._polls and not pipe.error:
+            # Nobody waits: no way round by the owner's task.
+            self._lent = True
+            try:
+                return await self._use(work, pipe, asker)
+            finally:
+                self._give_back()
+        turn = _Turn(deadline, next(self._order), asyncio.get_running_loop().create_future())
         heapq.heappush(self._probes if probe else self._polls, turn)
         self._wake.set()
         try:
-            pipe = await turn.granted
-            return await self._account(work, pipe)
+            await turn.granted
+            return await self._use(work, self._open_pipe(), asker)
         finally:
-            turn.granted.cancel()
-            if not turn.done.done():
-                turn.done.set_result(None)
+            # Cancelled while it waited: there is nothing to give back.
+            if not turn.granted.cancel() and not turn.granted.cancelled() and turn.granted.exception() is None:
+                self._give_back()
+
+    def _open_pipe(self) -> StreamPipe:
+        if self._pipe is None:
+            raise LinkError(f"line {self.name} is closed", "stopped")
+        return self._pipe
+
+    def _give_back(self) -> None:
+        """End a transaction; the next one begins at once, without waiting for the owner's task."""
+        self._lent = False
+        pipe = self._pipe
+        if pipe is None or pipe.error is not None or not self._serving or self._unanswered >= HUNG_MISSES:
+            self._wake.set()
+            return
+        if self._polls or self._probes:
+            self._lend()
+            if not self._lent:
+                self._wake.set()  # the owner's task waits for the budget
+
+    def _lend(self) -> float | None:
+        """Give the line to the first who may have it; else return how long no probe may run (None: for ever)."""
+        queue, wait = self._next()
+        if queue is None:
+            return wait
+        self._lent = True
+        heapq.heappop(queue).granted.set_result(None)
+        return None
 
     def view(self) -> dict[str, Any]:
         """What status shows of this line."""
@@ -192,73 +231,61 @@ class Line:
             "state": self.state,
             "reason": self.reason,
             "sentence": self.sentence,
-            "busy": round(self._busy.ratio(self._clock.monotonic()), 3),
-            "transactions": self._transactions,
-            "errors": self._errors,
+            **self._ledger.view(),
         }
 
-    async def _account(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe) -> T:
+    async def _use(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe, asker: _Asker) -> T:
+        """Run one transaction and note what became of it."""
+        if self._missed:
+            self._missed = False
+            await pipe.settle()
+        await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
         began = self._clock.monotonic()
         heard = pipe.bytes_in
-        good = False
+        kind = CANCELLED
         try:
             result = await work(pipe)
-            good = True
+            kind = ""
         except LinkError as error:
+            kind = BROKEN
             if self._sound and pipe.bytes_in == heard:
                 raise _HungUpError(str(error), error.reason) from error
             self._sound = False
             raise
-        except DeviceSilentError:
+        except DeviceSilentError as error:
+            kind = error.reason
             self._missed = True
             self._unanswered += 1
-            self._budget.charge(self._clock.monotonic() - began, self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._budget.charge(now - began, now)
+            raise
+        except DeviceError as error:
+            kind = error.reason
             raise
         finally:
-            now = self._clock.monotonic()
-            self._transactions += 1
-            self._busy.add(now - began, now)
-            self._count_bytes(pipe)
-            if good:
-                self._unanswered = 0
-                self._sound = self.kind is LineKind.TCP
-                self._budget.answered(now)
-            else:
-                self._errors += 1
-                self._failures.inc()
+            self._ledger.note(asker.device, kind, began, pipe)
+        self._unanswered = 0
+        self._sound = self.kind is LineKind.TCP
+        self._budget.answered(self._clock.monotonic())
         return result
-
-    def _count_bytes(self, pipe: StreamPipe) -> None:
-        before_in, before_out = self._counted
-        self._counted = (pipe.bytes_in, pipe.bytes_out)
-        self._bytes_in.inc(pipe.bytes_in - before_in)
-        self._bytes_out.inc(pipe.bytes_out - before_out)
 
     async def _serve(self, pipe: StreamPipe) -> None:
         """Lend the pipe, turn by turn, until it breaks or hangs."""
         self._unanswered = 0
         self._sound = False
         opened = self._clock.monotonic()
-        while pipe.error is None and not self._is_hung(opened):
-            self._wake.clear()
-            queue, wait = self._next()
-            if queue is None:
-                await self._nap(wait)
-                continue
-            turn = heapq.heappop(queue)
-            if self._missed:
-                self._missed = False
-                await pipe.settle()
-            try:
-                await pipe.begin(turn.timeout, turn.serial)
-            except LinkError as error:
-                # This device's settings do not fit the port: its own fault, not the line's.
-                if not turn.granted.done():
-                    turn.granted.set_exception(error)
-                continue
-            if not turn.granted.done():
-                turn.granted.set_result(pipe)
-                await turn.done
+        self._serving = True
+        try:
+            while True:
+                self._wake.clear()
+                if not self._lent:
+                    if pipe.error is not None or self._is_hung(opened):
+                        return
+                    await self._nap(self._lend())
+                else:
+                    await self._wake.wait()
+        finally:
+            self._serving = False
 
     def _is_hung(self, opened: float) -> bool:
         """Serial servers forget sessions without closing them; a serial port has no such state."""

@@ -10,6 +10,7 @@ from gateway.settings import SerialSettings
 
 BUFFER_LIMIT = 65536  # a device that babbles must not eat the memory
 BYTE_GAP = 0.25  # serial servers and USB adapters deliver an answer in pieces up to this far apart
+LONGEST_LATE = 0.3  # seconds that an answer nobody waits for may hold back the next question
 EXTENSION_LIMIT = 3.0  # a babbling device may stretch its timeout by this much, not more
 
 Tap = Callable[[str, bytes, float], None]  # "out" or "in", bytes, monotonic seconds
@@ -30,19 +31,33 @@ class StreamPipe:
         self.on_lost: Callable[[], None] | None = None
         self.on_frame: Tap | None = None
         self._turnaround = turnaround
+        self._own_turnaround = self._asked_turnaround = turnaround
         self._quiet_since = 0.0
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._unasked = b""  # what came between two transactions; only who asks for it sees it
         self._waiter: asyncio.Future[None] | None = None
+        self.latency = 0.0  # of this transaction: most seconds from a question to its first byte; 0: nothing came
+        self.echoed = False  # the last question came back word for word
+        self.strays = (0, 0)  # bytes that came unasked: since the transaction before, and between our own questions
+        self._questions = 0
+        self._asked_at = 0.0
+        self._echo = b""  # what of the question has not come back yet
         self._timeout = 1.0
         self._deadline = 0.0
         self._last_deadline = 0.0
 
-    async def begin(self, timeout: float, serial: SerialSettings | None) -> None:
-        """Start a transaction: forget stale input, set the answer timeout in seconds."""
+    async def begin(self, timeout: float, serial: SerialSettings | None, turnaround: float = 0.0) -> None:
+        """Start a transaction: forget stale input; answer timeout and the device's own turnaround in seconds."""
         self._timeout = timeout
+        # The device before this one hears the next question, too, and may need its silence.
+        self._turnaround = max(turnaround, self._asked_turnaround, self._own_turnaround)
+        self._asked_turnaround = turnaround
+        self.latency = 0.0
+        self.echoed = False
+        self.strays = (len(self._buffer), 0)
+        self._questions = 0
         self._arm(timeout)
         self._unasked = bytes(self._buffer)
         self._buffer.clear()
@@ -54,15 +69,16 @@ class StreamPipe:
         """Send; LinkError when the pipe is broken."""
         if self.error is not None:
             raise self.error
-        wait = self._quiet_since + self._silence() + self._turnaround - self._loop.time()
+        wait = self._still_to_keep_quiet()
         if wait > 0:
-            await self._clock.sleep(wait)
-            self._buffer.clear()
+            await self._keep_quiet(wait)
+        self._questions += 1
         self.bytes_out += len(data)
         if self.on_frame is not None:
             self.on_frame("out", data, self._clock.monotonic())
         wire_seconds = await self._send(data)
-        self._quiet_since = self._loop.time() + wire_seconds
+        self._quiet_since = self._asked_at = self._loop.time() + wire_seconds
+        self._echo = data
         self._arm(self._timeout + wire_seconds)
 
     async def read(self, at_most: int = 4096) -> bytes:
@@ -96,6 +112,20 @@ class StreamPipe:
         """Seconds of silence that separate two frames; a network needs none."""
         return 0.0
 
+    def _still_to_keep_quiet(self) -> float:
+        return self._quiet_since + self._silence() + self._turnaround - self._loop.time()
+
+    async def _keep_quiet(self, wait: float) -> None:
+        """Let the line be silent for as long as it must; who still speaks is let finish, within limits."""
+        limit = self._loop.time() + wait + LONGEST_LATE
+        while wait > 0 and self._loop.time() < limit:
+            await self._clock.sleep(wait)
+            wait = self._still_to_keep_quiet()
+        before, within = self.strays
+        late = len(self._buffer)
+        self.strays = (before, within + late) if self._questions else (before + late, within)
+        self._buffer.clear()
+
     async def _wait(self) -> None:
         while not self._buffer:
             if self.error is not None:
@@ -126,9 +156,23 @@ class StreamPipe:
         if len(self._buffer) > BUFFER_LIMIT:
             del self._buffer[: -BUFFER_LIMIT // 2]  # who listens to a talking device needs the newest
         # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
-        self._quiet_since = self._loop.time()
+        self._quiet_since = now = self._loop.time()
+        if self._asked_at:
+            self._first(data, now)
         self._deadline = min(max(self._deadline, self._quiet_since + BYTE_GAP), self._last_deadline)
         self._wake()
+
+    def _first(self, data: bytes, now: float) -> None:
+        """The first bytes behind a question: its echo, or the answer, which tells how long the device takes."""
+        echo, self._echo = self._echo, self._echo[len(data) :]
+        if echo and data.startswith(echo):
+            self.echoed, self._echo = True, b""
+            if len(data) == len(echo):
+                return
+        elif echo and echo.startswith(data):
+            return
+        self.latency = max(self.latency, now - self._asked_at, 1e-6)
+        self._asked_at, self._echo = 0.0, b""
 
     def _lost(self, error: LinkError) -> None:
         if self.error is None:

@@ -38,14 +38,14 @@ class SerialPipe(StreamPipe):
         self._apply(settings)
         self._loop.add_reader(self._fd, self._readable)
 
-    async def begin(self, timeout: float, serial: SerialSettings | None) -> None:
+    async def begin(self, timeout: float, serial: SerialSettings | None, turnaround: float = 0.0) -> None:
         """Start a transaction, switching speed and format when this device needs others."""
         wanted = serial or self._own
         if wanted != self._now:
             await self._clock.sleep(self._quiet_since + self._silence() - self._loop.time())
             self._apply(wanted)
             self._quiet_since = self._loop.time()
-        await super().begin(timeout, serial)
+        await super().begin(timeout, serial, turnaround)
 
     async def settle(self) -> None:
         """Wait a little, so that a late answer runs into nobody's question."""

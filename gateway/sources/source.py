@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
 
 import drivers
 from gateway.contract import (
@@ -14,6 +14,7 @@ from gateway.contract import (
     CommandError,
     DeviceError,
     Driver,
+    Learner,
     LinkError,
     MakeDriver,
     Pipe,
@@ -29,35 +30,30 @@ from gateway.contract import (
 from gateway.links import Line
 from gateway.metrics import DEVICE_UP, DROPPED, POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
+from gateway.sources.advice import ADVICE, SILENT, with_advice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.pace import Backoff, Pace
 from gateway.sources.report import ReportPolicy, all_bad, shown
+from gateway.sources.waiting import until_free
+from gateway.sources.writing import judge, set_point, shape
 
 log = logging.getLogger("linli.sources")
 
-# A gateway that answers for its silent device costs the line as much as silence.
-SILENT = frozenset({"timeout", "gateway_target"})
 MISSES = 2  # of a device that has answered before, until it counts as silent
-ADVICE = {
-    "timeout": "check its power, wiring, address, speed and format",
-    "gateway_target": "the gateway reaches it no more: check its power, wiring and address",
-    "gateway_path": "check the gateway's own configuration",
-    "crc": "check wiring, termination and earth",
-    "damaged": "check wiring, speed, format and framing",
-    "busy": "poll it less often",
-    "illegal_function": "check the points' tables (holding, input, coil, discrete)",
-    "illegal_address": "check the points' addresses",
-    "illegal_value": "lower max_read",
-    "no_such_data": "the device has no such value: check the point's place, or leave the point out",
-    "refused": "see the device's manual for what it asks before",
-}
-
-
-LOOKS = (0.2, 0.5)  # seconds until a written value is looked at again: outputs and programs take their time
 OVERLOAD_SEEN = 3.0  # missed polls, the older ones counting less: a hiccup is no overload
 OVERLOAD_OVER = 0.3
 OVERLOAD_FADES = 0.9
 _places = itertools.count()  # every device of the gateway has a phase of its own
+
+
+class Memory(Protocol):
+    """Where what drivers learned survives a restart."""
+
+    def recall(self, device: ResolvedDevice) -> Mapping[str, Any]:
+        """Return what was kept for this very device and model; empty when nothing was."""
+
+    async def keep(self, device: ResolvedDevice, learned: Mapping[str, Any]) -> None:
+        """Keep this, as JSON, in place of what was kept before."""
 
 
 class Source:
@@ -71,11 +67,15 @@ class Source:
         clock: Clock,
         put: Put,
         make: MakeDriver | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.name = device.name
         self.state = SourceState.STARTING
         self._device = device
-        self._driver = driver
+        self._memory = memory
+        self._learner: Learner | None = None
+        self._kept: Mapping[str, Any] | None = None
+        self._driver = self._taught(driver)
         self._make = make
         self._line = line
         self._clock = clock
@@ -83,14 +83,14 @@ class Source:
         self._points = frozenset(device.spec.points)
         self._units = {name: point.unit for name, point in device.spec.points.items()}
         self._policy = ReportPolicy(device.reports, device.every)
-        line.attach()
+        self._tally = line.attach(self.name, device.spec.address)
         self._pace = Pace(device.every, next(_places))
         self._backoff = Backoff(first=max(1.0, device.timeout))
         self._reason, self._sentence = "starting", "not read yet"
         self._since = clock.wall()
         self._last: dict[str, tuple[PointValue, int, float]] = {}
         self._polls = self._errors = self._missed = self._misses = 0
-        self._slowest = self._overload = 0.0
+        self._overload = 0.0
         self._proven = self._overloaded = False
         self._outcomes = {
             outcome: POLLS.labels(self.name, outcome)
@@ -124,20 +124,7 @@ class Source:
 
     def may_write(self, point: str, value: Scalar) -> None:
         """CommandError unless this value may be written now: 404 no such point, 403 not allowed, 400 not this value."""
-        if point not in self._points:
-            known = ", ".join(sorted(self._points))
-            raise CommandError(f"{self.name} has no point {point[:80]!r}; it has {known}", status=404)
-        writer = getattr(self._driver, "check", None)
-        if writer is None:
-            name = self._device.spec.driver
-            raise CommandError(f"{self.name}.{point} cannot be written: the driver {name} only reads", status=403)
-        if not self._device.spec.points[point].write:
-            raise CommandError(
-                f"{self.name}.{point} may not be written; to allow it, add write = true to this point of the device "
-                "in the configuration (a number also needs valid = [lowest, highest]) and restart the gateway",
-                status=403,
-            )
-        writer(point, value)
+        judge(self._device, self._driver, point, value)
 
     def unit(self, point: str) -> str:
         """The unit of a point, "" for none."""
@@ -145,10 +132,7 @@ class Source:
 
     def shape(self, point: str) -> Literal["bool", "number", "text"]:
         """What values of a point look like; of an unknown point: text."""
-        known = self._device.spec.points.get(point)
-        if known is None or known.enum or known.type == "string":
-            return "text"
-        return "bool" if known.type == "bool" else "number"
+        return shape(self._device.spec.points.get(point))
 
     async def write(self, point: str, value: Scalar) -> Written:
         """Set a point at once, ahead of all polling, and read it back; CommandError as ``may_write``.
@@ -157,18 +141,21 @@ class Source:
         """
         self.may_write(point, value)
 
-        async def work(pipe: Pipe) -> Written:
-            writer: Writer = self._driver  # type: ignore[assignment]
-            return await writer.write(pipe, point, value)
+        async def look() -> PointValue:
+            return (await self.read_now(frozenset({point}))).points[point]
 
-        written = await self._line.transact(
-            work, deadline=float("-inf"), timeout=self._device.timeout, serial=self._device.serial
-        )
-        for pause in LOOKS:
-            if written.fault is not None or written.after.value == value:
-                break
-            await self._clock.sleep(pause)
-            written = written._replace(after=(await self.read_now(frozenset({point}))).points[point])
+        def turn(work: Callable[[Pipe], Awaitable[Written]]) -> Awaitable[Written]:
+            return self._line.transact(
+                work,
+                deadline=float("-inf"),
+                timeout=self._device.timeout,
+                serial=self._device.serial,
+                device=self.name,
+                turnaround=self._device.turnaround,
+            )
+
+        driver: Writer = self._driver  # type: ignore[assignment]
+        written = await set_point(self._device, driver, self._clock, point, value, turn, look)
         self._stamp({point: written.after}, frozenset())
         return written
 
@@ -192,6 +179,7 @@ class Source:
             "polls": self._polls,
             "errors": self._errors,
             "missed": self._missed,
+            **self._tally.view(),
             **self._writable(),
         }
 
@@ -223,12 +211,19 @@ class Source:
         self._count_missed(self._pace.start(now))
         timeout = self._device.timeout
         if not (probe and not self._proven):
-            timeout = self._line.patience(timeout, self._slowest)
+            # Now and then a probe waits its whole time: what has just been switched on may take longer than ever.
+            hurried = self._misses > 0 and self._misses % 4 != 0
+            timeout = self._line.patience(self.name, timeout, doubtful=hurried)
         self._polls += 1
         try:
             with bulkhead(self.name, self._device.spec.driver):
-                values = await self._transact(
-                    self._points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe
+                values = await until_free(
+                    lambda points: self._transact(
+                        points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe
+                    ),
+                    self._points,
+                    self._device.every,
+                    self._clock,
                 )
         except DeviceError as error:
             self._outcomes["timeout" if error.reason in SILENT else "error"].inc()
@@ -245,14 +240,14 @@ class Source:
     async def _transact(
         self, points: frozenset[str], *, deadline: float, timeout: float, probe: bool = False
     ) -> Mapping[str, PointValue]:
-        async def work(pipe: Pipe) -> Mapping[str, PointValue]:
-            began = self._clock.monotonic()
-            values = await self._driver.read(pipe, points)
-            self._slowest = max(self._slowest, self._clock.monotonic() - began)
-            return values
-
         return await self._line.transact(
-            work, deadline=deadline, timeout=timeout, serial=self._device.serial, probe=probe
+            lambda pipe: self._driver.read(pipe, points),
+            deadline=deadline,
+            timeout=timeout,
+            serial=self._device.serial,
+            probe=probe,
+            device=self.name,
+            turnaround=self._device.turnaround,
         )
 
     async def _wait_for_line(self) -> None:
@@ -281,8 +276,11 @@ class Source:
             reason = values[unread[0]].reason or ""
             names = ", ".join(sorted(unread))
             await self._change(SourceState.DEGRADED, reason, f"cannot read {names}; {ADVICE[reason]}")
+        elif (trouble := self._line.trouble(self.name)) is not None:
+            await self._change(SourceState.DEGRADED, *trouble)
         else:
             await self._change(SourceState.ONLINE, "ok", "answers")
+        await self._remember()
         now = self._clock.monotonic()
         await self._emit(values, self._policy.answered(values, now))
 
@@ -291,7 +289,8 @@ class Source:
         self._up.set(0)
         self._misses = self._misses + 1 if error.reason in SILENT else 0
         state = SourceState.OFFLINE if self._is_silent() else SourceState.DEGRADED
-        await self._change(state, error.reason, _with_advice(error))
+        trouble = self._line.trouble(self.name)
+        await self._change(state, *(trouble or (error.reason, with_advice(error))))
         await self._emit_failure(error.reason)
 
     async def _link_failed(self, error: LinkError) -> None:
@@ -309,8 +308,23 @@ class Source:
         await self._emit_failure("driver_bug")
         await self._clock.sleep(self._backoff.wait())
         make = self._make or drivers.find(self._device.spec.driver).make
-        self._driver = make(self._device.spec)
+        self._driver = self._taught(make(self._device.spec))
         self._pace.restart()
+
+    def _taught(self, driver: Driver) -> Driver:
+        """Tell a driver what was learned of this device before the last restart."""
+        self._learner = driver if isinstance(driver, Learner) else None
+        if self._memory is not None and self._learner is not None:
+            self._learner.recall(self._memory.recall(self._device))
+            self._kept = self._learner.learned()
+        return driver
+
+    async def _remember(self) -> None:
+        if self._memory is not None and self._learner is not None:
+            learned = self._learner.learned()
+            if learned is not self._kept:
+                self._kept = learned
+                await self._memory.keep(self._device, learned)
 
     def _is_silent(self) -> bool:
         return self._misses >= (MISSES if self._proven else 1)
@@ -363,8 +377,3 @@ class Source:
                 due = self._policy.overdue(self._clock.monotonic())
                 if due:
                     await self._emit(all_bad(due, self._reason), due)
-
-
-def _with_advice(error: DeviceError) -> str:
-    advice = ADVICE.get(error.reason, "check that the profile fits the device")
-    return f"{error}; {advice}" if advice.split(":")[0] not in str(error) else str(error)

@@ -139,7 +139,7 @@ async def silent_share(clock, silent: int, seconds: float) -> tuple[float, int]:
         known = False
         while True:
             began = clock.monotonic()
-            timeout = line.patience(1.0, 0.0)
+            timeout = line.patience("", 1.0)
 
             async def work(pipe: Pipe) -> bytes:
                 nonlocal began

@@ -15,6 +15,7 @@ from drivers.modbus import make
 from gateway.clock import SystemClock
 from gateway.contract import CommandError, DeviceError, DeviceSilentError, LinkError, PointValue, Reading, StateChange
 from gateway.links import Line
+from gateway.links.health import Tally
 from gateway.links.pipe import StreamPipe
 from gateway.metrics import REGISTRY
 from gateway.settings import DeviceSettings, LineSettings
@@ -37,10 +38,13 @@ class ScriptedLine:
         self.deadlines: list[float] = []
         self._changed = asyncio.Event()
 
-    def attach(self) -> None:
-        pass
+    def attach(self, device: str, _address: object) -> Tally:
+        return Tally(device)
 
-    def patience(self, timeout: float, _slowest: float) -> float:
+    def trouble(self, _device: str) -> None:
+        return None
+
+    def patience(self, _device: str, timeout: float, *, doubtful: bool = False) -> float:
         return timeout
 
     async def changed(self) -> None:
@@ -51,7 +55,7 @@ class ScriptedLine:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def transact(self, work, *, deadline, timeout, serial=None, probe=False):
+    async def transact(self, work, *, deadline, timeout, serial=None, probe=False, device="", turnaround=0.0):
         self.times.append(self.clock.monotonic())
         self.probes.append(probe)
         self.deadlines.append(deadline)
@@ -409,7 +413,7 @@ async def test_rtu_on_a_pseudo_terminal_with_a_silent_and_a_damaged_unit():
     bus.unplug()
     assert site.states("unit-1") == ["starting", "online"]
     assert site.states("unit-2") == ["starting", "offline"]
-    assert site.states("unit-3") == ["starting", "degraded"]
+    assert set(site.states("unit-3")) == {"starting", "degraded"}
     assert not site.good("unit-3")
 
 

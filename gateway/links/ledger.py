@@ -1,0 +1,79 @@
+"""The books of a line: how busy it is, its bytes, transactions and errors, as status and metrics show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.contract import Clock
+from gateway.links.budget import BusyMeter
+from gateway.links.health import LineHealth, Tally
+from gateway.links.pipe import StreamPipe
+from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_TRANSACTIONS
+
+STRAY = 4  # bytes; fewer are what a wire makes of a change of direction
+CANCELLED, BROKEN = "cancelled", "link"
+
+
+class Ledger:
+    """Notes every transaction of a line; ``health`` knows what they say of its devices."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.health = LineHealth(name)
+        self._clock = clock
+        self._transactions = self._errors = 0
+        self._seconds = self._worst = 0.0
+        self._counted = (0, 0)
+        self._before: Tally | None = None
+        busy = self._busy = BusyMeter(clock.monotonic())
+        self._bytes_in = LINE_BYTES.labels(name, "in")
+        self._bytes_out = LINE_BYTES.labels(name, "out")
+        self._failures = LINE_ERRORS.labels(name)
+        self._took = LINE_TRANSACTIONS.labels(name)
+        LINE_BUSY.labels(name).set_function(lambda: busy.ratio(clock.monotonic()))
+
+    def opened(self) -> None:
+        """A new connection counts its bytes from 0."""
+        self._counted = (0, 0)
+
+    def note(self, device: str, kind: str, began: float, pipe: StreamPipe) -> None:
+        """Note a transaction that began at ``began`` and ended now; ``kind`` is "" or why it failed."""
+        now = self._clock.monotonic()
+        seconds = now - began
+        self._transactions += 1
+        self._seconds += seconds
+        if seconds > self._worst:
+            self._worst = seconds
+        self._took.observe(seconds)
+        self._busy.add(seconds, now)
+        self._count_bytes(pipe)
+        if kind:
+            self._errors += 1
+            self._failures.inc()
+            if kind in (CANCELLED, BROKEN):
+                return
+        before, within = pipe.strays
+        if before >= STRAY and self._before is not None:
+            self._before.spoke_twice()
+        mine = self._before = self.health.tally(device)
+        mine.add(kind, seconds, pipe.latency)
+        if within >= STRAY:
+            mine.spoke_twice()
+        self.health.echoed(whole=pipe.echoed)
+
+    def view(self) -> dict[str, Any]:
+        """What status shows."""
+        count = self._transactions
+        return {
+            "busy": round(self._busy.ratio(self._clock.monotonic()), 3),
+            "transactions": count,
+            "errors": self._errors,
+            "mean_ms": round(1000 * self._seconds / count, 1) if count else None,
+            "worst_ms": round(1000 * self._worst, 1) if count else None,
+            "troubles": [{"reason": reason, "sentence": sentence} for reason, sentence in self.health.troubles()],
+        }
+
+    def _count_bytes(self, pipe: StreamPipe) -> None:
+        before_in, before_out = self._counted
+        self._counted = (pipe.bytes_in, pipe.bytes_out)
+        self._bytes_in.inc(pipe.bytes_in - before_in)
+        self._bytes_out.inc(pipe.bytes_out - before_out)
