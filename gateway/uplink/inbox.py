@@ -21,6 +21,7 @@ VERBS = frozenset({"replay", "status", "read", "write"})
 TIME_WINDOW = 60.0
 SINGLE_USE_SECONDS = 300.0
 REMEMBERED = 10_000
+LARGEST_CORRELATION = 256
 AT_ONCE, WAITING = 4, 32
 SMALLEST_ANSWER, LARGEST_ANSWER = 16 * 1024, 256 * 1024
 # A record has some 300 bytes at least, so more would not fit into an answer anyway.
@@ -99,11 +100,13 @@ class Inbox:
     async def _serve(self, session: Session, message: aiomqtt.Message) -> None:
         response = str(getattr(message.properties, "ResponseTopic", ""))
         correlation = bytes(getattr(message.properties, "CorrelationData", b""))
-        if not _may_answer(response, correlation):
-            log.info("%s: a command on %s has no usable response topic or correlation data", self._name, message.topic)
+        if not _may_answer(response):
+            log.info("%s: a command on %s has no usable response topic", self._name, message.topic)
             return
         room = min(LARGEST_ANSWER, session.largest_packet - len(response.encode()) - len(correlation) - 256)
         try:
+            if not 1 <= len(correlation) <= LARGEST_CORRELATION:
+                raise CommandError(f"correlation data is missing or too long: use 1 to {LARGEST_CORRELATION} bytes")
             answer = await self._answer(message, correlation, room)
             if len(answer.payload) > room:
                 size = len(answer.payload)
@@ -112,7 +115,9 @@ class Inbox:
             answer = _refusal(str(error), error.status, error.extra)
         except LinliError as error:
             answer = _refusal(str(error), 503, {})
-        reply = properties(PacketTypes.PUBLISH, CorrelationData=correlation, ContentType=answer.content_type)
+        reply = properties(PacketTypes.PUBLISH, ContentType=answer.content_type)
+        if correlation:  # as it came (MQTT 5.0, 4.10.1)
+            reply.CorrelationData = correlation
         if answer.user:
             reply.UserProperty = list(answer.user)
         await session.deliver(response, answer.payload, about=reply)
@@ -206,8 +211,8 @@ def _refusal(sentence: str, status: int, extra: Mapping[str, Any]) -> Answer:
     return Answer(msgspec.json.encode({"ok": False, "error": sentence, "status": status, **extra}))
 
 
-def _may_answer(response: str, correlation: bytes) -> bool:
-    if not 1 <= len(correlation) <= 256 or not 1 <= len(response) <= 512:
+def _may_answer(response: str) -> bool:
+    if not 1 <= len(response) <= 512:
         return False
     if response.startswith("$") or any(character in response for character in "+#\0"):
         return False

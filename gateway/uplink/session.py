@@ -11,6 +11,7 @@ import aiomqtt
 from aiomqtt.types import PahoSocket
 from paho.mqtt.client import (
     MQTT_ERR_CONN_LOST,
+    MQTT_ERR_KEEPALIVE,
     MQTT_ERR_PROTOCOL,
     MQTT_ERR_SUCCESS,
     Client,
@@ -31,6 +32,8 @@ from gateway.uplink.dial import ConnectionFailedError, dial
 
 KEEP_ALIVE = 15
 CONNACK_SECONDS = 10.0
+# So long without a byte while an answer is waited for, and we ask; no byte for so long again, and the link is dead.
+DOUBT_SECONDS = 5.0
 SIDE_SECONDS = 30.0
 # Publishes beside the outbox that may wait for their PUBACK at once: so many places it leaves free.
 SIDE_PLACES = 2
@@ -97,6 +100,7 @@ class Session(aiomqtt.Client):
         self._acks: dict[int, Callable[[Ack], None]] = {}
         self._topics: dict[str, bytes] = {}
         self._frames = frames.Frames()
+        self._heard_at = self._waits_since = 0.0
         self._farewell: Ack | None = None
         self._taps: dict[str, Callable[[bytes], None]] = {}
         self._side = asyncio.Semaphore(SIDE_PLACES)
@@ -113,11 +117,12 @@ class Session(aiomqtt.Client):
         self._client._create_socket = lambda: dialled  # type: ignore[method-assign]  # noqa: SLF001
         began = self._loop.time()
         self._client_connect()
+        # Not awaited itself: a stop meanwhile would cancel the future, and aiomqtt asks it for its exception later.
+        await asyncio.wait((self._connected,), timeout=CONNACK_SECONDS)
+        if not self._connected.done():
+            raise ConnectionFailedError(f"{self._broker.url} takes the connection but does not answer")
         try:
-            async with asyncio.timeout(CONNACK_SECONDS):
-                await self._connected
-        except TimeoutError:
-            raise ConnectionFailedError(f"{self._broker.url} takes the connection but does not answer") from None
+            self._connected.result()
         except aiomqtt.MqttCodeError as error:
             code = error.rc.value if isinstance(error.rc, ReasonCode) else 0x80
             text = self._farewell.text if self._farewell else ""
@@ -145,7 +150,8 @@ class Session(aiomqtt.Client):
 
     async def close(self, *, politely: bool = False) -> None:
         """End the connection: with a DISCONNECT, so that the will is dropped, or at once."""
-        if politely and not self._disconnected.done() and self._client.disconnect() == MQTT_ERR_SUCCESS:
+        connected = self._connected.done() and not self._disconnected.done()
+        if politely and connected and self._client.disconnect() == MQTT_ERR_SUCCESS:
             await asyncio.wait((self._disconnected,), timeout=1.0)
         self._client._sock_close()  # noqa: SLF001 - paho has no public call that closes without a goodbye
         for future in (self._connected, self._disconnected):
@@ -181,6 +187,8 @@ class Session(aiomqtt.Client):
             {"command": frames.PUBLISH, "mid": number, "qos": 1, "pos": 0, "to_process": len(packet),
              "packet": packet, "info": None}
         )  # fmt: skip
+        if not self._acks:
+            self._waits_since = time_func()
         self._acks[number] = done
         # A socket that waits to be writable would only refuse once more.
         if not client._registered_write and client.loop_write() != MQTT_ERR_SUCCESS:  # noqa: SLF001
@@ -291,6 +299,22 @@ class Session(aiomqtt.Client):
         self._loop.add_reader(sock.fileno(), self._read)
         self._misc_task = self._loop.create_task(self._misc_loop())
 
+    async def _misc_loop(self) -> None:
+        while self._client.loop_misc() == MQTT_ERR_SUCCESS:
+            self._doubt()
+            await asyncio.sleep(1)
+
+    def _doubt(self) -> None:
+        """Ask for a sign of life when an answer is late, and hang up without one: an alarm should not wait for the
+        keep alive to find out that the link is dead."""
+        client, now = self._client, time_func()
+        if not self._acks or now - max(self._heard_at, self._waits_since) < DOUBT_SECONDS:
+            return
+        if not client._ping_t:  # noqa: SLF001
+            client._send_pingreq()  # noqa: SLF001
+        elif now - client._ping_t >= DOUBT_SECONDS:  # noqa: SLF001
+            client._loop_rc_handle(MQTT_ERR_KEEPALIVE)  # noqa: SLF001
+
     def _read(self) -> None:
         """Take what has arrived. Measured: paho asks the system three times for each PUBACK, and it drops the
         connection on the PUBACK with 0x95 that mosquitto sends, since 3.4.2.1 does not list that code."""
@@ -300,7 +324,7 @@ class Session(aiomqtt.Client):
                 data = client._sock_recv(READ_BYTES)  # noqa: SLF001
                 if not data:
                     raise ConnectionResetError
-                client._last_bytes_received = time_func()  # noqa: SLF001
+                self._heard_at = client._last_bytes_received = time_func()  # noqa: SLF001
                 for kind, body in self._frames.feed(data):
                     if kind == frames.PUBACK:
                         self._acknowledge(body)

@@ -174,6 +174,16 @@ def test_probe_is_let_in_by_a_real_broker(tmp_path: Path, broker: Mosquitto) -> 
     assert result.stdout.splitlines()[1] == f"uplink mqtt: OK: {broker.url} lets us in"
 
 
+def test_probe_tries_the_fallback_brokers_too(tmp_path: Path, broker: Mosquitto) -> None:
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    text = f'{GATEWAY}[uplink.mqtt]\nurl = "{broker.url}"\nfallback = ["{nobody}"]\n'
+    result = run(write(tmp_path, text), "--probe")
+    assert result.exit_code == 1
+    first, second = result.stdout.splitlines()[1:3]
+    assert first == f"uplink mqtt: OK: {broker.url} lets us in"
+    assert second.startswith(f"uplink mqtt: FAILED: nothing listens at {nobody}")
+
+
 def test_probe_finds_lanes_that_the_picture_does_not_hold(tmp_path: Path, shared: Path) -> None:
     text = GATEWAY + (
         f'[[camera]]\nname = "gate"\nurl = "{shared}/media/car-detection.mp4"\npurpose = "vehicle gate"\n'

@@ -19,7 +19,7 @@ class FakeBroker:
         self.judge: Callable[[str, list[dict[str, Any]]], Verdict] = lambda topic, events: 0
         self.published: list[tuple[str, list[dict[str, Any]]]] = []
         self.connects: list[bytes] = []
-        self.most_unanswered = 0
+        self.most_unanswered = self.pings = 0
         self._unanswered = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,6 +80,7 @@ class FakeBroker:
         if kind == SUBSCRIBE:
             writer.write(bytes([0x90, 4]) + body[:2] + b"\x00\x01")
         elif kind == PINGREQ:
+            self.pings += 1
             writer.write(b"\xd0\x00")
         elif kind == PUBLISH:
             return self._publish(first, body, writer)

@@ -72,7 +72,7 @@ class Platform:
         async for message in self._client.messages:
             levels = str(message.topic).split("/")
             if levels[0] == "answers":
-                self.answers[message.properties.CorrelationData] = message
+                self.answers[getattr(message.properties, "CorrelationData", b"")] = message
             elif levels[-1] == "state":
                 self.states.append(json.loads(message.payload))
             else:

@@ -109,15 +109,25 @@ async def test_what_is_not_a_command_is_refused_in_words(
         assert site.commands.asked == []
 
 
+async def test_correlation_data_that_cannot_be_used_once_is_refused_with_an_answer(broker: Mosquitto) -> None:
+    site = Site(broker.port)
+    async with running(site.uplink), Platform(broker.port) as platform:
+        await site.ready()
+        for correlation in (b"", b"d" * 300):
+            answer = await platform.ask("status", correlation, asked())
+            told = json.loads(answer.payload)
+            assert (told["ok"], told["status"]) == (False, 400)
+            assert "correlation data" in told["error"]
+        assert site.commands.asked == []
+
+
 async def test_hostile_commands_change_nothing(broker: Mosquitto) -> None:
     site = Site(broker.port)
     async with running(site.uplink), Platform(broker.port) as platform:
         await site.ready()
-        await platform.send("status", b"", asked())  # no correlation data
         await platform.send("status", b"a", asked(), response="")
         await platform.send("status", b"b", asked(), response="linli/v1/gw/alarm")
         await platform.send("status", b"c", asked(), response="linli/v1/other/state")
-        await platform.send("status", b"d" * 300, asked())
         await platform.send("status", b"e", b"x" * 70_000)  # larger than we said we take
         assert json.loads((await platform.ask("unlock", b"f", asked())).payload)["status"] == 404
         assert json.loads((await platform.ask("ack", b"g", asked())).payload)["status"] == 404

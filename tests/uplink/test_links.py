@@ -66,6 +66,50 @@ async def test_half_open_is_found_out_by_the_keep_alive(broker: Mosquitto, monke
         assert proxy.swallowed > 0
 
 
+async def test_an_alarm_does_not_wait_for_the_keep_alive(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.uplink.session.DOUBT_SECONDS", 0.2)
+    store = MemoryStore()
+    async with FaultProxy(broker.port) as proxy, running(make(store, proxy.url)) as uplink:
+        await until(lambda: uplink.view()["state"] == "online")
+        proxy.half_open()
+        await store.fill("alarm", 1)
+        await until(lambda: store.position("mqtt", "alarm") == 1, 10)
+        assert proxy.connections == 2
+
+
+async def test_a_broker_that_only_takes_its_time_is_asked_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.uplink.session.DOUBT_SECONDS", 0.5)
+    store = MemoryStore()
+    async with FakeBroker() as fake:
+        fake.judge = lambda topic, events: "late" if topic.endswith("alarm") else 0
+        async with running(make(store, fake.url)) as uplink:
+            await until(lambda: uplink.view()["state"] == "online")
+            await store.fill("alarm", 1)
+            await until(lambda: fake.pings >= 2)
+            fake.release()
+            await until(lambda: store.position("mqtt", "alarm") == 1)
+            assert len(fake.connects) == 1
+
+
+async def test_a_stop_while_the_broker_says_nothing_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    taken = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        taken.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        uplink = make(MemoryStore(), f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        task = asyncio.ensure_future(uplink.run())
+        await taken.wait()
+        await uplink.flush(3)
+        await asyncio.wait_for(task, 3)
+    assert not [line for line in caplog.records if line.name == "asyncio"]
+
+
 @pytest.mark.parametrize("asks", [0, 65535])
 async def test_no_broker_can_make_us_wait_longer_for_a_dead_link(asks: int) -> None:
     store = MemoryStore()
