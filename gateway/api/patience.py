@@ -11,6 +11,7 @@ MINUTE = 60.0
 LONGEST = 3600.0  # seconds; a slowdown lasts a minute at first, and twice as long each time its source goes on
 SOURCES = 1024  # remembered at once; who was quiet for longest is forgotten first
 TOLD_PER_HOUR = 20  # records, and lines of the log, about all sources together: strangers must not fill the disk
+NAMED = 5  # strangers that a status shows
 REFUSED = "linli.api.refused.v1"
 
 log = logging.getLogger("linli.api")
@@ -79,6 +80,20 @@ class Patience:
             source.pause = min(2 * source.pause, LONGEST)
             await self._slowed(origin, source, now)
         return source.until - now
+
+    def strangers(self) -> list[dict[str, object]]:
+        """Who is slowed down now: ``address``, ``count`` of wrong tokens, ``since`` and ``until`` (RFC 3339)."""
+        now, wall, stamp = self._clock.monotonic(), self._clock.wall(), self._clock.rfc3339
+        return [
+            {
+                "address": origin,
+                "count": source.count,
+                "since": stamp(wall - round((now - source.since) * 1e9)),
+                "until": stamp(wall + round((source.until - now) * 1e9)),
+            }
+            for origin, source in self._sources.items()
+            if source.slowed and now < source.until
+        ][:NAMED]
 
     async def _slowed(self, origin: str, source: _Source, now: float) -> None:
         if not self._records.take(now):

@@ -78,7 +78,9 @@ class Api:
     ) -> None:
         self.address = settings.api.listen
         self._context = Context(settings, store, commands, clock, health, describe(ENDPOINTS, __version__))
-        self._access = Access(settings.api.consumer, Patience(settings.gateway.id, clock, self._tell))
+        patience = Patience(settings.gateway.id, clock, self._tell)
+        self._access = Access(settings.api.consumer, patience)
+        commands.strangers = patience.strangers
         self._state = ServerState()
         self.listening = asyncio.Event()
 

@@ -26,7 +26,8 @@ class Problem(TypedDict):
 
 def diagnose(state: View, clock_quality: str, started: str) -> list[Problem]:
     """All problems of a status, the worst first; ``started`` is the daemon's start, RFC 3339."""
-    found = [*_store(state["store"]), *_clock(clock_quality, started)]
+    found = [*_store(state["store"]), *_damage(state["store"].get("damage") or {})]
+    found += _clock(clock_quality, started, state["store"].get("held", 0))
     found += _lines(state["lines"], state["devices"])
     broken = {line["name"] for line in state["lines"] if line["state"] not in WELL | BEGINNING}
     found += [problem for device in state["devices"] if device["line"] not in broken for problem in _device(device)]
@@ -35,6 +36,7 @@ def diagnose(state: View, clock_quality: str, started: str) -> list[Problem]:
     found += _blind(state["alarms"], {problem["part"] for problem in found}, state["devices"])
     found += _waiting(state["consumers"], state["store"])
     found += _given_up(state["consumers"], state["streams"])
+    found += [_stranger(stranger) for stranger in state.get("strangers", ())]
     return sorted(found, key=lambda problem: WEIGHTS.index(problem["severity"]))
 
 
@@ -45,11 +47,33 @@ def _store(store: View) -> Iterable[Problem]:
         yield Problem(part="store", severity="major", text=text, since=store.get("failing_since"), fix=fix)
 
 
-def _clock(quality: str, started: str) -> Iterable[Problem]:
+def _damage(damage: View) -> Iterable[Problem]:
+    """A database that was set aside, until what can be read of it is in the new one."""
+    if damage.get("state") in ("found", "salvaging"):
+        why = damage.get("trouble", "it could not be read")
+        text = f"the store was damaged ({why}): what can be read of {damage['set_aside']} comes back, under new numbers"
+        fix = "nothing now, it ends by itself; if it happens again, replace the card or disk"
+        yield Problem(part="store", severity="minor", text=text, since=damage.get("raised_at"), fix=fix)
+
+
+def _clock(quality: str, started: str, held: int) -> Iterable[Problem]:
     if quality == "unknown":
         fix = "connect a time server (timedatectl shows its state) or set the time with timedatectl set-time"
         text = "the time is not known, so records are marked timequality=unknown"
+        if held:
+            text = f"the time is not known: {held} records wait up to 10 minutes for it, alarms go at once"
         yield Problem(part="clock", severity="minor", text=text, since=started, fix=fix)
+
+
+def _stranger(stranger: View) -> Problem:
+    return Problem(
+        part="api",
+        severity="warning",
+        text=f"{stranger['address']} guesses tokens ({stranger['count']} wrong ones) and is slowed down until "
+        f"{stranger['until']}",
+        since=stranger["since"],
+        fix="if it is a platform of yours, give it its token (linli token new NAME); if not, keep it off this network",
+    )
 
 
 def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:

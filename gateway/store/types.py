@@ -305,6 +305,12 @@ def schema(kind: str) -> dict[str, Any]:
         "timequality": _one_of("synced", "holdover", "unknown"),
         "data": data,
     }
+    attributes: dict[str, Schema] = {
+        "bootid": _text("with `monotonic`, if the time was not known: the boot that it counts from"),
+        "monotonic": _text("seconds since the boot began, by a clock that never steps", r"^-?\d+\.\d{3}$"),
+        "formerepoch": _text("of a record salvaged from a damaged store: the epoch it stood in", "^[a-z0-9]+$"),
+        "formersequence": _text("and its sequence there", r"^\d{20}$"),
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{SCHEMA_HOST}/{kind}.json",
@@ -312,7 +318,8 @@ def schema(kind: str) -> dict[str, Any]:
         "description": f"CloudEvents 1.0 event: {meaning}.",
         "type": "object",
         "required": list(members),
-        "properties": members,
+        "properties": {**members, **attributes},
+        "dependentRequired": {"monotonic": ["bootid"], "formerepoch": ["formersequence"]},
         # Further attributes are CloudEvents extensions (3.1): lower-case letters and digits.
         "patternProperties": {"^[a-z0-9]{1,20}$": True},
         "additionalProperties": False,

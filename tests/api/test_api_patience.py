@@ -124,3 +124,15 @@ async def test_the_record_is_stored(begin):
     assert [record["data"]["address"] for record in told] == ["127.0.0.1"]
     jsonschema.validate(told[0], schema("linli.api.refused.v1"))
     assert GUESS not in str(records)
+
+
+async def test_a_status_can_name_who_is_slowed_down_while_it_lasts(door, fake_clock):
+    patience = door.access.patience
+    await door.knock("192.0.2.7")
+    assert patience.strangers() == []
+    await door.slow_down("192.0.2.7")
+    (stranger,) = patience.strangers()
+    assert (stranger["address"], stranger["count"]) == ("192.0.2.7", 12)
+    assert stranger["until"] == door.told[0]["until"]
+    await fake_clock.advance(61, step=61)
+    assert patience.strangers() == []

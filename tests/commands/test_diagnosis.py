@@ -142,3 +142,24 @@ def test_the_worst_comes_first() -> None:
         clock="unknown", cameras=[camera_view("ended")], uplinks=[uplink_view("offline")]
     )]  # fmt: skip
     assert weights == ["major", "minor", "warning"]
+
+
+def test_damage_is_shown_while_it_lasts() -> None:
+    damage = {"set_aside": "records.db.damaged-1", "state": "salvaging", "trouble": "a bad row", "raised_at": SINCE}
+    (problem,) = found(store={"bytes": 10, "quota": 100, "failing": None, "damage": damage})
+    assert (problem["part"], problem["since"]) == ("store", SINCE)
+    assert "damaged (a bad row): what can be read of records.db.damaged-1 comes back" in problem["text"]
+    assert found(store={"bytes": 10, "quota": 100, "failing": None, "damage": damage | {"state": "done"}}) == []
+
+
+def test_records_that_wait_for_the_time_are_counted() -> None:
+    (problem,) = found("unknown", store={"bytes": 10, "quota": 100, "failing": None, "held": 214})
+    assert "214 records wait up to 10 minutes for it, alarms go at once" in problem["text"]
+    assert found(store={"bytes": 10, "quota": 100, "failing": None, "held": 214}) == []
+
+
+def test_who_guesses_tokens_is_named() -> None:
+    stranger = {"address": "203.0.113.9", "count": 11, "since": SINCE, "until": STARTED}
+    (problem,) = found(strangers=[stranger])
+    assert problem["severity"] == "warning"
+    assert f"203.0.113.9 guesses tokens (11 wrong ones) and is slowed down until {STARTED}" in problem["text"]

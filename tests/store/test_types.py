@@ -67,3 +67,21 @@ def test_a_wrong_reading_is_refused(changes):
 def test_a_bad_point_has_no_value_and_a_reason():
     point = {"value": None, "unit": "m", "quality": "bad", "reason": "timeout"}
     validate(written(reading(), data={"points": {"a": point}}))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "valid"),
+    [
+        ({"bootid": "0b5c", "monotonic": "12.345"}, True),
+        ({"formerepoch": "k3f9", "formersequence": "00000000000000000042"}, True),
+        ({"monotonic": "12.345"}, False),
+        ({"bootid": "0b5c", "monotonic": 12.345}, False),
+        ({"formerepoch": "k3f9"}, False),
+        ({"formerepoch": "k3f9", "formersequence": "42"}, False),
+    ],
+)
+def test_attributes_of_special_records(attributes, valid):
+    event = json.loads(written(reading()))
+    validator = jsonschema.Draft202012Validator(schema("linli.reading.v1"))
+    assert validator.is_valid(event)
+    assert validator.is_valid(event | attributes) is valid
