@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Outcome = Literal["done", "refused", "failed", "mismatch", "unverified"]
 
 AUDIT_PATIENCE = 5.0  # seconds that an answer waits for its record to be on disk
+FAILING_PATIENCE = 0.2  # seconds, on a disk that is known to take nothing
 AUDIT: tuple[Stream, ...] = ("disposal",)
 UNSURE = frozenset({"timeout", "damaged", "crc", "unverified"})  # the device may have done it all the same
 REFUSALS, REFUSALS_SECONDS = 60, 60.0  # so many refused attempts are recorded in so many seconds
@@ -135,7 +136,7 @@ class Writes:
         if not wait:
             return False
         try:
-            async with asyncio.timeout(AUDIT_PATIENCE):
+            async with asyncio.timeout(AUDIT_PATIENCE if self._store.failing is None else FAILING_PATIENCE):
                 await self._store.committed(AUDIT)
         except TimeoutError:
             return False

@@ -1,5 +1,6 @@
 """Writes of the real daemon to a real Modbus server: by command, by alarms, refused, and over a restart."""
 
+import asyncio
 import json
 import signal
 import time
@@ -10,8 +11,14 @@ from typing import Any
 import pytest
 from pyModbusTCP.server import ModbusServer
 
+from tests.broker import Mosquitto, broker
+from tests.daemon.test_disk import mounted, remount
 from tests.schemas import validate
 from tests.site import Daemon, device, free_port, head, line, modbus_server
+from tests.uplink.platform import Platform
+from tests.uplink.test_inbox import asked
+
+__all__ = ["broker"]
 
 SIREN = """
 [[device]]
@@ -53,10 +60,10 @@ def until(what: Callable[[], Any], seconds: float = 15.0) -> Any:
 class Site:
     """A tank and a siren on one server, and the daemon that knows them."""
 
-    def __init__(self, folder: Path, server: ModbusServer, config: str = SIREN) -> None:
+    def __init__(self, folder: Path, server: ModbusServer, config: str = SIREN, state: Path | None = None) -> None:
         port = free_port()
         self.bank, self.config = server.data_bank, folder / "linli.toml"
-        text = head(folder / "state", port) + line("plant", server.port) + device("tank", "plant") + config
+        text = head(state or folder / "state", port) + line("plant", server.port) + device("tank", "plant") + config
         self.config.write_text(text)
         self.daemon = Daemon(self.config, port)
         self.cursor = ""
@@ -140,3 +147,51 @@ def test_command_alarm_and_restart(site: Site) -> None:
     assert (cleared["cause"], cleared["value"], cleared["before"]["value"]) == ("cleared", False, True)
     assert site.level() == 855, "without until, a value stays"
     assert site.daemon.get("/v1/status")["actions"] == []
+
+
+def test_a_dead_disk_keeps_no_siren_from_sounding(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=16m") as disk, modbus_server() as server:
+        site = Site(tmp_path, server, state=disk / "state")
+        remount(disk, "ro")
+        site.daemon.start(ill=True)
+        try:
+            site.tank(60)
+            until(site.siren)
+            answer = json.loads(site.linli("write", "siren", "level", "12.5", "--json").stdout)
+            assert (answer["outcome"], answer["stored"]) == ("done", False)
+            assert site.level() == 125
+            assert site.daemon.get("/v1/status")["streams"]["disposal"]["last"] == 0
+            remount(disk, "rw")
+            told = {(record["by"].partition(":")[0], record["point"]) for record in site.records(3)}
+            assert told == {("alarm", "output"), ("alarm", "level"), ("uid", "level")}
+        finally:
+            assert site.daemon.stop() == 0, site.daemon.log.read_text()
+
+
+async def test_the_platform_sets_a_point_through_the_broker(tmp_path: Path, broker: Mosquitto) -> None:
+    with modbus_server() as server:
+        uplink = f'[uplink.mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"\nstreams = ["disposal"]\n'
+        site = Site(tmp_path, server, SIREN + uplink)
+        await asyncio.to_thread(site.daemon.start)
+        try:
+            async with Platform(broker.port, "test-gate") as platform:
+                await platform.until(lambda: any(state["state"] == "online" for state in platform.states))
+                siren = {"device": "siren", "point": "output", "value": True}
+                answer = json.loads((await platform.ask("write", b"one", asked(**siren))).payload)
+                assert answer["ok"], answer
+                assert answer["result"]["before"]["value"] is False
+                assert answer["result"]["stored"] is True
+                assert site.siren()
+                late = json.loads((await platform.ask("write", b"two", asked(seconds_off=-90, **siren))).payload)
+                assert (late["ok"], late["status"]) == (False, 403)
+                again = json.loads((await platform.ask("write", b"one", asked(**siren))).payload)
+                assert (again["ok"], again["status"]) == (False, 409)
+                other = json.loads(
+                    (await platform.ask("write", b"three", asked(**siren | {"point": "reading"}))).payload
+                )
+                assert (other["status"], "add write = true" in other["error"]) == (403, True)
+                await platform.until(lambda: len(platform.events.get("disposal", ())) == 4)
+                told = [(event["data"]["by"], event["data"]["outcome"]) for event in platform.events["disposal"]]
+                assert told == [("mqtt:duty desk", outcome) for outcome in ("done", "refused", "refused", "refused")]
+        finally:
+            assert await asyncio.to_thread(site.daemon.stop) == 0
