@@ -1,12 +1,15 @@
-"""Profiles are proven: a vector notices every point's wrong address, scale, offset and byte order."""
+"""Profiles are proven: a vector notices a point's wrong address, scale, offset or byte order; polls are minimal."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import drivers
+from drivers.modbus.address import MAX_BITS, MAX_REGISTERS, Span, locate
+from drivers.modbus.planning import DEFAULT_GAP, Limits
 from gateway.contract import ConfigError, DeviceError, DeviceSpec, Point
 from gateway.settings.devices import Vector
 from tests.drivers.test_vectors import PROFILES, ROOT, Registers, Tape, address_of, spec_of
@@ -69,6 +72,38 @@ async def test_a_vector_notices_what_can_be_mistyped(profile):
             else:
                 unnoticed.append(f"{name}.{what}")
     assert unnoticed == []
+
+
+def joins(row: list[Span], limits: Limits) -> bool:
+    """Whether one request may read all of these, sorted and none inside another."""
+    table = row[0].table
+    narrow = all(after.start - before.end <= limits.widest_gap(table) for before, after in pairwise(row))
+    return narrow and row[-1].end - row[0].start <= limits.most(table)
+
+
+def fewest(spans: list[Span], limits: Limits) -> int:
+    """The optimum: every way to cut each table's values into requests, not the planner's way from left to right."""
+    total = 0
+    for table in {span.table for span in spans}:
+        row = sorted({span for span in spans if span.table is table}, key=lambda span: (span.start, -span.size))
+        row = [span for at, span in enumerate(row) if all(before.end < span.end for before in row[:at])]
+        best = [0]
+        for end in range(1, len(row) + 1):
+            best.append(min(best[first] + 1 for first in range(end) if joins(row[first:end], limits)))
+        total += best[-1]
+    return total
+
+
+@pytest.mark.parametrize("profile", MODBUS)
+def test_a_poll_asks_no_more_often_than_it_must(profile):
+    settings, spec = PROFILES[profile], spec_of(PROFILES[profile], 1)
+    limits = Limits(
+        registers=settings.max_read or MAX_REGISTERS,
+        bits=settings.max_read or MAX_BITS,
+        gap=DEFAULT_GAP if settings.gap is None else settings.gap,
+    )
+    spans = [locate(point) for point in spec.points.values()]
+    assert len(drivers.find("modbus").make(spec).requests(spec.points)) == fewest(spans, limits)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
