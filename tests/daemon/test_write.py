@@ -116,9 +116,12 @@ def test_command_alarm_and_restart(site: Site) -> None:
     refused = site.linli("write", "siren", "level", "100.5")
     assert "0 to 100 dB" in refused.stderr
     assert site.linli("write", "siren", "level", "21.55").stderr.endswith("the nearest that it can be is 21.6 dB\n")
+    assert "0 to 100 dB" in site.linli("write", "siren", "level", "-5").stderr, "a value, and no option"
+    assert "no state of a switch" in site.linli("write", "siren", "output", "maybe").stderr
+    assert 'did you mean "siren"' in site.linli("write", "sirne", "output", "on").stderr
     assert site.linli("write", "siren", "output", "off").returncode == 0
-    outcomes = [(record["outcome"], record["reason"]) for record in site.records(4)]
-    assert outcomes == [("refused", "not_allowed"), ("refused", "invalid"), ("refused", "invalid"), ("done", None)]
+    outcomes = [(record["outcome"], record["reason"]) for record in site.records(6)]
+    assert outcomes == [("refused", "not_allowed"), *[("refused", "invalid")] * 4, ("done", None)]
 
     site.tank(60)
     until(site.siren)
