@@ -18,7 +18,7 @@ MAKER = "SIM"
 FUNCTIONS = {"now": 0x00, "max": 0x10, "min": 0x20, "error": 0x30}
 FLAGS = {"power-low": 0x04, "permanent-error": 0x08, "temporary-error": 0x10}
 HEAD = ("version", "medium", "access-number", "status")
-WATER = 0x07
+HEAT, WATER = 0x04, 0x07
 TEXTS = {"date": "2026-10-31", "date-time": "2026-11-21T08:25"}
 
 
@@ -52,7 +52,7 @@ class MbusSlave(Asked):
         super().__init__(values)
         address = str(spec.address).strip().upper()
         self.primary = int(address) if len(address) <= 3 else 0
-        self._identity = _identity(address, spec.name)
+        self._identity = _identity(spec)
         self._points = spec.points
         self._selected = False
         self._last = 0
@@ -129,14 +129,16 @@ def _long_frame(body: bytes) -> bytes:
     return bytes((0x68, len(body), len(body), 0x68)) + body + byte_sum(body) + b"\x16"
 
 
-def _identity(address: str, name: str) -> bytes:
+def _identity(spec: DeviceSpec) -> bytes:
     """Number, maker, version and medium as they are sent (8 bytes)."""
+    address = str(spec.address).strip().upper()
     letters = [ord(letter) - 64 for letter in MAKER]
     maker = (letters[0] << 10 | letters[1] << 5 | letters[2]).to_bytes(2, "little")
     if len(address) == 16:
         return bytes.fromhex(address[:8])[::-1] + bytes.fromhex(address[8:])
-    number = int(address) if len(address) == 8 else 10_000_000 + sum(name.encode()) * 977 % 89_999_999
-    return digits(number, 4) + maker + bytes((1, WATER))
+    medium = HEAT if any(point.at.startswith(("energy", "power")) for point in spec.points.values()) else WATER
+    number = int(address) if len(address) == 8 else 10_000_000 + sum(spec.name.encode()) * 977 % 89_999_999
+    return digits(number, 4) + maker + bytes((1, medium))
 
 
 def _fits(asked: bytes, identity: bytes) -> bool:
@@ -189,7 +191,7 @@ def _date(text: str, word: str) -> tuple[int, bytes, bytes]:
 
 def text_of(spec: DeviceSpec) -> Text:
     """Make what says the texts of this meter."""
-    identity = _identity(str(spec.address).strip().upper(), spec.name)
+    identity = _identity(spec)
     maker = int.from_bytes(identity[4:6], "little")
     texts = {
         "id": identity[3::-1].hex(),
@@ -204,7 +206,7 @@ def grid(point: Point, spec: DeviceSpec) -> Grid:
     word = point.at.split()[0]
     if word in HEAD:
         if word in ("version", "medium"):
-            fixed = _identity(str(spec.address).strip().upper(), spec.name)[6 + HEAD.index(word)]
+            fixed = _identity(spec)[6 + HEAD.index(word)]
             return Grid(fixed, fixed)
         return Grid(0, 0)
     step = CODINGS[word].step if word in CODINGS else 1
