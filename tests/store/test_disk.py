@@ -2,14 +2,18 @@
 
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.contract import LinliError
 from gateway.metrics import DROPPED
-from tests.store.desk import FastClock, alarm, disposal, noise, opened, prove_all, reading, state, until
+from gateway.store.opening import mark_suspect
+from tests.store.desk import FastClock, alarm, disposal, everything, noise, opened, prove_all, reading, state, until
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -132,8 +136,6 @@ async def test_closing_on_a_broken_disk_ends(tmp_path):
 
 
 async def test_another_program_that_holds_the_database_is_outlasted(tmp_path):
-    import sqlite3
-
     async with opened(tmp_path, FastClock(100)) as store:
         store._database._connection.execute("PRAGMA busy_timeout = 10")
         other = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
@@ -170,3 +172,72 @@ def test_writes_that_fail_are_repeated(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["failing", "recovered", "1"]
+
+
+def remount(path, mode):
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(path)], check=True)
+
+
+async def test_what_was_stored_is_read_from_a_read_only_disk_and_the_rest_follows(small_disk):
+    async with opened(small_disk) as store:
+        await store.put([reading(value=n) for n in range(5)], facts={"alarm/x": b"raised"})
+        await store.committed()
+        store.confirm("mqtt", "perception", 3)
+        epoch, before = store.epoch, await store.records("perception", 0, 10)
+    remount(small_disk, "ro")
+    async with opened(small_disk, FastClock(100)) as store:
+        assert "read-only" in store.failing
+        assert (store.epoch, store.bounds("perception").last) == (epoch, 5)
+        assert store.facts("") == {"alarm/x": b"raised"}
+        assert store.position("mqtt", "perception") == 3
+        assert await store.records("perception", 0, 10) == before
+        store.confirm("mqtt", "perception", 5)
+        await store.put([alarm(), reading()], urgent=True)
+        assert store.unstored("alarm") == 1
+        remount(small_disk, "rw")
+        await until(lambda: store.failing is None)
+        await store.committed()
+        assert (store.bounds("alarm").last, store.bounds("perception").last) == (1, 6)
+        await prove_all(store)
+    async with opened(small_disk) as store:
+        assert (store.epoch, store.position("mqtt", "perception")) == (epoch, 5)
+
+
+async def test_a_disk_that_comes_back_with_a_store_that_could_not_be_read_gets_the_alarms_and_ends_the_run(small_disk):
+    with closing(sqlite3.connect(small_disk / "records.db")) as connection:
+        old = Path(__file__).parent / "released" / "v1.sql"
+        connection.executescript(old.read_text(encoding="utf-8"))
+    remount(small_disk, "ro")
+    async with opened(small_disk, FastClock(100)) as store:
+        await store.put([alarm("the-new-one")], urgent=True, facts={"alarm/the-new-one": b"raised"})
+        assert store.bounds("perception").last == 0
+        remount(small_disk, "rw")
+        with pytest.raises(LinliError, match="beginning anew"):
+            await store.committed()
+    async with opened(small_disk) as store:
+        assert store.bounds("perception").last == 1301
+        assert "the-new-one" in [event["subject"] for event in await everything(store, "alarm")]
+        assert set(store.facts("alarm/")) == {"alarm/sump-high", "alarm/the-new-one"}
+        await prove_all(store)
+
+
+async def test_damage_is_no_reason_to_end_while_the_disk_takes_nothing(tmp_path):
+    """A restart would forget the alarms in memory, and could set nothing aside."""
+    async with opened(tmp_path, FastClock(100)) as store:
+        store._database._connection.execute("PRAGMA query_only = ON")
+        await store.put([alarm()], urgent=True)
+        await until(lambda: store.failing is not None)
+        assert store._damaged("a bad row").status == 503
+        assert not (tmp_path / "records.suspect").exists()
+        store._database._connection.execute("PRAGMA query_only = OFF")
+        await until(lambda: store.failing is None)
+        await store.committed()
+        assert store._damaged("a bad row").status == 503
+        assert (tmp_path / "records.suspect").exists()
+
+
+def test_the_word_about_damage_finds_room_on_a_full_disk(small_disk):
+    (small_disk / "reserve").write_bytes(bytes(65536))
+    fill_up(small_disk)
+    mark_suspect(small_disk, "a bad row")
+    assert (small_disk / "records.suspect").read_text() == "a bad row"

@@ -152,6 +152,35 @@ async def test_positions_never_go_back_and_survive(tmp_path):
         assert store.position("district", "perception") == 4
 
 
+async def test_what_comes_during_a_commit_waits_for_a_window_of_its_own(tmp_path, fake_clock):
+    """Each small commit costs the card whole pages: two for one window would cost it nearly twice as much."""
+    async with opened(tmp_path, fake_clock, commit="500ms") as store:
+        await store.put([reading()])
+        await fake_clock.advance(2.0)
+        await store.committed()
+        commits, commit, going, go = [], store._database.commit, threading.Event(), threading.Event()
+
+        def slow(batch, *arguments):
+            commits.append(batch)
+            going.set()
+            assert go.wait(30)
+            return commit(batch, *arguments)
+
+        store._database.commit = slow
+        await store.put([reading()])
+        await fake_clock.advance(0.6)
+        await until(going.is_set)
+        await store.put([reading()])
+        go.set()
+        await until(lambda: store.unstored("perception") == 1)
+        await fake_clock.advance(0.2)
+        await asyncio.sleep(0.05)
+        assert len(commits) == 1
+        await fake_clock.advance(0.6)
+        await until(lambda: not store.unstored("perception"))
+        assert len(commits) == 2
+
+
 async def test_positions_ride_with_the_next_commit_and_alone_only_when_idle(tmp_path, fake_clock):
     async with opened(tmp_path, fake_clock, commit="500ms") as store:
         await store.put([reading()])
