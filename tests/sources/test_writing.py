@@ -143,6 +143,7 @@ async def test_the_devices_own_refusal_keeps_what_was_there(framing: str) -> Non
         assert written.fault is not None
         assert written.fault.reason == "device_failure"
         assert (written.before.value, written.after.value) == (False, False)
+        assert (await source.write("output", False)).fault is not None, "a refusal stays one, whatever is there"
 
 
 @pytest.mark.parametrize("framing", ["tcp", "rtu"])
