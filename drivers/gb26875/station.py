@@ -64,7 +64,7 @@ class FireStation:
         self._named_systems = frozenset(place.system for place in places.values() if place.system)
         self._memory = Memory(frozenset(place.component for place in places.values() if place.component))
         self._version: str | None = None
-        self._spoke = False
+        self._spoke = self._manual_known = False
         self._before: Mapping[str, PointValue] = {}
         self._recent: OrderedDict[tuple[bytes, int, bytes], float] = OrderedDict()
         self._last: tuple[bytes, int, bytes] | None = None
@@ -154,6 +154,7 @@ class FireStation:
             if reset:
                 memory.reset(said.system)
             memory.manual = called or (memory.manual and not over)
+            self._manual_known = self._manual_known or called or over
             return happening
         if isinstance(said, Version) and said.system is None:
             self._version = said.text
@@ -213,7 +214,8 @@ class FireStation:
             return None if self._version is None else PointValue(self._version)
         if word == "online":
             return PointValue(True) if self._spoke else None
-        return PointValue(self._memory.manual) if self._memory.known != "never" or self._memory.manual else None
+        known = self._memory.known != "never" or self._manual_known
+        return PointValue(self._memory.manual) if known else None
 
     def _doubted(self, value: bool) -> PointValue:
         return PointValue(value, "uncertain", "before_silence") if self._memory.known == "before" else PointValue(value)
