@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from drivers._points import Raw, finisher, others
 from drivers.modbus.address import Span, Table
+from drivers.modbus.batch import Batch, batch_of
 from drivers.modbus.framing import Framing, RefusalError
 from drivers.modbus.planning import Block, Limits, cut_of, plan_blocks
 from drivers.modbus.values import Decode, Extract, decoder, extractor
@@ -26,6 +27,7 @@ class _Part:
     """A block and how to read values out of it: plain points, and points that need another point's value."""
 
     block: Block
+    batch: Batch | None
     plain: tuple[tuple[str, Decode], ...]
     joint: tuple[tuple[str, Extract], ...]
 
@@ -85,7 +87,9 @@ class ModbusDevice:
         """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
         outcome = _Outcome()
         # What was silent last time goes last: a device that ignores one block must not look dead.
-        waiting = sorted(self._plan(points), key=lambda part: part.block.span in self._doubtful)
+        waiting = list(self._plan(points))
+        if self._doubtful:
+            waiting.sort(key=lambda part: part.block.span in self._doubtful)
         while waiting:
             part = waiting.pop(0)
             if outcome.gave_up or self._is_paused(part.block.span):
@@ -138,6 +142,8 @@ class ModbusDevice:
             outcome.answered = outcome.fetched = True
             self._doubtful.discard(span)
             self._pauses.pop(span, None)
+            if part.batch is not None:
+                part.batch.read(data, outcome.values)
             for name, decode in part.plain:
                 outcome.values[name] = decode(data)
             for name, extract in part.joint:
@@ -198,14 +204,19 @@ class ModbusDevice:
 
     def _compile(self, block: Block, by_span: Mapping[Span, list[str]]) -> _Part:
         plain, joint = [], []
-        for span in block.wanted:
-            for name in by_span[span]:
-                extract = extractor(self._points[name], span, block.span.start)
-                if others(self._points[name]):
-                    joint.append((name, extract))
-                else:
-                    plain.append((name, decoder(extract, self._finishers[name])))
-        return _Part(block, tuple(plain), tuple(joint))
+        base = block.span.start
+        members = [(name, self._points[name], span) for span in block.wanted for name in by_span[span]]
+        simple = [(*member, self._finishers[member[0]]) for member in members if not others(member[1])]
+        batch = batch_of(base, simple)
+        for name, point, span in members:
+            if batch is not None and name in batch.names:
+                continue
+            extract = extractor(point, span, base)
+            if others(point):
+                joint.append((name, extract))
+            else:
+                plain.append((name, decoder(extract, self._finishers[name])))
+        return _Part(block, batch, tuple(plain), tuple(joint))
 
     def _is_paused(self, span: Span) -> bool:
         pause = self._pauses.get(span)
@@ -221,4 +232,5 @@ class ModbusDevice:
 
 
 def _names(part: _Part) -> list[str]:
-    return [name for name, _ in (*part.plain, *part.joint)]
+    batched = part.batch.names if part.batch is not None else ()
+    return [*batched, *(name for name, _ in (*part.plain, *part.joint))]

@@ -90,11 +90,11 @@ def _number_extractor(kind: str, order: str, begin: int, end: int) -> Extract:
         unpack = struct.Struct((">" if order == "ABCD" else "<") + FORMATS[kind]).unpack_from
         if kind != "float32":
             return lambda data: unpack(data, begin)[0]
-        return lambda data: _shortest(unpack(data, begin)[0])
+        return lambda data: shortest(unpack(data, begin)[0])
     reorder, unpack_whole = _reorder(order), struct.Struct(">" + FORMATS[kind]).unpack
     if kind != "float32":
         return lambda data: unpack_whole(reorder(data[begin:end]))[0]
-    return lambda data: _shortest(unpack_whole(reorder(data[begin:end]))[0])
+    return lambda data: shortest(unpack_whole(reorder(data[begin:end]))[0])
 
 
 def _bit_extractor(point: Point, span: Span, first: int) -> Extract:
@@ -126,7 +126,7 @@ def _swap_words(data: bytes) -> bytes:
     return _swap_bytes(data[::-1])
 
 
-def _shortest(number: float) -> float:
+def shortest(number: float) -> float:
     """Return the shortest decimal within one unit in the last place of this single: 230.2, not 230.20001220703125."""
     if not math.isfinite(number):
         return number

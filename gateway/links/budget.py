@@ -29,7 +29,8 @@ class SilentBudget:
 
     def answered(self, now: float) -> None:
         """Note that some device answered."""
-        self._fill(now)
+        if now - self._answered >= NOBODY_AFTER:
+            self._fill(now)  # at the share that has held until now
         self._answered = now
 
     def unheard(self, now: float) -> float:

@@ -108,7 +108,7 @@ class LineHealth:
             tally = self._tallies[device] = Tally(device)
         return tally
 
-    def echoed(self, *, whole: bool) -> None:
+    def echoed(self, whole: bool) -> None:
         """Note whether the last question came back word for word."""
         self._echoes = self._echoes + 1 if whole else 0
 

@@ -8,7 +8,7 @@ from gateway.contract import Clock
 from gateway.links.budget import BusyMeter
 from gateway.links.health import LineHealth, Tally
 from gateway.links.pipe import StreamPipe
-from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_TRANSACTIONS
+from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_SECONDS, LINE_TRANSACTIONS
 
 STRAY = 4  # bytes; fewer are what a wire makes of a change of direction
 CANCELLED, BROKEN = "cancelled", "link"
@@ -25,10 +25,9 @@ class Ledger:
         self._counted = (0, 0)
         self._before: Tally | None = None
         busy = self._busy = BusyMeter(clock.monotonic())
-        self._bytes_in = LINE_BYTES.labels(name, "in")
-        self._bytes_out = LINE_BYTES.labels(name, "out")
+        self._bytes_in, self._bytes_out = LINE_BYTES.labels(name, "in"), LINE_BYTES.labels(name, "out")
         self._failures = LINE_ERRORS.labels(name)
-        self._took = LINE_TRANSACTIONS.labels(name)
+        self._count, self._took = LINE_TRANSACTIONS.labels(name), LINE_SECONDS.labels(name)
         LINE_BUSY.labels(name).set_function(lambda: busy.ratio(clock.monotonic()))
 
     def opened(self) -> None:
@@ -43,9 +42,13 @@ class Ledger:
         self._seconds += seconds
         if seconds > self._worst:
             self._worst = seconds
-        self._took.observe(seconds)
         self._busy.add(seconds, now)
-        self._count_bytes(pipe)
+        before_in, before_out = self._counted
+        self._counted = (pipe.bytes_in, pipe.bytes_out)
+        self._bytes_in.inc(pipe.bytes_in - before_in)
+        self._bytes_out.inc(pipe.bytes_out - before_out)
+        self._count.inc()
+        self._took.inc(seconds)
         if kind:
             self._errors += 1
             self._failures.inc()
@@ -58,7 +61,7 @@ class Ledger:
         mine.add(kind, seconds, pipe.latency)
         if within >= STRAY:
             mine.spoke_twice()
-        self.health.echoed(whole=pipe.echoed)
+        self.health.echoed(pipe.echoed)
 
     def view(self) -> dict[str, Any]:
         """What status shows."""
@@ -71,9 +74,3 @@ class Ledger:
             "worst_ms": round(1000 * self._worst, 1) if count else None,
             "troubles": [{"reason": reason, "sentence": sentence} for reason, sentence in self.health.troubles()],
         }
-
-    def _count_bytes(self, pipe: StreamPipe) -> None:
-        before_in, before_out = self._counted
-        self._counted = (pipe.bytes_in, pipe.bytes_out)
-        self._bytes_in.inc(pipe.bytes_in - before_in)
-        self._bytes_out.inc(pipe.bytes_out - before_out)

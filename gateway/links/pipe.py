@@ -38,6 +38,7 @@ class StreamPipe:
         self._buffer = bytearray()
         self._unasked = b""  # what came between two transactions; only who asks for it sees it
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.latency = 0.0  # of this transaction: most seconds from a question to its first byte; 0: nothing came
         self.echoed = False  # the last question came back word for word
         self.strays = (0, 0)  # bytes that came unasked: since the transaction before, and between our own questions
@@ -58,7 +59,7 @@ class StreamPipe:
         self.echoed = False
         self.strays = (len(self._buffer), 0)
         self._questions = 0
-        self._arm(timeout)
+        self._arm(self._loop.time(), timeout)
         self._unasked = bytes(self._buffer)
         self._buffer.clear()
 
@@ -77,9 +78,9 @@ class StreamPipe:
         if self.on_frame is not None:
             self.on_frame("out", data, self._clock.monotonic())
         wire_seconds = await self._send(data)
-        self._quiet_since = self._asked_at = self._loop.time() + wire_seconds
+        self._quiet_since = self._asked_at = now = self._loop.time() + wire_seconds
         self._echo = data
-        self._arm(self._timeout + wire_seconds)
+        self._arm(now, self._timeout)
 
     async def read(self, at_most: int = 4096) -> bytes:
         """Return the bytes that are there, waiting for the first; DeviceSilentError when the time is up."""
@@ -133,16 +134,30 @@ class StreamPipe:
             if self._loop.time() >= self._deadline:
                 raise DeviceSilentError(f"no answer within {self._timeout:g} s on {self.address}")
             waiter = self._waiter = self._loop.create_future()
-            timer = self._loop.call_at(self._deadline, self._wake)
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._deadline, self._time_up)
             try:
                 await waiter
             finally:
-                timer.cancel()
                 self._waiter = None
 
-    def _arm(self, seconds: float) -> None:
-        self._deadline = self._loop.time() + seconds
-        self._last_deadline = self._deadline + EXTENSION_LIMIT
+    def _time_up(self) -> None:
+        """One timer serves many questions: it is made anew only when it ends, not at each answer."""
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._time_up)
+        else:
+            self._wake()
+
+    def _arm(self, now: float, seconds: float) -> None:
+        deadline = now + seconds
+        if deadline < self._deadline and self._timer is not None:
+            self._timer.cancel()  # it would ring too late
+            self._timer = None
+        self._deadline = deadline
+        self._last_deadline = deadline + EXTENSION_LIMIT
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -88,7 +88,8 @@ class Source:
         self._backoff = Backoff(first=max(1.0, device.timeout))
         self._reason, self._sentence = "starting", "not read yet"
         self._since = clock.wall()
-        self._last: dict[str, tuple[PointValue, int, float]] = {}
+        self._whole: tuple[Mapping[str, PointValue], int, float] = ({}, 0, 0.0)  # the last read of all points
+        self._last: dict[str, tuple[PointValue, int, float]] = {}  # what was read since, point by point
         self._polls = self._errors = self._missed = self._misses = 0
         self._overload = 0.0
         self._proven = self._overloaded = False
@@ -162,6 +163,8 @@ class Source:
     def view(self) -> dict[str, Any]:
         """What status shows of this device."""
         now = self._clock.monotonic()
+        whole, wall, read_at = self._whole
+        last = {name: (value, wall, read_at) for name, value in whole.items()} | self._last
         return {
             "name": self.name,
             "model": self._device.model,
@@ -173,7 +176,7 @@ class Source:
             "since": self._clock.rfc3339(self._since),
             "last": {
                 name: shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
-                for name, (value, wall, monotonic) in sorted(self._last.items())
+                for name, (value, wall, monotonic) in sorted(last.items())
             },
             "every_s": self._device.every,
             "polls": self._polls,
@@ -271,16 +274,18 @@ class Source:
         self._backoff.reset()
         unread = [name for name, value in values.items() if value.quality == "bad" and value.reason in ADVICE]
         self._outcomes["partial" if unread else "ok"].inc()
-        self._up.set(1)
+        if self.state is not SourceState.ONLINE:
+            self._up.set(1)
         if unread:
             reason = values[unread[0]].reason or ""
             names = ", ".join(sorted(unread))
             await self._change(SourceState.DEGRADED, reason, f"cannot read {names}; {ADVICE[reason]}")
         elif (trouble := self._line.trouble(self.name)) is not None:
             await self._change(SourceState.DEGRADED, *trouble)
-        else:
+        elif self._reason != "ok":
             await self._change(SourceState.ONLINE, "ok", "answers")
-        await self._remember()
+        if self._learner is not None:
+            await self._remember()
         now = self._clock.monotonic()
         await self._emit(values, self._policy.answered(values, now))
 
@@ -332,8 +337,9 @@ class Source:
     def _count_missed(self, missed: int) -> None:
         if self._misses:
             return
-        self._missed += missed
-        self._dropped.inc(missed)
+        if missed:
+            self._missed += missed
+            self._dropped.inc(missed)
         self._overload = self._overload * OVERLOAD_FADES + missed
         if self._overload >= OVERLOAD_SEEN and not self._overloaded:
             self._overloaded = True
@@ -356,8 +362,11 @@ class Source:
 
     def _stamp(self, values: Mapping[str, PointValue], record: frozenset[str]) -> Reading:
         wall, now = self._clock.wall(), self._clock.monotonic()
-        for name, value in values.items():
-            self._last[name] = (value, wall, now)
+        if len(values) == len(self._points):
+            self._whole = (values, wall, now)
+            self._last.clear()
+        else:
+            self._last.update((name, (value, wall, now)) for name, value in values.items())
         return Reading(self.name, wall, now, values, record, self._units)
 
     async def _change(self, state: SourceState, reason: str, sentence: str, *, force: bool = False) -> None:

@@ -28,7 +28,7 @@ async def until_free(
                     return values
                 raise
         else:
-            if not values and not any(value.reason == BUSY for value in got.values()):
+            if not values and BUSY not in [value[2] for value in got.values()]:
                 return got
             values.update(got)
             points = frozenset(name for name, value in values.items() if value.reason == BUSY)
