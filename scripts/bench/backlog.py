@@ -1,11 +1,14 @@
 """Builds a store as an outage leaves it, and the payloads that a plain publisher would send of it."""
 
+import contextlib
 import random
+import sqlite3
 import sys
 import time
 from pathlib import Path
 
 import uvloop
+import zstandard
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -55,16 +58,21 @@ async def fill(store: Store, clock: PastClock, records: int) -> None:
 
 
 async def dump(store: Store, path: Path) -> None:
-    """Write the batches that the uplink would make of the first 64 MiB."""
+    """Write the batches that the uplink would make of the first 64 MiB: as a file, and as rows of a database."""
     after = size = 0
-    with path.open("wb") as out:
+    rows = sqlite3.connect(path.with_suffix(".db"))
+    rows.execute("CREATE TABLE batches (number INTEGER PRIMARY KEY, records INTEGER, payload BLOB)")
+    compress = zstandard.ZstdCompressor(level=3).compress
+    with path.open("wb") as out, contextlib.closing(rows):
         while size < PAYLOAD_BYTES:
             records = await store.records("perception", after, BATCH_RECORDS, BATCH_BYTES)
             if not records:
                 break
             payload = b"[" + b",".join([record.json for record in records]) + b"]"
             out.write(HEAD.pack(len(payload), len(records)) + payload)
+            rows.execute("INSERT INTO batches (records, payload) VALUES (?, ?)", (len(records), compress(payload)))
             after, size = records[-1].sequence, size + len(payload)
+        rows.commit()
 
 
 async def build(folder: Path, payloads: Path, records: int) -> None:

@@ -77,6 +77,9 @@ class Bench:
         self._views(ours["views"])
         print(f"\n{'link':<28}{'ours':>12}{'plain paho':>12}{'ratio':>8}{'alarms: n':>12}{'median':>10}{'worst':>10}")
         self._row("loopback, nothing between", rate, plain["records"] / plain["seconds"], ours["alarms"])
+        rows = await child("plain.py", self._payloads.with_suffix(".db"), self._broker.port, self._seconds, WINDOW)
+        durable = rows["records"] / rows["seconds"]
+        print(f"{'':28}{rate / durable:.2f} of plain paho that reads whole batches from SQLite: {durable:,.0f}/s")
 
     async def over(self, name: str, rate: int, delay: float) -> None:
         """The same over a link, for a while."""
