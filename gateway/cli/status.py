@@ -44,7 +44,7 @@ def summary(state: dict[str, Any]) -> list[Block]:
     """A status as a technician reads it."""
     blocks = [*_head(state), *_problems(state), *_alarms(state)]
     if state["devices"]:
-        blocks += [*_heading("Devices"), device_table(state["devices"])]
+        blocks += [*_heading("Devices"), device_table(state["devices"]), *_writable(state)]
     if state["cameras"]:
         blocks += [*_heading("Cameras"), _cameras(state)]
     if state["lines"]:
@@ -96,6 +96,21 @@ def _alarms(state: dict[str, Any]) -> list[Block]:
     if waiting:
         blocks.append(Line([Word(f"to acknowledge: linli ack {waiting[0]}", "dim")], 2))
     return blocks
+
+
+def _writable(state: dict[str, Any]) -> list[Block]:
+    """Which points may be set, and which of them an alarm holds now."""
+    names = [f"{row['name']}.{point}" for row in state["devices"] for point in row.get("writable", ())]
+    if not names:
+        return []
+    held = {row["point"]: row for row in state.get("actions", ())}
+    words = [f"{name} ({_hold(held[name])})" if name in held else name for name in names]
+    return [Line([Word(f"may be set with linli write: {', '.join(words)}", "dim")], 2)]
+
+
+def _hold(row: dict[str, Any]) -> str:
+    wanted = {"True": "on", "False": "off"}.get(str(row["value"]), row["value"])
+    return f"{wanted} for alarm {row['alarm']}" + ("" if row["state"] == "done" else f": {row['state']}")
 
 
 def _cameras(state: dict[str, Any]) -> Table:
