@@ -231,7 +231,7 @@ class Rounds(Generic[P]):
         try:
             return await self._ask(pipe, part)
         except DeviceError as error:
-            self._noise += error.reason == "damaged"
+            self._noise += error.reason in ("damaged", "crc")
             raise
 
     def _fallback(self, part: P, error: DeviceError, values: dict[str, PointValue], *, pause: bool) -> list[P]:

@@ -8,16 +8,7 @@ import struct
 import tty
 from collections.abc import Callable
 
-
-def crc16(data: bytes) -> bytes:
-    """CRC of Modbus over serial line 1.02, 6.2.2, bit by bit."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
-    return struct.pack("<H", crc)
-
+from gateway.cli.simulate.checks import crc16
 
 WRITES = (5, 6, 15, 16, 22)
 
