@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.settings.core import MqttSettings
 from gateway.uplink import outbox as outbox_module
+from gateway.uplink.address import parse
+from gateway.uplink.dial import dial
 from tests.broker import Mosquitto, broker, free_port
 from tests.faults.proxy import FaultProxy
 from tests.uplink.fake_broker import FakeBroker, connack
@@ -75,6 +79,14 @@ async def test_an_alarm_does_not_wait_for_the_keep_alive(broker: Mosquitto, monk
         await store.fill("alarm", 1)
         await until(lambda: store.position("mqtt", "alarm") == 1, 10)
         assert proxy.connections == 2
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+async def test_what_is_dialled_breaks_when_the_far_end_acknowledges_nothing() -> None:
+    async with FakeBroker() as fake:
+        dialled = await dial(parse(MqttSettings(url=fake.url)), None)
+        with dialled:
+            assert dialled.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
 
 
 async def test_a_broker_that_only_takes_its_time_is_asked_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
