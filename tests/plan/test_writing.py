@@ -1,5 +1,6 @@
 """What `linli check` says of points that may be written, and of alarms that write them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,19 @@ def test_what_a_profile_can_do_is_not_yet_allowed(tmp_path: Path) -> None:
         device.name: [name for name, point in device.spec.points.items() if point.write] for device in plan.devices
     }
     assert allowed == {"tank": [], "d0": [], "d1": ["two"]}
+
+
+def test_the_guides_example_works_as_written(tmp_path: Path) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "writes.md").read_text(encoding="utf-8")
+    devices, actions = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    others = "".join(
+        f'[[device]]\nname = "{name}"\ndriver = "modbus"\nline = "plant-room"\naddress = {number}\npoints.{point} = '
+        f"{{ at = {at}, write = true }}\n"
+        for number, (name, point, at) in enumerate(
+            (("fan", "speed", '"holding:0", valid = [0, 100]'), ("valve", "closed", '"coil:0", type = "bool"')), 20
+        )
+    )
+    line = '[[line]]\nname = "plant-room"\ntcp = "192.0.2.2:502"\n'
+    relays = devices.replace('profile = "relay-board"', 'profile = "relay-board"\naddress = 9')
+    plan = planned(tmp_path, f'{line}{relays}{others}[[alarm]]\nname = "high"\nwhen = "tank.level > 5"\n{actions}')
+    assert [action.until for action in plan.settings.alarm[0].do] == ["acknowledged", "cleared", None]
