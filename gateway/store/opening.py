@@ -23,7 +23,7 @@ from gateway.store.reserve import Reserve
 from gateway.store.retention import Budget
 from gateway.store.seals import broken_seals
 from gateway.store.wal import log_trouble
-from gateway.store.wreck import DATABASE, MARK, asides, rescue
+from gateway.store.wreck import DATABASE, asides, next_aside, rescue
 
 log = logging.getLogger("linli.store")
 
@@ -184,8 +184,10 @@ class Opener:
 
 
 def _is_read_only(state: Path) -> bool:
-    there = next(path for path in (state, *state.absolute().parents) if path.exists())
-    return bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+    for there in (state, *state.absolute().parents):
+        with contextlib.suppress(OSError):
+            return bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+    return False
 
 
 def _refusal(state: Path, cause: BaseException | None) -> str | None:
@@ -214,6 +216,7 @@ def _sound_or_fresh(path: Path, connected: Callable[[str], Opened], clock: Clock
             if not is_damage(error):
                 raise
             trouble = str(error)
+    mark_suspect(path.parent, trouble)  # a database that has lost its log on the way may look sound
     _set_aside(path, clock.rfc3339(clock.wall()))
     (path.parent / SUSPECT).unlink(missing_ok=True)
     return connected(trouble)
@@ -275,11 +278,7 @@ def _has_tables(path: Path) -> bool:
 
 def _set_aside(path: Path, now: str) -> None:
     label = "".join(letter for letter in now[:19] if letter.isalnum())
-    target = path.with_name(f"{path.name}{MARK}{label}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}{MARK}{label}-{number}")
+    target = next_aside(path.parent, label)
     # The log first: alone it is nothing, but a database without its log has lost records.
     for suffix in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):

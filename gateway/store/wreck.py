@@ -68,7 +68,22 @@ class Chunk(NamedTuple):
 def asides(state: Path) -> list[Path]:
     """The databases that were set aside, the oldest first."""
     found = [path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm"))]
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return sorted(found, key=lambda path: (_number(path), path.stat().st_mtime_ns, path.name))
+
+
+def next_aside(state: Path, label: str) -> Path:
+    """The name for one more; they are counted, since the clock of one of them may have been wrong."""
+    for log in state.glob(f"{DATABASE}{MARK}*-wal"):
+        database = log.with_name(log.name.removesuffix("-wal"))
+        if not database.exists():  # the power went when only the log had this name
+            return database
+    number = max(map(_number, asides(state)), default=0) + 1
+    return state / f"{DATABASE}{MARK}{label}-{number}"
+
+
+def _number(path: Path) -> int:
+    found = re.search(r"-(\d{1,6})$", path.name.partition(MARK)[2])
+    return int(found[1]) if found else 0
 
 
 def remove(aside: Path) -> None:
@@ -92,12 +107,13 @@ def rescue(path: Path, aside: Path, trouble: str) -> None:
         if wreck.held_lost:
             trouble += f"; {wreck.held_lost} records that waited in it for the time are lost"
         connection.execute("BEGIN IMMEDIATE")
+        # First: without a clock, an older one may have had the same name.
+        _remember(connection, (name, json.dumps({"trouble": trouble, "state": "found"}).encode()))
         _remember(connection, *facts)
         connection.executemany(
             "INSERT OR IGNORE INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, 0)",
             _files(path.parent / "media"),
         )
-        _remember(connection, (name, json.dumps({"trouble": trouble, "state": "found"}).encode()))
         # What was salvaged of an older one lies in this one: doing it again would give records twice.
         forgotten = json.dumps({"trouble": "what became of it is not known", "state": "done"}).encode()
         _remember(connection, *((ASIDE + older.name, forgotten) for older in asides(path.parent) if older != aside))

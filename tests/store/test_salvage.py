@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.contract import STREAMS, LinliError
 from gateway.store.inspection import inspect
 from tests.store.desk import alarm, disposal, everything, noise, opened, prove_all, reading, state, until
@@ -235,11 +237,44 @@ async def test_a_second_damage_during_the_salvage_doubles_nothing(tmp_path, step
                 events = await prove_all(store)
                 break
         assert note["state"] != "done"
+        os.utime(tmp_path / "records.db", (5, 5))  # written by a clock that did not know the time
         suspect(tmp_path)
     for stream in STREAMS:
         ids = {event["id"] for event in before[stream]}
         assert plain(sorted_by_id(e for e in events[stream] if e["id"] in ids)) == plain(sorted_by_id(before[stream]))
     is_sound(tmp_path)
+
+
+class Standing(SystemClock):
+    """A clock that starts at the same time whenever the power comes back."""
+
+    def wall(self):
+        return 1_795_301_300_000_000_000
+
+
+async def test_two_that_were_set_aside_in_the_same_second_are_two(tmp_path):
+    _, before = await written(tmp_path, 200)
+    for _ in range(2):
+        suspect(tmp_path)
+        async with opened(tmp_path, Standing(), required=REQUIRED) as store:
+            await salvaged(store)
+            events = await prove_all(store)
+        (aside,) = tmp_path.glob("records.db.damaged-*")
+        assert {event["id"] for event in before["perception"]} <= {event["id"] for event in events["perception"]}
+        aside.unlink()
+
+
+async def test_the_power_goes_between_the_log_and_its_database(tmp_path):
+    async with opened(tmp_path / "state", required=REQUIRED) as store:
+        await store.put([reading(value=n) for n in range(300)])
+        await store.committed()
+        before = {event["id"] for event in await everything(store, "perception")}
+        shutil.copytree(tmp_path / "state", tmp_path / "cut")
+    (tmp_path / "cut" / "records.db-wal").rename(tmp_path / "cut" / "records.db.damaged-20261122T080000-1-wal")
+    suspect(tmp_path / "cut")
+    async with opened(tmp_path / "cut", required=REQUIRED) as store:
+        await salvaged(store)
+        assert before == {event["id"] for event in await everything(store, "perception")}
 
 
 def sorted_by_id(events):
