@@ -4,6 +4,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +34,40 @@ SHOWN_POINTS = 4  # of a device in one row; `linli read` has them all
 @click.command()
 @click.argument("device")
 @click.argument("point", required=False)
+@click.option("--frames", is_flag=True, help="Show the bytes on the wire too, and what they mean.")
 @place
 @json_option
-def read(device: str, point: str | None, config: Path | None, state: Path | None, as_json: bool) -> None:
+def read(device: str, point: str | None, frames: bool, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Ask DEVICE for its values now, or for one POINT alone.
 
-    With POINT, prints the value and its unit. Exit code 1 when every value that was asked for is bad.
+    With POINT, prints the value and its unit. With --frames, prints what went over its line meanwhile. Exit code 1
+    when every value that was asked for is bad.
     """
-    reading = find(config, state).ask("read", device=device, point=point)
+    reading = find(config, state).ask("read", device=device, point=point, frames=frames or None)
     points = reading["points"]
     if as_json:
+        if frames:
+            from gateway.cli.frames import masked
+
+            reading["frames"] = masked(reading["frames"])
         print_json(reading)
-    elif point is not None:
-        show([Line([value(points[point])])])
     else:
-        show([_points(points)])
+        if frames:
+            from gateway.cli.frames import frame_table
+
+            show([frame_table(reading["frames"]), Line([])])
+        show([Line([value(points[point])]) if point is not None else _points(points, reading["time"])])
     if all(shown["quality"] == "bad" for shown in points.values()):
         sys.exit(1)
 
 
-def _points(points: dict[str, dict[str, Any]]) -> Table:
+def _points(points: dict[str, dict[str, Any]], time: str) -> Table:
+    age = duration((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds())
     rows: list[list[Cell]] = []
     for name, point in points.items():
         quality = point["quality"]
-        rows.append([name, value(point), Word(quality, QUALITY_TONES[quality])])  # type: ignore[arg-type]
-    return Table(("point", "value", "quality"), rows)
+        rows.append([name, value(point), Word(quality, QUALITY_TONES[quality]), age])  # type: ignore[arg-type]
+    return Table(("point", "value", "quality", "age"), rows)
 
 
 def device_table(devices: list[dict[str, Any]]) -> Table:
@@ -88,16 +98,31 @@ def device_table(devices: list[dict[str, Any]]) -> Table:
     "--every", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, help="Seconds between looks."
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many looks instead of at Ctrl-C.")
+@click.option("--frames", is_flag=True, help="Show the bytes on the lines instead, and what they mean.")
+@click.option("--line", help="With --frames: of this line alone.")
 @json_option
-def watch(config: Path | None, state: Path | None, every: float, count: int | None, as_json: bool) -> None:
+def watch(
+    config: Path | None,
+    state: Path | None,
+    every: float,
+    count: int | None,
+    frames: bool,
+    line: str | None,
+    as_json: bool,
+) -> None:
     """Show all devices and their values, and what alarms there are, live, until Ctrl-C.
 
     On a terminal the picture renews itself; in a pipe one follows the other, with --json one line of devices each.
+    With --frames, what goes over the lines scrolls by, both directions, each frame explained.
     """
+    if line is not None and not frames:
+        raise click.UsageError("--line goes with --frames")
     daemon = find(config, state)
     turns: Iterable[int] = range(count) if count is not None else itertools.count()
     try:
-        if sys.stdout.isatty() and not as_json:
+        if frames:
+            _watch_frames(daemon, turns, every, line, as_json)
+        elif sys.stdout.isatty() and not as_json:
             _live(daemon, turns, every)
         else:
             _one_by_one(daemon, turns, every, as_json)
@@ -114,6 +139,25 @@ def _one_by_one(daemon: Daemon, turns: Iterable[int], every: float, as_json: boo
         else:
             show([*_picture(daemon), Line([])])
             sys.stdout.flush()
+
+
+def _watch_frames(daemon: Daemon, turns: Iterable[int], every: float, line: str | None, as_json: bool) -> None:
+    from gateway.cli.frames import frame_rows, masked
+
+    after = daemon.ask("frames", line=line)["next"]
+    for _ in turns:
+        time.sleep(every)  # whole answers, not the pieces that they come in
+        seen = daemon.ask("frames", line=line, after=after)
+        after = seen["next"]
+        if as_json:
+            for row in masked(seen["frames"]):
+                print_json(row, indent=0)
+            continue
+        if seen["missed"]:
+            show([Line([Word(f"{seen['missed']} pieces came too fast to be shown", "warn")])])
+        for shown in frame_rows(seen["frames"]):
+            show([shown])
+        sys.stdout.flush()
 
 
 def _live(daemon: Daemon, turns: Iterable[int], every: float) -> None:

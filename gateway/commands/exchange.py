@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 
 from gateway.contract import Clock, CommandError, DeviceSilentError, LineKind, LinkError, Pipe
-from gateway.scan.reads import is_read
+from gateway.scan.modbus import answers_in
+from gateway.scan.reads import MBAP_SIZE, is_read
 from gateway.settings import SerialSettings
 from gateway.settings.nearest import did_you_mean
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from gateway.links import AnyLine, Line
 
 PATIENCE = 1.0  # seconds that polls which are due may go first
-QUIET = 0.08  # seconds without a byte end an answer
+# Seconds without a byte that end an answer: USB adapters deliver in pieces, serial servers in pieces far apart.
+QUIET = {LineKind.SERIAL: 0.08, LineKind.TCP: 0.25, LineKind.UDP: 0.05}
+QUIET_WHOLE = 0.02  # behind a whole one, for a second device with the same number
 MOST_BYTES = 4096
 
 
@@ -41,7 +44,8 @@ async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, 
         with contextlib.suppress(DeviceSilentError, TimeoutError):
             heard.extend(await pipe.read())
             while len(heard) < MOST_BYTES:
-                async with asyncio.timeout(QUIET):
+                whole = answers_in("tcp" if len(question) == MBAP_SIZE else "rtu", bytes(heard))[0]
+                async with asyncio.timeout(QUIET_WHOLE if whole else QUIET[line.kind]):
                     heard.extend(await pipe.read())
 
     try:

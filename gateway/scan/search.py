@@ -66,7 +66,11 @@ class Step:
 
 
 class Search:
-    """One search. ``found``, ``clashes`` and ``remarks`` grow while it runs, and hold when it is stopped."""
+    """One search. ``found``, ``clashes`` and ``remarks`` grow while it runs, and hold when it is stopped.
+
+    ``own``: what the line is set to; ``shared``: others ask on it meanwhile; ``settled``: a device whose profile is
+    known, so that none is looked for.
+    """
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Search:
         *,
         own: SerialSettings | None = None,
         shared: bool = False,
+        settled: Callable[[Found], bool] = lambda _found: False,
         report: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
         self.found: list[Found] = []
@@ -84,7 +89,7 @@ class Search:
         self.remarks: list[str] = []
         self.complete = False
         self._wire, self._clock, self._wanted, self._sheets = wire, clock, wanted, sheets
-        self._own, self._shared, self._report = own, shared, report
+        self._own, self._shared, self._settled, self._report = own, shared, settled, report
         self._hailers: dict[tuple[object, ...], Hailer] = {}
         self._known: dict[tuple[str, int | None], set[int]] = {}
         self._ended = False
@@ -268,7 +273,9 @@ class Search:
 
     async def _compare(self, tick: Callable[[float], None]) -> None:
         comparison = Comparison(self._wire, self._hailers, self._sheets)
-        devices = [found for found in self.found if not found.candidates and found.driver in ASKED]
+        devices = [
+            found for found in self.found if not found.candidates and found.driver in ASKED and not self._settled(found)
+        ]
         for number, found in enumerate(devices):
             tick(number / len(devices))
             await comparison.compare(found)

@@ -58,7 +58,7 @@ def test_status_as_json_is_the_state(served: Served) -> None:
 def test_read_a_device_in_aligned_columns(served: Served) -> None:
     done = served.run("read", "pump")
     heading, *rows = done.output.splitlines()
-    assert heading.split() == ["POINT", "VALUE", "QUALITY"]
+    assert heading.split() == ["POINT", "VALUE", "QUALITY", "AGE"]
     assert {row.index("good" if "good" in row else "uncertain") for row in rows} == {heading.index("QUALITY")}
     assert "\x1b" not in done.output, "a device may not send control sequences to a terminal"
 

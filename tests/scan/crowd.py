@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.meters.bus import Bus
-from tests.meters.slaves import DltMeter, Hear, sealed
+from tests.meters.slaves import DltMeter
 from tests.modbus_farm import crc16
 
 READS = {1, 2, 3, 4}
+Hear = Callable[[bytes], bytes]
+QUIET = 0.003  # seconds without a byte end a question
+
+
+def sealed(body: bytes) -> bytes:
+    return body + bytes([sum(body) % 256, 0x16])
 
 
 def overlaid(answers: list[bytes]) -> bytes:
@@ -26,6 +32,12 @@ def overlaid(answers: list[bytes]) -> bytes:
 
 class Crowd(Bus):
     """Answers of several devices at once are overlaid bit by bit, as on a real pair of wires."""
+
+    def _readable(self) -> None:
+        super()._readable()
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(QUIET, self._answer)
 
     def _answer(self) -> None:
         import termios

@@ -5,9 +5,9 @@ from pathlib import Path
 from gateway.scan.fingerprint import sheets
 from gateway.scan.search import QUICK, Search, Wanted
 from gateway.settings.profiles import Profiles
-from tests.meters.slaves import DltMeter, Hear, digits, sealed
+from tests.meters.slaves import DltMeter, digits
 from tests.modbus_farm import Slave
-from tests.scan.crowd import of_edition
+from tests.scan.crowd import Hear, of_edition, sealed
 from tests.scan.still import StillWire
 
 DEVICES = Path(__file__).resolve().parents[2] / "config/devices"
@@ -47,6 +47,17 @@ def shortened(meter: DltMeter) -> Hear:
             frame[1:7] = bytes.fromhex(meter.address)[::-1]
             return hear(sealed(bytes(frame[:-2])))
         return hear(sent)
+
+    return listen
+
+
+def unshortened(meter: DltMeter) -> Hear:
+    """A meter that knows its own address and the wildcard, and nothing between."""
+    hear = of_edition(meter)
+
+    def listen(sent: bytes) -> bytes:
+        to = sent.lstrip(b"\xfe")[6:0:-1].hex()
+        return hear(sent) if to in (meter.address, 12 * "a") else b""
 
     return listen
 

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from gateway.contract import DeviceSilentError, LineKind, Pipe
 from gateway.scan.wire import ReadOnly
 from gateway.settings import SerialSettings
-from tests.meters.slaves import Hear
-from tests.scan.crowd import overlaid
+from tests.scan.crowd import Hear, overlaid
 
 DELAY = 0.02  # seconds until a slave answers
 CHARACTER = 11  # bits

@@ -4,7 +4,7 @@ import pytest
 
 from tests.meters.slaves import CjtMeter, modbus_ear, water
 from tests.modbus_farm import Slave
-from tests.scan.crowd import MbusMeter, of_edition, only_reads
+from tests.scan.crowd import MbusMeter, only_reads
 from tests.scan.sites import (
     B2400,
     B9600,
@@ -18,6 +18,7 @@ from tests.scan.sites import (
     search_of,
     shortened,
     told,
+    unshortened,
 )  # fmt: skip
 from tests.scan.still import StillWire
 
@@ -97,7 +98,7 @@ async def test_meters_that_answer_one_wildcard_are_taken_apart_by_their_digits()
 
 
 async def test_meters_that_know_no_shortened_address_are_named_as_a_clash() -> None:
-    bus = StillWire((B2400, of_edition(electric(ELECTRIC))), (B2400, of_edition(electric(OTHER))))
+    bus = StillWire((B2400, unshortened(electric(ELECTRIC))), (B2400, unshortened(electric(OTHER))))
     search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))
     assert search.found == []
     (clash,) = search.clashes

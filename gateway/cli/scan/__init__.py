@@ -118,6 +118,7 @@ async def _search(where: "Where", wanted: "Wanted", searches: "list[Search]") ->
     from gateway.cli.scan.report import Screen
     from gateway.clock import SystemClock
     from gateway.scan.fingerprint import sheets
+    from gateway.scan.paste import configured_as
     from gateway.scan.search import Search
     from gateway.scan.wire import OwnWire
     from gateway.settings.profiles import Profiles, profile_folders
@@ -136,6 +137,7 @@ async def _search(where: "Where", wanted: "Wanted", searches: "list[Search]") ->
             search = Search(
                 wire, clock, wanted, sheets(Profiles(profile_folders(where.config))),
                 own=where.own_serial, shared=where.owner is not None, report=screen.progress,
+                settled=lambda found: bool(configured_as(found, where.around)),
             )  # fmt: skip
             searches.append(search)
             screen.begin(search, where)
