@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from drivers.gb26875.objects import ComponentKey, ComponentState, SystemKey
@@ -11,6 +11,7 @@ from drivers.gb26875.words import ALERTS, DEVICE_STATES, FAULTS, STATES, compone
 
 MOST_COMPONENTS = 4096  # not normal, at once; a site has fewer parts, and a hostile peer gets no more
 MOST_SYSTEMS = 256
+FIRE_MASK = 1 << STATES["fire"]
 ALERT_MASK = sum(1 << bit for name, bit in STATES.items() if name in ALERTS)
 Known = Literal["never", "before", "yes"]
 
@@ -20,7 +21,8 @@ class Memory:
     """States by address. Components without an alert are forgotten, unless a point names them.
 
     ``known``: whether the station's word covers everything: ``never`` since we started, or only ``before`` it was
-    silent. ``overfull``: more components reported alerts than are kept, so that nothing counts as over.
+    silent. ``vouched``: systems that were wholly without fire, or reset, since; all that are ``heard`` of make ``yes``.
+    ``overfull``: more components reported alerts than are kept, so that nothing counts as over.
     """
 
     named: frozenset[ComponentKey]
@@ -30,9 +32,26 @@ class Memory:
     manual: bool = False
     known: Known = "never"
     overfull: bool = False
+    heard: set[SystemKey] = field(default_factory=set)
+    vouched: set[SystemKey] = field(default_factory=set)
+
+    def vouch(self, system: SystemKey | None) -> None:
+        """A system as a whole (or, None, the station) has said that nothing of it burns."""
+        if system is not None:
+            self._hear(system)
+            self.vouched.add(system)
+        if system is None or self.heard <= self.vouched:
+            self.known = "yes"
+
+    def doubt(self) -> None:
+        """Nothing is sure until it is said again."""
+        self.vouched.clear()
+        if self.known == "yes":
+            self.known = "before"
 
     def take_component(self, said: ComponentState) -> int:
         """Remember a component's state; return the one before, 0 when it was not known."""
+        self._hear(said.key.system)
         before = self.components.pop(said.key, None)
         if said.state & ALERT_MASK or said.key in self.named:
             if len(self.components) >= MOST_COMPONENTS + len(self.named):
@@ -43,6 +62,7 @@ class Memory:
 
     def take_system(self, key: SystemKey, state: int) -> int:
         """Remember a system's state; return the one before, 0 when it was not known."""
+        self._hear(key)
         before = self.systems.get(key, 0)
         if key in self.systems or len(self.systems) < MOST_SYSTEMS:
             self.systems[key] = state
@@ -52,19 +72,22 @@ class Memory:
 
     def reset(self, system: SystemKey | None) -> None:
         """A panel (or, None, the station as a whole) was reset: what it had reported is over until said again."""
-        for key, said in list(self.components.items()):
-            if system is None or key.system == system:
-                normal = ComponentState(key, said.type, said.state & ~ALERT_MASK, said.note, said.time)
-                self.components.pop(key)
-                if key in self.named:
-                    self.components[key] = normal
-        for system_key in [key for key in self.systems if system is None or key == system]:
-            self.systems[system_key] &= ~ALERT_MASK
+        self.clear(system, ALERT_MASK)
         if system is None:
             self.manual = self.overfull = False
             if self.device is not None:
                 self.device &= ~(1 << DEVICE_STATES["fire"])
-        self.known = "yes"
+
+    def clear(self, system: SystemKey | None, mask: int) -> None:
+        """Some states are over in a system, or everywhere."""
+        for key, said in list(self.components.items()):
+            if system is None or key.system == system:
+                self.components[key] = replace(said, state=said.state & ~mask)
+                if not self.components[key].state & ALERT_MASK and key not in self.named:
+                    del self.components[key]
+        for system_key in [key for key in self.systems if system is None or key == system]:
+            self.systems[system_key] &= ~mask
+        self.vouch(system)
 
     def burning(self, state: str) -> Iterator[ComponentState]:
         """The components that say so now, the newest last."""
@@ -83,6 +106,25 @@ class Memory:
             or any(state_ & mask for state_ in self.systems.values())
             or bool((self.device or 0) & device_mask)
         )
+
+    def places(self, state: str) -> list[str]:
+        """What says so beside components: systems, somebody by hand, the station itself."""
+        system_mask = 1 << STATES[state] if state in STATES else 0
+        device_mask = 1 << DEVICE_STATES[state] if state in DEVICE_STATES else 0
+        found = [
+            f"{key.type}/{key.address} {system_name(key.type)}"
+            for key, state_ in self.systems.items()
+            if state_ & system_mask
+        ]
+        if state == "fire" and self.manual:
+            found.append("manual alarm")
+        if (self.device or 0) & device_mask:
+            found.append("the station itself")
+        return found
+
+    def _hear(self, system: SystemKey) -> None:
+        if len(self.heard) < MOST_SYSTEMS:
+            self.heard.add(system)
 
 
 def place_of(key: SystemKey) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from drivers._decimals import DecimalFinish, decimal_finisher
 from drivers.gb26875.events import of_component, of_operation, of_system
 from drivers.gb26875.frame import ANSWER, CONFIRM, CONTROL, DATA, DENY, HEAD, Frame, FrameEars, tag_of, time_of
-from drivers.gb26875.memory import Memory, place_of
+from drivers.gb26875.memory import FIRE_MASK, Memory, place_of
 from drivers.gb26875.objects import (
     ComponentState,
     DeviceState,
@@ -19,6 +19,7 @@ from drivers.gb26875.objects import (
     Operated,
     Other,
     Said,
+    SystemKey,
     SystemState,
     Version,
     parse_unit,
@@ -34,6 +35,7 @@ REMEMBERED = 64
 CLOCK_OFF = timedelta(seconds=60)
 CLOCK_SET_EVERY = 3600.0
 SET_CLOCK = 90
+DEVICE_FIRE_MASK = 1 << DEVICE_STATES["fire"]
 NOT_KNOWN = PointValue(None, "bad", "not_known")
 FAULTS = {
     "crc": "a frame has a wrong checksum",
@@ -106,8 +108,7 @@ class FireStation:
 
     def doubt(self) -> None:
         """It was silent: what it said before may be over, or more may have begun."""
-        if self._memory.known == "yes":
-            self._memory.known = "before"
+        self._memory.doubt()
 
     # ------------------------------------------------------------------------------------------------ what it said
 
@@ -141,13 +142,11 @@ class FireStation:
             if said.state >> STATES["reset"] & 1:
                 memory.reset(said.key)
             before = memory.take_system(said.key, said.state)
-            if not said.state >> STATES["fire"] & 1:
-                memory.known = "yes"
+            self._vouch(said.key, before & FIRE_MASK, said.state & FIRE_MASK)
             return of_system(said.state, before, STATES, said.time, said.key)
         if isinstance(said, DeviceState):
             before, memory.device = memory.device or 0, said.state
-            if not said.state >> DEVICE_STATES["fire"] & 1:
-                memory.known = "yes"
+            self._vouch(None, before & DEVICE_FIRE_MASK, said.state & DEVICE_FIRE_MASK)
             return of_system(said.state, before, DEVICE_STATES, said.time, None)
         if isinstance(said, Operated):
             happening, called, over, reset = of_operation(said)
@@ -159,6 +158,14 @@ class FireStation:
         if isinstance(said, Version) and said.system is None:
             self._version = said.text
         return None
+
+    def _vouch(self, system: SystemKey | None, before: int, now: int) -> None:
+        """A whole that said "fire" and says so no more means its parts, too: many of them never take theirs back."""
+        if before and not now:
+            self._memory.clear(system, FIRE_MASK)
+            self._memory.manual = self._memory.manual and system is not None
+        elif not now:
+            self._memory.vouch(system)
 
     def _measured(self, said: Measured) -> dict[str, PointValue]:
         named: tuple[str, DecimalFinish] | None = self._analogue.get((said.key, said.kind))
@@ -207,7 +214,7 @@ class FireStation:
         parts = list(memory.burning(place.state))
         if place.kind == "count":
             return self._whole[name](Decimal(len(parts)))
-        return PointValue(_where(parts))
+        return PointValue(_where(parts, memory.places(place.state)))
 
     def _word(self, word: str) -> PointValue | None:
         if word == "version":
@@ -251,10 +258,10 @@ class FireStation:
         return Frame(frame.serial, frame.version, tag_of(now), frame.target, frame.source, CONTROL, unit).build()
 
 
-def _where(parts: list[ComponentState]) -> str:
-    """The newest component, with the station's own text, and how many more there are."""
+def _where(parts: list[ComponentState], others: list[str]) -> str:
+    """The newest component with the station's own text, or what else says so, and how many more components do."""
     if not parts:
-        return ""
+        return ", ".join(others[:3])
     newest = parts[-1]
     address = "/".join(map(str, (*newest.key.system, newest.key.circuit, newest.key.number)))
     more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""

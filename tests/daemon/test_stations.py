@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from gateway.plan import load_plan
 from tests.daemon.test_end_to_end import config
 from tests.drivers.station_frames import (
     FIRE,
@@ -18,6 +20,7 @@ from tests.drivers.station_frames import (
 )
 from tests.site import Daemon, device, free_port, head, line, modbus_server
 
+ROOT = Path(__file__).resolve().parents[2]
 STATIONS = """
 [[line]]
 name = "stations"
@@ -36,7 +39,7 @@ address = "{mn}"
 password_file = "{secret}"
 [[alarm]]
 name = "fire"
-when = "fire-panel.fire and fire-panel.fires > 0"
+when = 'fire-panel.fire or fire-panel.fire-at == "-"'
 severity = "critical"
 text = {{ zh = "火警", en = "Fire" }}
 """
@@ -76,6 +79,8 @@ def test_a_fire_of_a_detector_that_nobody_named_goes_ahead_of_all_that_waits(tmp
             records = daemon.pull("alarm", 2)
             (raised,) = [record for record in records if record["type"] == "linli.alarm.raised.v1"]
             assert (raised["subject"], raised["data"]["severity"]) == ("fire", "critical")
+            shown = raised["data"]["points"]
+            assert shown["fire-panel.fire-at"]["value"] == "1/1/3/17 3号楼2层走廊"
             (event,) = [record for record in records if record["type"] == "linli.device.event.v1"]
             assert event["source"] == "/gateways/test-gate/fire-panel"
             assert event["data"]["event"] == "fire"
@@ -119,3 +124,15 @@ def test_readings_of_stations_reach_the_platform_with_their_own_time(tmp_path: P
         assert "123456" not in daemon.tail()
     finally:
         assert daemon.stop() == 0, daemon.tail()
+
+
+EXAMPLES = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/stations.md").read_text("utf-8"), re.DOTALL)
+
+
+def test_the_examples_of_the_documentation_can_be_used(tmp_path: Path) -> None:
+    file = config(tmp_path, head(tmp_path / "state") + "\n".join(EXAMPLES))
+    plan = load_plan(file)
+    assert set(plan.stations) == {"fire-panel", "dust"}
+    assert [warning.partition(": ")[2] for warning in plan.warnings] == [
+        "device.dust.password_file: there is no file /etc/linli/secrets/dust; put it there"
+    ]

@@ -15,6 +15,7 @@ from gateway.settings.resolve import _point
 from tests.drivers.spoken import vectors
 from tests.drivers.station_frames import (
     CENTRE,
+    FAULT,
     FIRE,
     NORMAL,
     SOURCE,
@@ -269,11 +270,13 @@ def test_a_reset_of_one_panel_leaves_the_other_burning():
 def test_somebody_calls_a_fire_by_hand():
     site = Site()
     heard = site.say(operation(0b100, operator=9))
-    assert (site.value("fire"), site.value("manual")) == (True, True)
+    assert (site.value("fire"), site.value("manual"), site.value("where")) == (True, True, "manual alarm")
     assert (heard.happenings[0].data["event"], heard.happenings[0].data["operator"]) == ("manual_alarm", 9)
     assert heard.happenings[0].alarm
     site.say(operation(0b1000))
     assert (site.value("fire"), site.value("manual")) == (None, False)
+    site.say(operation(0b100))
+    site.say(device_state(0b11))
     site.say(device_state(1))
     assert site.value("fire") is False
 
@@ -292,7 +295,29 @@ def test_systems_and_the_station_itself_have_states():
 def test_a_systems_fire_is_a_fire():
     site = Site()
     site.say(system_state(0b11, system=12))
-    assert (site.value("fire"), site.events) == (True, [("fire", True)])
+    assert (site.value("fire"), site.value("where"), site.events) == (True, "12/1 sprinklers", [("fire", True)])
+
+
+@pytest.mark.parametrize(("whole", "part"), [(device_state, 12), (system_state, 1)])
+def test_a_whole_that_takes_its_fire_back_takes_back_that_of_its_parts(whole, part):
+    site = Site()
+    site.say(whole(0b1))
+    site.say(component(FIRE | FAULT, system=part))
+    site.say(whole(0b1))
+    assert site.value("fire") is True  # it never said fire itself: its parts know better
+    site.say(whole(0b11))
+    site.say(whole(0b1))
+    assert (site.value("fire"), site.value("fault")) == (False, True)
+
+
+def test_one_system_does_not_speak_for_another():
+    site = Site()
+    site.say(component(FIRE, system=12))
+    site.say(component(NORMAL, system=12))
+    site.say(panel_operation(0b1, system=1))
+    assert site.driver.held()["fire"] == PointValue(None, "bad", "not_known")
+    site.say(system_state(0b1, system=12))
+    assert site.value("fire") is False
 
 
 @pytest.mark.parametrize(

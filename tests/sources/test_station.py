@@ -1,22 +1,27 @@
 """Stations: heard, stamped, answered when taken; silent, damaged, on a dead line, with a driver that fails."""
 
 import asyncio
+import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
 import drivers
-from drivers.hj212 import make as make_environment
+from gateway.clock import SystemClock
 from gateway.contract import CommandError, DeviceEvent, PointValue, Reading, StateChange
 from gateway.links.calls import Call, Heard
+from gateway.links.listen import ListenLine
 from gateway.metrics import REGISTRY
 from gateway.settings import DeviceSettings, LineSettings
 from gateway.settings.profiles import load_profile
 from gateway.settings.resolve import resolve_device
 from gateway.sources.station import Station
-from tests.drivers.station_frames import FIRE, MN, NORMAL, SOURCE, component, device_state, frame, packet
+from tests.drivers.station_frames import FIRE, MN, NORMAL, SOURCE, calling, component, device_state, frame, packet
 
 DEVICES = Path(__file__).resolve().parents[2] / "config/devices"
 LINE = LineSettings(name="stations", listen="127.0.0.1:5200", allow=("127.0.0.0/8",))
@@ -303,5 +308,55 @@ async def test_two_connections_of_one_station_take_turns(fake_clock):
         assert events == ["fire", "over"]
 
 
-def test_the_drivers_are_found_by_name():
-    assert drivers.find("hj212").make is make_environment
+@pytest.mark.parametrize("seed", range(4))
+async def test_hostile_callers_do_no_harm_to_the_fire_behind_them(seed):
+    """Any bytes, parts of real messages and floods over real TCP, and between them what counts."""
+    random = Random(seed)
+    line = ListenLine(LINE, SystemClock())
+    line.address = "127.0.0.1:0"
+    items: list[object] = []
+
+    async def put(item: object) -> None:
+        items.append(item)
+
+    for name, profile, address in (("panel", "gb26875-station", SOURCE.hex()), ("dust", "hj212-dust-noise", MN)):
+        settings = DeviceSettings(name=name, line="stations", profile=profile, address=address)
+        device = resolve_device(settings, LINE, load_profile(DEVICES / f"{profile}.toml"))
+        Station(device, drivers.find(device.spec.driver).make(device.spec), line, line._clock, put)
+    owner = asyncio.create_task(line.run())
+    while line.state != "open":
+        await line.changed()
+    pieces = [
+        frame(1, component(FIRE))[:-3],
+        packet("a34004-Rtd=1")[:-6],
+        b"@@",
+        b"##",
+        b"##9999",
+        b"&&",
+        b"@@" + b"\xff" * 30,
+    ]
+    for _ in range(40):
+        async with calling(line.port) as hostile:
+            said = b"".join(random.choice(pieces) + random.randbytes(random.randrange(60)) for _ in range(20))
+            with contextlib.suppress(ConnectionError):
+                await hostile.say(said)
+    assert not [item for item in items if isinstance(item, Reading)]
+    async with asyncio.timeout(20), calling(line.port) as panel, calling(line.port) as dust:
+        assert (await panel.ask(frame(2, component(FIRE))))[26] == 3
+        await dust.say(packet("a34004-Rtd=35.0"))
+        assert b"CN=9014" in await dust.line()
+    assert line.view()["transactions"] == 2
+    owner.cancel()
+    await asyncio.gather(owner, return_exceptions=True)
+    values = {name: value for item in items if isinstance(item, Reading) for name, value in item.points.items()}
+    assert (values["fire"], values["pm25"]) == (PointValue(True), PointValue(35.0))
+
+
+def test_a_gateway_that_nobody_calls_loads_none_of_it():
+    code = "import sys, gateway.daemon; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=DEVICES.parents[1]
+    )
+    loaded = set(done.stdout.split())
+    assert "gateway.sources.source" in loaded
+    assert not loaded & {"gateway.sources.station", "gateway.links.listen", "drivers.gb26875", "drivers.hj212"}
