@@ -141,6 +141,23 @@ def test_probe_reads_every_device_and_says_what_to_mend(tmp_path: Path, device_p
     assert [(probe["name"], probe["ok"]) for probe in probes[:2]] == [("plant", True), ("good", True)]
 
 
+def test_probe_opens_a_listening_line_for_a_moment(tmp_path: Path) -> None:
+    port = free_port()
+    text = GATEWAY + (
+        f'[[line]]\nname = "stations"\nlisten = "127.0.0.1:{port}"\nallow = ["127.0.0.0/8"]\n'
+        '[[device]]\nname = "panel"\nline = "stations"\nprofile = "gb26875-station"\naddress = 889\n'
+    )
+    path = write(tmp_path, text)
+    lines = run(path, "--probe").stdout.splitlines()[1:]
+    assert lines[0] == f"line stations: OK: stations may call on 127.0.0.1:{port}"
+    assert lines[1] == "device panel: OK: calls by itself: see linli status once the gateway runs"
+    with socket.create_server(("127.0.0.1", port)):
+        result = run(path, "--probe")
+    assert result.exit_code == 1
+    assert "line stations: FAILED: cannot listen on" in result.stdout
+    assert "device panel: FAILED: its line is not open" in result.stdout
+
+
 def test_probe_says_why_broker_and_camera_do_not_answer(tmp_path: Path) -> None:
     text = GATEWAY + (
         f'[uplink.mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
