@@ -117,7 +117,14 @@ def find(config: Path | None, state: Path | None) -> Daemon:
     folder = state if state is not None else _state_of(config)
     usual, spare = folder / SOCKET_NAME, spare_socket(folder)
     # One left behind on a disk that can no longer be written has nobody at its other end.
-    return Daemon(spare if spare.is_socket() and not _somebody_listens(usual) else usual)
+    return Daemon(spare if _is_there(spare) and not _somebody_listens(usual) else usual)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except PermissionError:  # a folder of the service's: who may not look into it may not ask either
+        return False
 
 
 def _somebody_listens(path: Path) -> bool:

@@ -11,7 +11,8 @@ import subprocess
 import pytest
 import uvloop
 
-from gateway.api.listen import is_loopback, parse_listen
+from gateway.api import listen
+from gateway.api.listen import is_loopback, listen_local, parse_listen
 from gateway.contract import ConfigError, LinkError
 from tests.api.api_standins import TOKEN, fetch, split, until
 from tests.api.conftest import start
@@ -191,3 +192,19 @@ async def test_serves_again_after_a_stop(tmp_path):
         served = await start(tmp_path)
         assert (await served.get("/v1/status")).status == 200
         await served.stop()
+
+
+async def test_without_a_disk_the_local_socket_lies_in_memory(tmp_path, monkeypatch):
+    spare = tmp_path / "run" / "spare.sock"
+    monkeypatch.setattr(listen, "spare_socket", lambda _state: spare)
+    server, path = await listen_local(tmp_path / "gone", asyncio.Protocol)
+    assert path == spare
+    assert stat.S_IMODE(spare.stat().st_mode) == 0o660
+    server.close()
+
+
+async def test_without_any_place_for_it_there_is_no_local_socket(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(listen, "spare_socket", lambda _state: tmp_path / "no" / "such" / "folder" / "s")
+    server, _ = await listen_local(tmp_path / "gone", asyncio.Protocol)
+    assert server is None
+    assert "there is no local socket for linli status" in caplog.text

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import linli
+from gateway.cli.client import find
 from gateway.contract import Draft, LinkError, PointValue
 from tests.cli.served import Served
 from tests.desk import EPOCH, View, device_view, uplink_view
@@ -236,6 +237,20 @@ def test_a_socket_nobody_listens_at(tmp_path: Path) -> None:
     done = CliRunner().invoke(linli, ["status", "--state", str(tmp_path)])
     assert done.exit_code == 1
     assert "sudo systemctl start linli" in done.output
+
+
+def test_a_daemon_without_a_disk_is_found_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    spare = tmp_path / "spare.sock"
+    monkeypatch.setattr("gateway.cli.client.spare_socket", lambda _state: spare)
+    with socket.socket(socket.AF_UNIX) as here, socket.socket(socket.AF_UNIX) as left:
+        here.bind(str(spare))
+        assert find(None, tmp_path).path == spare
+        left.bind(str(tmp_path / "linli.sock"))
+        assert find(None, tmp_path).path == spare, "nobody listens at the usual one"
+        left.listen()
+        assert find(None, tmp_path).path == tmp_path / "linli.sock"
 
 
 def test_somebody_who_may_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
