@@ -54,3 +54,11 @@ def digits(number: int, size: int, *, signed: bool = False) -> bytes:
     if signed and number < 0:
         data[0] |= 0x80
     return bytes(reversed(data))
+
+
+def crc_hj212(data: bytes) -> bytes:
+    """CRC of HJ 212-2017, appendix A: each byte replaces the low half, unlike Modbus; four upper-case digits."""
+    register = 0xFFFF
+    for byte in data:
+        register = _crc_entry((register >> 8) ^ byte)
+    return f"{register:04X}".encode()

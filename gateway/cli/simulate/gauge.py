@@ -54,6 +54,7 @@ class Gauge:
         self.grid = grid
         self.factor = factor
         self.script: tuple[float, Motion | str | bool] | None = None  # began at (elapsed seconds), what it does
+        self.derived: Callable[[float], float | str | bool] | None = None  # what sums up other points
         chance = random.Random(hashlib.sha256(f"{seed} {device} {point.name}".encode()).digest())  # noqa: S311 - a toy
         self._codes = sorted(int(code) for code in point.enum)
         self._text = text
@@ -73,6 +74,8 @@ class Gauge:
         if self.script is not None:
             began, what = self.script
             wanted: float | str | bool = what(max(now - began, 0.0)) if callable(what) else what
+        elif self.derived is not None:
+            wanted = self.derived(now)
         else:
             wanted = self._text(point, now) if point.type in TEXTS else self._moves(now)
         if point.type in TEXTS:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.cli.simulate import cjt188, dlt645, mbus, modbus, talkers
+from gateway.cli.simulate import callers, cjt188, dlt645, mbus, modbus, talkers
 from gateway.cli.simulate.gauge import Grid, Text, Values, plain_text
 from gateway.cli.simulate.slave import Slave
 from gateway.contract import DeviceSpec, Point
@@ -25,6 +25,8 @@ KINDS: dict[str, Kind] = {
     "nmea": Kind(talkers.NmeaSlave, talkers.nmea_grid),
     "line": Kind(talkers.LineSlave, talkers.line_grid),
     "frames": Kind(talkers.FrameSlave, talkers.frame_grid),
+    "gb26875": Kind(callers.FireCaller, callers.fire_grid),
+    "hj212": Kind(callers.EnvironmentCaller, callers.environment_grid),
 }
 
 

@@ -124,7 +124,7 @@ class SimulatedLine:
     async def _talk(self, station: Station) -> None:
         while True:
             await asyncio.sleep(station.slave.period or 1.0)
-            if silent_now(self.faults, "cut", "silence", "unplug"):
+            if not self._sends or silent_now(self.faults, "cut", "silence", "unplug"):
                 continue
             said = station.speak(self.elapsed(), self.chance, self.served)
             data = said.data

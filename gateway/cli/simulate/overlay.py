@@ -15,7 +15,8 @@ HEAD = """# Written by `linli simulate`: {origin} with its lines led to simulate
 """
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 OF_TLS = ("tls_cert", "tls_key")
-LOOPBACK = "127.0.0.1"
+SECRETS = ("password_file",)  # a rehearsal has none
+LOOPBACK, THIS_HOST = "127.0.0.1", "127.0.0.0/8"
 
 
 def overlay(plan: Plan, ports: Mapping[str, str], out: Path) -> tuple[str, list[str]]:
@@ -26,15 +27,20 @@ def overlay(plan: Plan, ports: Mapping[str, str], out: Path) -> tuple[str, list[
     for line in data.get("line", []):
         kind = next(kind for kind in ("serial", "tcp", "udp", "listen") if kind in line)
         if line["name"] in ports:
-            lines.append({**line, kind: ports[line["name"]]})
+            allow = {"allow": [THIS_HOST]} if kind == "listen" else {}
+            lines.append({**line, kind: ports[line["name"]], **allow})
         else:
             dropped.append(f"line {line['name']}")
     served = {line["name"] for line in lines}
-    devices = [device for device in data.get("device", []) if device["line"] in served]
+    devices = [
+        {key: value for key, value in device.items() if key not in SECRETS}
+        for device in data.get("device", [])
+        if device["line"] in served
+    ]
     dropped += [f"device {device['name']}" for device in data.get("device", []) if device["line"] not in served]
     cameras = [camera["name"] for camera in data.get("camera", [])]
     dropped += [f"camera {name}" for name in cameras]
-    gone = {*cameras, *(device["name"] for device in data.get("device", []) if device not in devices)}
+    gone = {*cameras, *(device["name"] for device in data.get("device", []) if device["line"] not in served)}
     alarms = [alarm for alarm in data.get("alarm", []) if not _mentions(alarm, gone)]
     dropped += [f"alarm {alarm['name']}" for alarm in data.get("alarm", []) if alarm not in alarms]
     dropped += [f"uplink {name}" for name in data.get("uplink", {})]

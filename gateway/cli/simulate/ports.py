@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import pty
+import socket
 import termios
 import tty
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Protocol, cast
 from gateway.contract import LinkError
 
 LOOPBACK = "127.0.0.1"
+CALL_AGAIN = 1.0  # seconds
 MOST_SENDERS = 64  # of datagrams, that are remembered
 # From termios' codes to bit/s; codes that are not here (odd speeds) count as "any".
 SPEEDS = {
@@ -174,6 +176,57 @@ class TcpPort:
     def speed(self) -> int | None:
         """See ``Port``."""
         return None
+
+
+class CallPort:
+    """A connection to the gateway, made again whenever it is lost: for stations that call."""
+
+    def __init__(self, port: int) -> None:
+        self.address = f"{LOOPBACK}:{port}"
+        self._port = port
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, meet: Meet) -> None:
+        """See ``Port``."""
+        self._task = asyncio.create_task(self._call(meet), name=f"calls {self.address}")
+
+    async def close(self) -> None:
+        """See ``Port``."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def speed(self) -> int | None:
+        """See ``Port``."""
+        return None
+
+    async def _call(self, meet: Meet) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # nobody listens yet, or any more
+                await self._converse(meet)
+            await asyncio.sleep(CALL_AGAIN)
+
+    async def _converse(self, meet: Meet) -> None:
+        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
+        peer = meet(writer.write)
+        try:
+            while data := await reader.read(4096):
+                peer.heard(data)
+        finally:
+            peer.gone()
+            writer.close()
+
+
+def free_port(wanted: int) -> int:
+    """The port that is wanted when nobody listens there, else another one; LinkError when there is none."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
+            found: int = probe.getsockname()[1]
+            return found
+    raise LinkError(f"{LOOPBACK} offers no port")
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.cli.simulate.kinds import KINDS, make_slave
 from gateway.cli.simulate.line import TURNAROUND, Pace, SimulatedLine
 from gateway.cli.simulate.modbus import whole_mbap
-from gateway.cli.simulate.ports import Port, PtyPort, TcpPort, UdpPort
+from gateway.cli.simulate.ports import CallPort, Port, PtyPort, TcpPort, UdpPort, free_port
 from gateway.cli.simulate.script import Script
 from gateway.cli.simulate.station import Fault, Served, Station
 from gateway.contract import ConfigError, LineKind
@@ -122,12 +122,13 @@ def build(plan: Plan, way: Way) -> Site:
     stations: dict[str, Station] = {}
     lines = []
     for settings in plan.settings.line:
-        if settings.kind is LineKind.LISTEN:
-            left_out.append(f"line {settings.name}: devices that call the gateway are not simulated")
-            continue
         hung = [device for device in plan.devices if device.line.name == settings.name]
         here = [station for device in hung if (station := _station(device, settings, way.seed, left_out)) is not None]
         stations.update({station.name: station for station in here})
+        if settings.kind is LineKind.LISTEN:
+            port = free_port(host_port(settings.listen or "")[1])
+            lines += [_calling(settings, station, port, way) for station in here]
+            continue
         mbap = bool(hung) and all(device.spec.options.get("framing") == "tcp" for device in hung if _is_modbus(device))
         lines.append(
             SimulatedLine(
@@ -144,6 +145,11 @@ def build(plan: Plan, way: Way) -> Site:
     if not stations:
         raise ConfigError(f"{plan.path}: nothing here can be simulated; it needs a [[line]] and a [[device]] on it")
     return Site(lines, stations, left_out, way.elapsed)
+
+
+def _calling(settings: LineSettings, station: Station, port: int, way: Way) -> SimulatedLine:
+    """A station's own connection to the gateway."""
+    return SimulatedLine(settings.name, [station], CallPort(port), Pace(), way.elapsed, served=way.served)
 
 
 def _is_modbus(device: ResolvedDevice) -> bool:
