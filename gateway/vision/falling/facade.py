@@ -1,0 +1,51 @@
+"""The facade's plane: from pixels to floors and columns and back, by the four corners of the configuration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gateway.settings.camera import FacadeSettings
+
+FLOOR_METRES = 2.9  # a storey of a residential tower
+Points = npt.NDArray[np.float64]
+
+
+class Facade:
+    """Maps the picture to the wall: ``u`` 0 to 1 from left to right, ``v`` in floors above the ground (ground is 0)."""
+
+    def __init__(self, settings: FacadeSettings) -> None:
+        """Of ground left, ground right, roof right, roof left, which may lie outside the picture."""
+        self.floors, self.columns = settings.floors, settings.columns
+        corners = [*settings.ground, *reversed(settings.roof)]
+        plane = [(0, 0), (1, 0), (1, settings.floors), (0, settings.floors)]
+        self._to_wall: Any = cv2.getPerspectiveTransform(np.array(corners, np.float32), np.array(plane, np.float32))
+        self._to_picture = np.linalg.inv(self._to_wall)
+
+    def on_wall(self, pixels: Sequence[tuple[float, float]] | Points) -> Points:
+        """(n, 2) u and v of pixels of the full frame."""
+        return _mapped(self._to_wall, pixels)
+
+    def in_picture(self, places: Sequence[tuple[float, float]] | Points) -> Points:
+        """(n, 2) pixels of the full frame of places u, v."""
+        return _mapped(self._to_picture, places)
+
+    def floor(self, v: float) -> int:
+        """The floor, ground is 1."""
+        return max(1, min(self.floors, int(np.floor(v)) + 1))
+
+    def column(self, u: float) -> int:
+        """The column, 1 at the left."""
+        return max(1, min(self.columns, int(np.floor(u * self.columns)) + 1))
+
+    def pixels_per_metre(self, u: float, v: float) -> float:
+        """Upright pixels of the full frame that a metre of the wall takes there."""
+        low, high = self.in_picture([(u, v - 0.5), (u, v + 0.5)])
+        return float(np.hypot(*(high - low))) / FLOOR_METRES
+
+
+def _mapped(matrix: Any, points: Sequence[tuple[float, float]] | Points) -> Points:  # noqa: ANN401 - OpenCV
+    given = np.asarray(points, np.float64).reshape(-1, 1, 2)
+    return np.asarray(cv2.perspectiveTransform(given, np.asarray(matrix, np.float64)), np.float64).reshape(-1, 2)

@@ -1,0 +1,183 @@
+"""Links spots of successive frames to tracks that go on smoothly, several at once, over short gaps."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gateway.vision.falling.spots import Spot
+
+LONGEST_GAP = 0.30  # seconds a track may be hidden (a parapet) before it ends
+YOUNG_GAP = 0.09  # the same, for a track of fewer than GROWN spots
+GROWN = 5
+FASTEST = 2400.0  # pixels of the reduced picture a second
+GATE = 3.0  # pixels between where a spot is expected and found, and more with speed
+GATE_SHARE = 0.16  # of the way of one frame
+BEGIN = 60  # spots without a track that may begin new ones
+MOST_TRACKS = 150
+STORM = 2500  # pairs of spots in two frames: nothing can be told apart then
+SIDEWAYS, DRIFT = 1.2, 90.0  # what begins a track moves down: sideways at most this share of it, and pixels a second
+BENDING = 35.0  # pixels a second that the way may change from frame to frame
+
+
+@dataclass(slots=True)
+class Track:
+    """One moving thing: times (s) and spots, in order."""
+
+    number: int
+    times: list[float] = field(default_factory=list)
+    spots: list[Spot] = field(default_factory=list)
+    told: bool = False
+
+    def add(self, time: float, spot: Spot) -> None:
+        """Go on with this spot."""
+        self.times.append(time)
+        self.spots.append(spot)
+
+    def expected(self, time: float) -> tuple[float, float]:
+        """Where the next spot should be, by the last few: a parabola when there are enough, else a straight line."""
+        count = min(7, len(self.times))
+        t0 = self.times[-1]
+        last = self.spots[-1]
+        if count < 2:
+            return last.x, last.y
+        ages = [at - t0 for at in self.times[-count:]]
+        xs = [spot.x for spot in self.spots[-count:]]
+        ys = [spot.y for spot in self.spots[-count:]]
+        ahead = time - t0
+        if count < 4:
+            span = ages[0]
+            return last.x + (xs[0] - last.x) / span * ahead, last.y + (ys[0] - last.y) / span * ahead
+        return _straight(ages, xs, ahead), _bent(ages, ys, ahead)
+
+    @property
+    def speed(self) -> float:
+        """Pixels a second over the last spots."""
+        if len(self.times) < 2:
+            return 0.0
+        before = max(0, len(self.times) - 4)
+        seconds = self.times[-1] - self.times[before]
+        first, last = self.spots[before], self.spots[-1]
+        return math.hypot(last.x - first.x, last.y - first.y) / max(1e-6, seconds)
+
+
+class Linker:
+    """Holds the open tracks; ``feed`` returns those that ended."""
+
+    def __init__(self) -> None:
+        self.open: list[Track] = []
+        self._numbers = 0
+        self._loose: list[tuple[float, Sequence[Spot]]] = []
+
+    def feed(self, time: float, spots: Sequence[Spot]) -> list[Track]:
+        """Link the spots of one frame; older tracks choose first, each the spot nearest to where it expects one."""
+        free = set(range(len(spots)))
+        places = np.array([(spot.x, spot.y) for spot in spots], np.float64).reshape(-1, 2)
+        for track in sorted(self.open, key=lambda track: -len(track.times)):
+            if not free:
+                break
+            chosen = self._choose(track, time, spots, places, free)
+            if chosen is not None:
+                free.discard(chosen)
+                track.add(time, spots[chosen])
+        loose = [spots[place] for place in sorted(free)]
+        self._begin(time, loose)
+        ended = [track for track in self.open if time - track.times[-1] > _patience(track)]
+        if ended:
+            self.open = [track for track in self.open if time - track.times[-1] <= _patience(track)]
+        return ended
+
+    def finish(self) -> list[Track]:
+        """End every track: there is nothing more to come."""
+        ended, self.open = self.open, []
+        return ended
+
+    def _choose(
+        self, track: Track, time: float, spots: Sequence[Spot], places: np.ndarray, free: set[int]
+    ) -> int | None:
+        x, y = track.expected(time)
+        ahead = time - track.times[-1]
+        reach = GATE + GATE_SHARE * track.speed * ahead + (4.0 if len(track.times) < 3 else 0.0)
+        near = np.flatnonzero(np.abs(places[:, 1] - y) + np.abs(places[:, 0] - x) <= 1.5 * reach)
+        best, least = None, reach
+        last = track.spots[-1]
+        for place in near:
+            if int(place) not in free:
+                continue
+            spot = spots[int(place)]
+            away = math.hypot(spot.x - x, spot.y - y)
+            ratio = (spot.area + 4) / (last.area + 4)
+            away *= 1.0 + 0.25 * abs(math.log(ratio)) + (0.4 if spot.sign != last.sign else 0.0)
+            if away < least:
+                best, least = int(place), away
+        return best
+
+    def _begin(self, time: float, loose: Sequence[Spot]) -> None:
+        """Begin a track with every triple of loose spots that moves evenly downwards."""
+        chosen = sorted(loose, key=lambda spot: -spot.peak)[:BEGIN]
+        self._loose.append((time, chosen))
+        if len(self._loose) < 3:
+            return
+        (t1, first), (t2, second), (t3, third) = self._loose
+        del self._loose[0]
+        if not (first and second and third) or t3 - t1 > 4 * LONGEST_GAP:
+            return
+        seconds = (t2 - t1, t3 - t2)
+        triples = _triples(*([(spot.x, spot.y) for spot in part] for part in (first, second, third)), seconds)
+        for one, two, end in triples[: max(0, MOST_TRACKS - len(self.open))]:
+            self._numbers += 1
+            track = Track(self._numbers)
+            for at, spot in ((t1, first[one]), (t2, second[two]), (t3, third[end])):
+                track.add(at, spot)
+            self.open.append(track)
+        # What now belongs to a track begins no other one.
+        taken, passed = {end for _, _, end in triples}, {two for _, two, _ in triples}
+        self._loose = [
+            (t2, [spot for place, spot in enumerate(second) if place not in passed]),
+            (t3, [spot for place, spot in enumerate(third) if place not in taken]),
+        ]
+
+
+Places = list[tuple[float, float]]
+
+
+def _triples(first: Places, second: Places, third: Places, seconds: tuple[float, float]) -> list[tuple[int, int, int]]:
+    """Places of three successive frames that lie on an even way downwards, the straightest first, each used once."""
+    a, b, c = (np.array(part, np.float64) for part in (first, second, third))
+    way = (b[None, :, :] - a[:, None, :]) / seconds[0]
+    speed = np.hypot(way[..., 0], way[..., 1])
+    falls = (way[..., 1] > 0) & (speed < FASTEST) & (np.abs(way[..., 0]) < SIDEWAYS * way[..., 1] + DRIFT)
+    starts, goes = np.nonzero(falls)
+    if not 0 < len(starts) <= STORM:
+        return []
+    expected = b[goes] + way[starts, goes] * seconds[1]
+    # Gravity bends the way downwards: along it a miss counts a little less.
+    miss = np.hypot(expected[:, None, 0] - c[None, :, 0], 0.8 * (expected[:, None, 1] - c[None, :, 1]))
+    reach = GATE + (GATE_SHARE * speed[starts, goes] + BENDING) * seconds[1]
+    pairs, ends = np.nonzero(miss <= reach[:, None])
+    found: list[tuple[int, int, int]] = []
+    used: tuple[set[int], set[int], set[int]] = (set(), set(), set())
+    for at in np.argsort(miss[pairs, ends]):
+        triple = int(starts[pairs[at]]), int(goes[pairs[at]]), int(ends[at])
+        if not any(place in taken for place, taken in zip(triple, used, strict=True)):
+            found.append(triple)
+            for place, taken in zip(triple, used, strict=True):
+                taken.add(place)
+    return found
+
+
+def _patience(track: Track) -> float:
+    return LONGEST_GAP if len(track.times) >= GROWN else YOUNG_GAP
+
+
+def _straight(ages: Sequence[float], values: Sequence[float], ahead: float) -> float:
+    mean_age, mean = sum(ages) / len(ages), sum(values) / len(values)
+    spread = sum((age - mean_age) ** 2 for age in ages)
+    slope = sum((age - mean_age) * (value - mean) for age, value in zip(ages, values, strict=True)) / max(1e-9, spread)
+    return mean + slope * (ahead - mean_age)
+
+
+def _bent(ages: Sequence[float], values: Sequence[float], ahead: float) -> float:
+    curve = np.polyfit(ages, values, 2)
+    return float(np.polyval(curve, ahead))

@@ -1,0 +1,151 @@
+"""Films a scene: draws every frame, adds what a sensor adds, encodes H.264 or H.265, and writes down the truth."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from bodies import Body, Fall, paint, random_fall
+from distractors import CHANGES, CROWDS
+from scene import Luma, Scene
+
+TIME_BASE = Fraction(1, 90_000)
+# Seeds of scenes: what trains is never what tunes or tests.
+SPLITS = {"train": 0, "tune": 10_000_000, "test": 20_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How one clip is filmed."""
+
+    seconds: float
+    falls: int
+    distractors: tuple[str, ...]
+    rate: float
+    codec: str
+    bit_rate: int
+    key_every: int
+    noise: float
+    shutter: float
+    lost: float
+    doubled: bool
+
+
+def random_take(dice: np.random.Generator, seconds: float, falls: int, distractors: Sequence[str]) -> Take:
+    """Choose a camera: 12 to 50 frames a second, 1 to 8 Mbit/s, key frames every 25 to 100, noise, lost frames."""
+    return Take(
+        seconds,
+        falls,
+        tuple(distractors),
+        float(dice.choice([12.5, 15, 20, 25, 25, 25, 25, 30, 50])),
+        "h264" if dice.random() < 0.8 else "hevc",
+        int(dice.uniform(1, 8) * 1e6),
+        int(dice.integers(25, 101)),
+        float(dice.uniform(0.5, 4)),
+        1 / float(np.exp(dice.uniform(math.log(25), math.log(500)))),
+        0.01 if dice.random() < 0.15 else 0.0,
+        bool(dice.random() < 0.07),
+    )
+
+
+class Film:
+    """One clip: ``frames`` yields (seconds, grey picture), ``truth`` says what falls where."""
+
+    def __init__(self, scene: Scene, take: Take, seed: int, sizes: Sequence[float] = ()) -> None:
+        """``sizes``: the pixels of each fall, in turn; without them they are drawn by lot."""
+        dice = np.random.default_rng(seed)
+        self.scene, self.take = scene, take
+        self.falls: list[Fall] = []
+        for place in range(take.falls):
+            # Spread over the clip, some close together; the first seconds are for the detector to settle.
+            gap = (take.seconds - 7) / max(1, take.falls)
+            release = 3 + gap * (place + float(dice.uniform(0, 0.9)))
+            self.falls.append(random_fall(scene, dice, release, sizes[place] if place < len(sizes) else None))
+        self._bodies: list[Body] = [*self.falls]
+        self._changes = []
+        for kind in take.distractors:
+            if kind in CROWDS:
+                self._bodies += CROWDS[kind](scene, dice, take.seconds)
+            else:
+                self._changes.append(CHANGES[kind](scene, dice))
+        self._dice = dice
+        bank = dice.normal(0, take.noise, (scene.height + 64, scene.width + 64))
+        self._noise = np.clip(np.rint(bank), -100, 100).astype(np.int8)
+
+    def frames(self) -> Iterator[tuple[float, Luma]]:
+        """Draw one picture after the other."""
+        take = self.take
+        for number in range(int(take.seconds * take.rate)):
+            time = number / take.rate
+            if take.lost and self._dice.random() < take.lost:
+                continue
+            shown = (number // 3 * 3 + min(number % 3, 1)) / take.rate if take.doubled else time
+            picture = self.scene.picture.copy()
+            for body in self._bodies:
+                for blob in body.blobs(shown):
+                    paint(picture, blob, take.shutter)
+            for change in self._changes:
+                picture = change(picture, shown)
+            if not (take.doubled and number % 3 == 2):
+                top, left = self._dice.integers(0, 64, 2)
+                grain = self._noise[top : top + picture.shape[0], left : left + picture.shape[1]]
+                picture = np.clip(picture.astype(np.int16) + grain, 0, 255).astype(np.uint8)
+                self._last = picture
+            yield time, self._last
+
+    def write(self, path: Path) -> None:
+        """Encode the clip to ``path`` and the truth beside it as JSON."""
+        take = self.take
+        with av.open(str(path), "w") as target:
+            stream = target.add_stream("libx264" if take.codec == "h264" else "libx265", rate=Fraction(take.rate))
+            stream.width, stream.height, stream.pix_fmt = self.scene.width, self.scene.height, "yuv420p"
+            stream.bit_rate, stream.gop_size, stream.time_base = take.bit_rate, take.key_every, TIME_BASE
+            stream.codec_context.time_base = TIME_BASE
+            quiet = {"x265-params": "log-level=error:frame-threads=1:pools=1"} if take.codec == "hevc" else {}
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency", **quiet}
+            stream.codec_context.thread_count = 1
+            chroma = np.full((self.scene.height // 2, self.scene.width), 128, np.uint8)
+            for time, picture in self.frames():
+                frame = av.VideoFrame.from_ndarray(np.vstack([picture, chroma]), format="yuv420p")
+                frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode())
+        path.with_suffix(".json").write_text(json.dumps(self.truth(), ensure_ascii=False))
+
+    def truth(self) -> dict[str, Any]:
+        """What is in the clip: the facade, how it was filmed, and every fall with its way in pixels."""
+        return {
+            "seed": self.scene.seed,
+            "width": self.scene.width,
+            "height": self.scene.height,
+            "facade": self.scene.facade,
+            "take": asdict(self.take),
+            "falls": [self._told(fall) for fall in self.falls],
+        }
+
+    def _told(self, fall: Fall) -> dict[str, Any]:
+        way = []
+        for number in range(math.ceil(fall.release * self.take.rate), int(fall.ends * self.take.rate) + 1):
+            spot = fall.pixel(number / self.take.rate)
+            inside = spot is not None and 0 <= spot[0] < self.scene.width and 0 <= spot[1] < self.scene.height
+            if spot is not None and inside:
+                way.append(
+                    [round(number / self.take.rate, 4), round(spot[0], 1), round(spot[1], 1), not fall.is_hidden(*spot)]
+                )
+        return {
+            "release": fall.release,
+            "ends": fall.ends,
+            "floor": self.scene.floor_of(fall.start.z),
+            "column": self.scene.column_of(fall.start.x),
+            "size_px": fall.size_px,
+            "size_cm": fall.metres * 100,
+            "contrast": abs(fall.contrast),
+            "terminal": fall.terminal,
+            "impact_speed": fall.impact_speed,
+            "way": way,
+        }
