@@ -1,7 +1,12 @@
 """Searches of a line in memory: clashes, noise, echoes, late answers, several meters behind one wildcard, time."""
 
+import tomllib
+
 import pytest
 
+from gateway.contract import LinkError
+from gateway.scan.paste import Surroundings, toml
+from gateway.settings import LineSettings, SerialSettings
 from tests.meters.slaves import CjtMeter, modbus_ear, water
 from tests.modbus_farm import Slave
 from tests.scan.crowd import MbusMeter, only_reads
@@ -125,3 +130,52 @@ async def test_one_mbus_meter_and_several_of_them() -> None:
     search = await run(search_of(bus, protocols=("mbus",)))
     assert set(told(search)) == {"7011234593150207", "7011239993150207", "2000000193150207"}
     assert all(only_reads(question) for _, question in bus.heard)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most"),
+    [({"bauds": (9600,)}, 30.0), ({}, 75.0)],
+)
+async def test_a_quick_search_of_32_units_takes_seconds_to_a_minute(wanted: dict[str, object], most: float) -> None:
+    """In counted time: bytes at their speed, waits as long as they are."""
+    bus = StillWire((B9600, modbus_ear(3, level())), (B9600, modbus_ear(17, climate())))
+    search = search_of(bus, units=range(1, 33), **wanted)
+    began = bus.now
+    expected = search.expected
+    await run(search)
+    assert set(told(search)) == {3, 17}
+    assert bus.now - began < most
+    assert 0.5 * expected < bus.now - began < 2 * expected + 10
+
+
+async def test_a_speed_that_the_adapter_refuses_is_said_and_passed_over() -> None:
+    bus = StillWire((B9600, modbus_ear(3, level())))
+
+    def refuse(serial: SerialSettings | None) -> None:
+        if serial and serial.baud == 19200:
+            raise LinkError("/dev/x does not take 19200 8N1", "settings")
+
+    bus.refuses = refuse
+    search = await run(search_of(bus, bauds=(19200, 9600), protocols=("modbus", "dlt645")))
+    assert list(told(search)) == [3]
+    assert set(search.remarks) == {"/dev/x does not take 19200 8N1"}
+    assert search.complete
+
+
+async def test_the_same_address_at_two_speeds_is_written_but_not_twice_in_force() -> None:
+    bus = StillWire((B9600, modbus_ear(3, level())), (B2400, modbus_ear(3, climate())))
+    search = await run(search_of(bus, bauds=(9600, 2400), protocols=("modbus",)))
+    text = toml(search.found, Surroundings(LineSettings(name="pit", serial="/dev/x"), is_new_line=True))
+    assert len(tomllib.loads(text)["device"]) == 1
+    assert "has this address already, at another speed" in text
+
+
+async def test_progress_counts_down() -> None:
+    bus, seen = StillWire((B9600, modbus_ear(3, level()))), []
+    search = search_of(bus, bauds=(9600,))
+    search._report = seen.append
+    await run(search)
+    assert [one.step for one in seen] == sorted(one.step for one in seen)
+    assert seen[0].left == pytest.approx(search.expected, rel=0.2)
+    assert seen[-1].left < 5
+    assert all(0 <= one.done <= 1 for one in seen)
