@@ -57,7 +57,8 @@ class Ledger:
         before, within = pipe.strays
         if before >= STRAY and self._before is not None:
             self._before.spoke_twice()
-        mine = self._before = self.health.tally(device)
+        mine = self.health.tally(device)
+        self._before = mine if pipe.questions else None  # what nobody asked for is no second answer
         mine.add(kind, seconds, pipe.latency)
         if within >= STRAY:
             mine.spoke_twice()

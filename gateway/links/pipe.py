@@ -42,7 +42,7 @@ class StreamPipe:
         self.latency = 0.0  # of this transaction: most seconds from a question to its first byte; 0: nothing came
         self.echoed = False  # the last question came back word for word
         self.strays = (0, 0)  # bytes that came unasked: since the transaction before, and between our own questions
-        self._questions = 0
+        self.questions = 0
         self._asked_at = 0.0
         self._echo = b""  # what of the question has not come back yet
         self._timeout = 1.0
@@ -58,7 +58,7 @@ class StreamPipe:
         self.latency = 0.0
         self.echoed = False
         self.strays = (len(self._buffer), 0)
-        self._questions = 0
+        self.questions = 0
         self._arm(self._loop.time(), timeout)
         self._unasked = bytes(self._buffer)
         self._buffer.clear()
@@ -73,7 +73,7 @@ class StreamPipe:
         wait = self._still_to_keep_quiet()
         if wait > 0:
             await self._keep_quiet(wait)
-        self._questions += 1
+        self.questions += 1
         self.bytes_out += len(data)
         if self.on_frame is not None:
             self.on_frame("out", data, self._clock.monotonic())
@@ -124,7 +124,7 @@ class StreamPipe:
             wait = self._still_to_keep_quiet()
         before, within = self.strays
         late = len(self._buffer)
-        self.strays = (before, within + late) if self._questions else (before + late, within)
+        self.strays = (before, within + late) if self.questions else (before + late, within)
         self._buffer.clear()
 
     async def _wait(self) -> None:

@@ -19,6 +19,7 @@ FRESH = 100  # reads of one device, until it is made anew; every fourth batch ha
 SLOW = 1.0  # seconds that no input may take
 HANGS = 120.0
 SHOWN = 5
+MOST_SHOWN = 900
 
 
 class HangsError(BaseException):
@@ -173,7 +174,7 @@ class Attack:
         except DeviceError:
             self.count.refused += 1
         except Exception as error:
-            self._fail(f"{type(error).__name__}: {error} after {_shown(wire)}")
+            self._fail(f"{type(error).__name__}: {str(error)[:200]} after {_shown(wire)}")
         else:
             self._judge(values, wire, sealed=sealed)
         self._clock(began)
@@ -216,7 +217,7 @@ class Attack:
 
 
 def _shown(wire: Wire) -> str:
-    return " | ".join(said.hex(" ") for _, said in wire.told)
+    return " | ".join(said.hex(" ") for _, said in wire.told)[:MOST_SHOWN]
 
 
 def _give_up(_signal: int, _frame: FrameType | None) -> None:

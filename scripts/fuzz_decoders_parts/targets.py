@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from stations import STATIONS, Calling
+
 import drivers
 from gateway.contract import DeviceSpec, Driver, LineKind, PointValue
 from gateway.settings import DeviceSettings, LineSettings, PointSettings, Profile
@@ -270,7 +272,11 @@ def _spec(driver: str, points: Mapping[str, Any], address: int | str = 1, **opti
 
 def _device(name: str, spec: DeviceSpec) -> Target:
     module = drivers.find(spec.driver)
-    return Target(name, spec.driver, lambda: module.make(spec), frozenset(spec.points))
+    if not getattr(module, "CALLS", False):
+        return Target(name, spec.driver, lambda: module.make(spec), frozenset(spec.points))
+    sound, seal = STATIONS[spec.driver]
+    made = lambda: Calling(module.make(spec), sound)  # noqa: E731 - as above
+    return Target(name, spec.driver, made, frozenset(spec.points), speaks=True, seal=seal)
 
 
 def _modbus(framing: str) -> Target:
@@ -343,7 +349,8 @@ def _of_profile(name: str, profile: Profile) -> list[Target]:
         target = _device(f"{name}-{number}", spec)
         target.points = frozenset(spec.points) if whole else frozenset(vector.expect)
         framing = str(spec.options.get("framing", "rtu"))
-        target.sound, target.seal = CHECKED.get(profile.driver, (None, None))
+        if profile.driver in CHECKED:
+            target.sound, target.seal = CHECKED[profile.driver]
         if profile.driver == "modbus":
             target.sound, target.seal = modbus_checks(framing)
         if profile.driver == "frames":
@@ -354,7 +361,7 @@ def _of_profile(name: str, profile: Profile) -> list[Target]:
                 start = int(at.partition(":")[2], 0)
                 registers.update(zip(range(start, start + len(words)), words, strict=True))
             target.answer = Registers(registers, framing)
-        elif getattr(target.make(), "free_running", False) if target.make else False:
+        elif target.speaks or (target.make is not None and getattr(target.make(), "free_running", False)):
             target.speaks, target.seeds = True, raw
         else:
             target.answer = Tape(raw)
