@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.daemon.test_end_to_end import config
 from tests.drivers.station_frames import (
     FIRE,
     MN,
+    NORMAL,
     calling,
     component,
     device_state,
@@ -95,6 +97,11 @@ def test_a_fire_of_a_detector_that_nobody_named_goes_ahead_of_all_that_waits(tmp
             row = next(row for row in daemon.get("/v1/status")["devices"] if row["name"] == "fire-panel")
             assert row["last"]["fire-at"]["value"] == "1/1/3/18 and 1 more"
             assert row["unnamed"] == {"count": 2, "last": "component 1/1/3/18"}
+            daemon.stop(signal.SIGKILL)
+            daemon.start()
+            # What it knew of the fire is gone: no half of it may clear the alarm, only the station's own word.
+            called(port, frame(1, component(NORMAL, circuit=3, number=17)), frame(2, component(NORMAL, number=18)))
+            assert [alarm["active"] for alarm in daemon.get("/v1/status")["alarms"]] == [True]
             called(port, frame(3, operation(0b1)))
             types = [record["type"] for record in daemon.pull("alarm", 4)]
             assert types[-1] == "linli.alarm.cleared.v1"
