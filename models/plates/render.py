@@ -18,8 +18,8 @@ Plane = npt.NDArray[np.float32]
 
 # Debian packages fonts-noto-cjk(-extra), fonts-wqy-*, fonts-droid-fallback, fonts-opendin, fonts-roboto-unhinted,
 # fonts-liberation, fonts-b612, fonts-clear-sans, fonts-arphic-gkai00mp, fonts-arphic-gbsn00lp, fonts-mplus,
-# fonts-cabin, fonts-dosis, fonts-jura, fonts-play, fonts-cantarell, fonts-lato, fonts-open-sans, fonts-dejavu-extra. Those of the
-# test are never used in training.
+# fonts-cabin, fonts-dosis, fonts-jura, fonts-play, fonts-cantarell, fonts-lato, fonts-open-sans, fonts-dejavu-extra.
+# Those of the test are never used in training.
 CHINESE_FONTS: Mapping[str, Sequence[str]] = {
     "train": (
         "opentype/noto/NotoSansCJK-Regular.ttc",
