@@ -22,6 +22,7 @@ log = logging.getLogger("linli.links")
 MOST_CONNECTIONS = 64
 MOST_OF_ONE_PEER = 16  # a station that lost its power leaves dead connections behind: the quietest of them goes
 CHUNK = 4096
+MOST_CALLS = 100  # a second and connection; whoever has more to say waits, and loses nothing
 MOST_WITHOUT_A_CALL = 16384  # bytes
 UNSENT = 65536  # bytes that a caller lets pile up without reading them
 FIRST_CALL_WITHIN = 60.0
@@ -55,6 +56,8 @@ class _Connection:
         self.began = self.heard = now
         self.useless = 0
         self.proven = False
+        self.calls = 0  # since ``second``
+        self.second = now
 
     def cut(self, data: bytes) -> list[tuple[str, Call]]:
         """The messages that are whole now. Faults of protocols that it may not even speak are nobody's."""
@@ -138,15 +141,20 @@ class ListenLine:
 
     async def _listen(self) -> None:
         server = await self._open()
-        try:
-            async with asyncio.TaskGroup() as self._group:
+        failure: OSError | None = None
+        async with asyncio.TaskGroup() as self._group:
+            try:
                 await server.start_serving()
                 self.port = server.sockets[0].getsockname()[1]
                 self._enter("open")
                 log.info("line %s: stations may call on %s", self.name, self.address)
                 await self._sweep()
-        finally:
-            server.close()
+            except OSError as error:  # somebody else took the port between our binding and our listening
+                failure = error
+            finally:
+                server.close()
+        if failure is not None:
+            raise self._cannot(failure)
 
     async def _open(self) -> asyncio.Server:
         host, port = host_port(self.address, any_port=True)
@@ -155,16 +163,18 @@ class ListenLine:
                 self._called, host, port, limit=CHUNK, backlog=BACKLOG, start_serving=False
             )
         except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise LinkError(
-                f"cannot listen on {self.address}: {why}; the address must be this machine's, and the port free",
-                "listen",
-            ) from None
+            raise self._cannot(error) from None
         for listener in server.sockets:
             # Accepted connections inherit these: a station that lost its power must not stay for ever.
             for level, name, value in KEEPALIVE:
                 listener.setsockopt(level, getattr(socket, name), value)
         return server
+
+    def _cannot(self, error: OSError | OverflowError) -> LinkError:
+        why = getattr(error, "strerror", None) or error
+        return LinkError(
+            f"cannot listen on {self.address}: {why}; the address must be this machine's, and the port free", "listen"
+        )
 
     async def _sweep(self) -> None:
         """Hang up, now and then, on whoever has nothing to say."""
@@ -207,11 +217,20 @@ class ListenLine:
                     connection.useless += len(data)
                     for protocol, call in connection.cut(data):
                         await self._answer(connection, protocol, call)
+                        await self._pace(connection)
                     if not self._is_worth_it(connection):
                         break
         finally:
             self._connections.discard(connection)
             writer.transport.abort() if writer.transport.get_write_buffer_size() > UNSENT else writer.close()
+
+    async def _pace(self, connection: _Connection) -> None:
+        """Let a station that has gone mad fill neither the bus nor the store."""
+        now = self._clock.monotonic()
+        if now - connection.second >= 1.0:
+            connection.calls, connection.second = 0, now
+        elif connection.calls >= MOST_CALLS:
+            await self._clock.sleep(connection.second + 1.0 - now)
 
     async def _answer(self, connection: _Connection, protocol: str, call: Call) -> None:
         station = self._stations.get((protocol, call.station))
@@ -229,6 +248,7 @@ class ListenLine:
         if not call.fault:
             connection.heard = self._clock.monotonic()
             connection.useless = 0
+            connection.calls += 1
             if not connection.proven:
                 connection.proven = True
                 self._refusals.welcome(connection.peer)

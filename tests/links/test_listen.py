@@ -170,6 +170,19 @@ async def test_who_says_nothing_for_a_minute_is_hung_up_on_and_who_spoke_once_mu
         assert line.view()["refused"]["count"] == 1
 
 
+async def test_a_station_gone_mad_is_slowed_down_and_loses_nothing(fake_clock):
+    one, other = Echo("one"), Echo("other")
+    one.answer = lambda _frame: b""
+    async with listening(one, other, clock=fake_clock) as line, calling(line.port) as mad, calling(line.port) as calm:
+        await mad.say(b"fire one x\n" * 350)
+        await until(lambda: len(one.heard) == listen.MOST_CALLS)
+        await calm.say(b"fire other x\n")
+        assert await calm.line() == b"fire other x\n"
+        assert len(one.heard) == listen.MOST_CALLS
+        await fake_clock.advance(4.0)
+        await until(lambda: len(one.heard) == 350)
+
+
 async def test_connections_are_bounded_and_the_quietest_of_a_peer_goes(fake_clock, monkeypatch):
     monkeypatch.setattr(listen, "MOST_OF_ONE_PEER", 3)
     one = Echo("one")
