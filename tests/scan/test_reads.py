@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers import cjt188, dlt645
-from drivers.dlt645.frame import READS
 from gateway.scan.modbus import Spot, question
 from gateway.scan.reads import is_read
 from gateway.scan.wire import ReadOnly, WriteRefusedError
@@ -19,20 +18,19 @@ def rtu(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("framing", ["rtu", "ascii", "tcp"])
-@pytest.mark.parametrize("function", range(128))
-def test_of_modbus_only_functions_1_to_4(framing: str, function: int) -> None:
-    made = question(framing, 17, Spot(function, 3, 2))
-    assert is_read(made) == (function in (1, 2, 3, 4))
+def test_of_modbus_only_functions_1_to_4(framing: str) -> None:
+    passed = [function for function in range(256) if is_read(question(framing, 17, Spot(function, 3, 2)))]
+    assert passed == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("control", range(256))
-def test_of_meters_only_the_reading_controls(control: int) -> None:
-    dlt = sealed(b"\x68" + b"\xaa" * 6 + b"\x68" + bytes([control, 0]))
-    assert is_read(b"\xfe\xfe" + dlt) == (control in READS)
-    cjt = sealed(b"\x68\x10" + b"\xaa" * 7 + bytes([control, 3]) + b"\x1f\x90\0")
-    assert is_read(cjt) == (control == 0x01)
-    short = bytes([0x10, control, 1, (control + 1) & 0xFF, 0x16])
-    assert is_read(short) == (control in (0x40, 0x5B, 0x7B))
+def test_of_meters_only_the_reading_controls() -> None:
+    controls = [bytes([control]) for control in range(256)]
+    dlt = [at for at in controls if is_read(b"\xfe\xfe" + sealed(b"\x68" + b"\xaa" * 6 + b"\x68" + at + b"\0"))]
+    assert dlt == [b"\x01", b"\x02", b"\x11", b"\x12", b"\x13"]
+    cjt = [at for at in controls if is_read(sealed(b"\x68\x10" + b"\xaa" * 7 + at + b"\x03\x1f\x90\0"))]
+    assert cjt == [b"\x01"]
+    short = [at for at in range(256) if is_read(bytes([0x10, at, 1, (at + 1) & 0xFF, 0x16]))]
+    assert short == [0x40, 0x5B, 0x7B]
 
 
 @pytest.mark.parametrize(
