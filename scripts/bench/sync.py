@@ -22,7 +22,7 @@ from stage import Broker
 from tests.faults.proxy import FaultProxy
 
 HERE = Path(__file__).resolve().parent
-WINDOW = 100
+WINDOW, ROUNDS = 100, 3
 ALARM_GOAL, RATIO_GOAL, MEMORY_GOAL = 1.0, 0.8, 30.0
 MBIT = 125_000
 LINKS = [("20 Mbit/s, 25 ms each way", 20 * MBIT, 0.025), ("100 Mbit/s", 100 * MBIT, 0.0)]
@@ -37,6 +37,10 @@ async def child(script: str, *words: object) -> Any:  # noqa: ANN401 - JSON
     if process.returncode:
         raise SystemExit(f"bench_sync: {script} ended with {process.returncode}")
     return json.loads(out) if out else None
+
+
+def _rate(result: dict[str, Any]) -> float:
+    return float(result["records"] / result["seconds"])
 
 
 class Bench:
@@ -63,23 +67,32 @@ class Bench:
         """Ours, on a fresh copy of the store."""
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self._state, self._copy)
-        return dict(await child("drain.py", self._copy, port, seconds, 0.5))
+        return dict(await child("drain.py", self._copy, port, seconds, 0.2))
 
     async def whole(self) -> None:
-        """The whole backlog with nothing in between."""
-        ours = await self.drain(self._broker.port, 600)
-        plain = await child("plain.py", self._payloads, self._broker.port, self._seconds, WINDOW)
-        rate = ours["records"] / ours["seconds"]
-        growth = ours["most_mb"] - ours["before_mb"]
+        """The whole backlog with nothing in between: ours and the others in turn, the best of each counts."""
+        rounds: dict[str, list[dict[str, Any]]] = {"ours": [], "plain paho": [], "plain paho from SQLite": []}
+        for _ in range(ROUNDS):
+            rounds["ours"].append(await self.drain(self._broker.port, 600))
+            sources = (("plain paho", self._payloads), ("plain paho from SQLite", self._payloads.with_suffix(".db")))
+            for name, source in sources:
+                rounds[name].append(await child("plain.py", source, self._broker.port, self._seconds / ROUNDS, WINDOW))
+        best = {name: max(each, key=_rate) for name, each in rounds.items()}
+        ours = best["ours"]
+        growth = max(each["most_mb"] - each["before_mb"] for each in rounds["ours"])
         print(f"\ndrained {ours['records']:,} records in {ours['seconds']:.1f} s, {ours['cpu_s']:.1f} s of them CPU")
-        print(f"memory: {ours['before_mb']:.1f} MB before, {ours['most_mb']:.1f} MB at most: {growth:+.1f} MB")
+        print(f"memory: {ours['before_mb']:.1f} MB before; it grew by {growth:.1f} MB at most")
         self._judge(growth <= MEMORY_GOAL, f"memory grows by {growth:.1f} MB, at most {MEMORY_GOAL:.0f} are wanted")
         self._views(ours["views"])
+        for name, each in rounds.items():
+            told = ", ".join(f"{_rate(one):,.0f}/s" for one in each)
+            cpu = 1e6 * best[name]["cpu_s"] / best[name]["records"]
+            print(f"  {name:<26}{told}; {cpu:.2f} us of CPU a record")
+        durable = _rate(ours) / _rate(best["plain paho from SQLite"])
+        print(f"  ours is {durable:.2f} of plain paho that reads whole batches from SQLite and decompresses them")
         print(f"\n{'link':<28}{'ours':>12}{'plain paho':>12}{'ratio':>8}{'alarms: n':>12}{'median':>10}{'worst':>10}")
-        self._row("loopback, nothing between", rate, plain["records"] / plain["seconds"], ours["alarms"])
-        rows = await child("plain.py", self._payloads.with_suffix(".db"), self._broker.port, self._seconds, WINDOW)
-        durable = rows["records"] / rows["seconds"]
-        print(f"{'':28}{rate / durable:.2f} of plain paho that reads whole batches from SQLite: {durable:,.0f}/s")
+        alarms = [alarm for each in rounds["ours"] for alarm in each["alarms"]]
+        self._row("loopback, nothing between", _rate(ours), _rate(best["plain paho"]), alarms)
 
     async def over(self, name: str, rate: int, delay: float) -> None:
         """The same over a link, for a while."""
@@ -87,7 +100,7 @@ class Bench:
             proxy.rate, proxy.delay = rate, delay
             ours = await self.drain(proxy.port, self._seconds)
             plain = await child("plain.py", self._payloads, proxy.port, self._seconds, WINDOW)
-        self._row(name, ours["records"] / ours["seconds"], plain["records"] / plain["seconds"], ours["alarms"])
+        self._row(name, _rate(ours), _rate(plain), ours["alarms"])
 
     def _row(self, name: str, ours: float, plain: float, alarms: list[float]) -> None:
         ranked = sorted(alarms) or [float("nan")]
@@ -137,7 +150,7 @@ def main() -> None:
         missed = asyncio.run(run(options.records, options.seconds, Path(folder), mosquitto))
     print(
         "\nOn loopback plain paho copies ready-made payloads out of memory, while ours reads every record from SQLite"
-        "\nand unpacks it: there one core is the limit, on the other lines it is the link."
+        "\nand puts it together again: there one core is the limit, on the other lines it is the link."
     )
     print("\n".join(f"MISSED: {sentence}" for sentence in missed) or "all goals are met")
     raise SystemExit(bool(missed))
