@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drivers._points import Raw, finisher, others
-from drivers.modbus.address import Span, Table
+from drivers.modbus.address import Span
 from drivers.modbus.batch import Batch, batch_of
 from drivers.modbus.framing import Framing, RefusalError
-from drivers.modbus.planning import Block, Limits, cut_of, plan_blocks
+from drivers.modbus.learning import Learned
+from drivers.modbus.planning import Block, Limits, plan_blocks
 from drivers.modbus.values import Decode, Extract, decoder, extractor
 from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue, Scalar, Written
 
@@ -73,7 +74,7 @@ class ModbusDevice:
         self._limits = limits
         self._framing = framing
         self._finishers = {name: finisher(point) for name, point in points.items()}
-        self._cuts: set[tuple[Table, int]] = set()
+        self._learned = Learned(limits)
         self._plans: dict[frozenset[str], tuple[_Part, ...]] = {}
         self._pauses: dict[Span, _Pause] = {}
         self._doubtful: set[Span] = set()
@@ -96,12 +97,23 @@ class ModbusDevice:
                 outcome.spoil(part, "timeout")
             else:
                 waiting[:0] = await self._try(pipe, part, outcome)
+        if self._learned.settle():
+            self._plans.clear()
         if outcome.failure is not None and not outcome.fetched:
             raise outcome.failure
         self._join(outcome.values, outcome.raws)
         if len(outcome.values) == len(points):
             return outcome.values
         return {name: outcome.values[name] for name in points}
+
+    def learned(self) -> Mapping[str, Any]:
+        """As ``Learner.learned``: what the device refused, so that it need not refuse it again."""
+        return self._learned.tell()
+
+    def recall(self, known: Mapping[str, Any]) -> None:
+        """As ``Learner.recall``."""
+        self._learned.recall(known)
+        self._plans.clear()
 
     def check(self, point: str, value: Scalar) -> None:
         """As ``Writer.check``."""
@@ -123,6 +135,7 @@ class ModbusDevice:
         try:
             data = await self._fetch(pipe, part.block)
         except DeviceSilentError as error:
+            self._learned.doubt()
             self._doubtful.add(span)
             if not outcome.answered:
                 raise
@@ -137,9 +150,11 @@ class ModbusDevice:
             outcome.fail(part, error)
         except DeviceError as error:
             outcome.answered = True
+            self._learned.doubt()
             outcome.fail(part, error)
         else:
             outcome.answered = outcome.fetched = True
+            self._learned.read(part.block)
             self._doubtful.discard(span)
             self._pauses.pop(span, None)
             if part.batch is not None:
@@ -158,12 +173,9 @@ class ModbusDevice:
 
     def _divide(self, block: Block) -> bool:
         """Remember not to read across the middle of a refused block; False when it is one point's alone."""
-        cut = cut_of(block)
-        if cut is None:
-            return False
-        self._cuts.add(cut)
+        divided = self._learned.divide(block)
         self._plans.clear()
-        return True
+        return divided
 
     def _join(self, values: dict[str, PointValue], raws: Mapping[str, Raw]) -> None:
         """Finish the points that need another point's value for their decimals or ratio."""
@@ -200,7 +212,9 @@ class ModbusDevice:
         by_span: dict[Span, list[str]] = {}
         for name in sorted(names):
             by_span.setdefault(self._spans[name], []).append(name)
-        return tuple(self._compile(block, by_span) for block in plan_blocks(by_span, self._limits, self._cuts))
+        return tuple(
+            self._compile(block, by_span) for block in plan_blocks(by_span, self._learned.limits, self._learned.cuts)
+        )
 
     def _compile(self, block: Block, by_span: Mapping[Span, list[str]]) -> _Part:
         plain, joint = [], []

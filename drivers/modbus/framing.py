@@ -69,6 +69,7 @@ class Framing:
         self.unit = unit
         self.lookalikes = False  # set when two of the device's requests have answers of the same shape
         self._requests: dict[Span, bytes] = {}
+        self._shapes: dict[tuple[Table, int], Span] = {}
 
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """Send one read and return its data bytes; DeviceError or DeviceSilentError when there is no good answer."""
@@ -84,6 +85,7 @@ class Framing:
         if frame is None:
             pdu = REQUESTS[span.table](address=span.start, count=span.size, dev_id=self.unit)
             frame = self._requests[span] = bytes(self.framer.buildFrame(pdu))
+            self.lookalikes |= self._shapes.setdefault((span.table, _data_bytes(span)), span) != span
         return frame
 
 

@@ -38,11 +38,13 @@ class Ledger:
         """Note a transaction that began at ``began`` and ended now; ``kind`` is "" or why it failed."""
         now = self._clock.monotonic()
         seconds = now - began
+        self._busy.add(seconds, now)
+        if kind == CANCELLED:
+            return
         self._transactions += 1
         self._seconds += seconds
         if seconds > self._worst:
             self._worst = seconds
-        self._busy.add(seconds, now)
         before_in, before_out = self._counted
         self._counted = (pipe.bytes_in, pipe.bytes_out)
         self._bytes_in.inc(pipe.bytes_in - before_in)
@@ -52,7 +54,7 @@ class Ledger:
         if kind:
             self._errors += 1
             self._failures.inc()
-            if kind in (CANCELLED, BROKEN):
+            if kind == BROKEN:
                 return
         before, within = pipe.strays
         if before >= STRAY and self._before is not None:

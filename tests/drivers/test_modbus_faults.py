@@ -1,6 +1,7 @@
 """The driver against answers that are wrong, late, cut, noisy or refused."""
 
 import asyncio
+import json
 import struct
 from contextlib import suppress
 
@@ -254,16 +255,52 @@ async def test_a_hole_between_two_points_is_learned():
         assert len(wire.slave.asked) == asked
 
 
-async def test_a_device_that_takes_only_short_reads_is_learned():
+@pytest.mark.parametrize(("most", "wanted"), [(10, [10, 10, 10, 10]), (16, [16, 16, 8]), (39, [39, 1])])
+async def test_the_longest_read_that_a_device_takes_is_learned_and_survives_a_restart(most, wanted):
     points = {f"p{at}": {"at": f"holding:{at}"} for at in range(40)}
     wire = Wire(slave(), RTU)
-    wire.slave.most = 10
+    wire.slave.most = most
     made, names = device(RTU, points)
-    for _ in range(2):
+    for _ in range(8):
         wire.slave.asked.clear()
         values = await made.read(wire, names)
         assert all(got.quality == "good" for got in values.values())
-    assert [count for _, _, count in wire.slave.asked] == [10, 10, 10, 10]
+    assert [count for _, _, count in wire.slave.asked] == wanted
+    assert made.learned() is made.learned()
+    told = json.loads(json.dumps(made.learned()))
+    again, _ = device(RTU, points)
+    again.recall(told)
+    wire.slave.asked.clear()
+    assert await again.read(wire, names) == values
+    assert [count for _, _, count in wire.slave.asked] == wanted
+    assert again.learned() == told
+
+
+async def test_a_hole_is_not_taken_for_a_limit_and_survives_a_restart():
+    points = {f"p{at}": {"at": f"holding:{at}"} for at in (*range(5), *range(8, 30))}
+    wire = Wire(slave(), RTU)
+    del wire.slave.registers[6]
+    made, names = device(RTU, points)
+    for _ in range(4):
+        wire.slave.asked.clear()
+        await made.read(wire, names)
+    assert wire.slave.asked == [(3, 0, 5), (3, 8, 22)]
+    again, _ = device(RTU, points)
+    again.recall(made.learned())
+    wire.slave.asked.clear()
+    await again.read(wire, names)
+    assert wire.slave.asked == [(3, 0, 5), (3, 8, 22)]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{}, {"cuts": 7, "taken": [], "refused": None}, {"cuts": [["X", 1], 3, ["COIL"]]},
+     {"taken": {"registers": 9}, "refused": {"registers": 4}}, {"taken": {"bits": "a"}, "refused": {"bits": 3}}],
+)  # fmt: skip
+async def test_a_memory_that_makes_no_sense_is_passed_over(known):
+    made, names = device(RTU)
+    made.recall(known)
+    assert await made.read(Wire(slave(), RTU), names) == GOOD
 
 
 async def test_limits_of_the_device_are_kept():
