@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.simulate import simulate
+from gateway.cli.simulate.show import _write
+from gateway.contract import ConfigError
 from tests.simulate.test_site import LEVEL, written
 
 COMMAND = (sys.executable, "-m", "gateway", "simulate")
@@ -49,8 +51,6 @@ def test_it_serves_until_ctrl_c_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["nowhere.toml"], 78, "there is no such file"),
-        (["site.toml", "--out", "site.toml"], 78, "is the configuration itself"),
         (["site.toml", "--script", "bad.toml"], 78, 'bad.toml:2: script[1].set: there is no device "x"'),
         (["site.toml", "--seconds", "0"], 0, ""),
     ],
@@ -79,3 +79,17 @@ def test_wrong_options_are_explained(arguments: list[str], words: str) -> None:
     done = CliRunner().invoke(simulate, arguments)
     assert done.exit_code in (2, 78)
     assert words in done.output
+
+
+def test_the_configuration_is_never_overwritten(tmp_path: Path) -> None:
+    path = written(tmp_path, LEVEL)
+    with pytest.raises(ConfigError, match="is the configuration itself"):
+        _write(tmp_path / "." / "site.toml", "", path)
+    assert path.read_text() == LEVEL
+
+
+def test_profiles_beside_the_configuration_are_found_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "site" / "devices").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    _write(tmp_path / "elsewhere" / "out.toml", "x = 1", written(tmp_path / "site", LEVEL))
+    assert (tmp_path / "elsewhere" / "devices").resolve() == tmp_path / "site" / "devices"
