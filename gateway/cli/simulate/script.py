@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.cli.simulate.motion import Motion, constant, ramp, sine, steps
 from gateway.cli.simulate.station import LATE, OF_LINES, Fault, FaultKind, Station
+from gateway.contract import ConfigError
 from gateway.settings import base
 from gateway.settings.base import Duration, MisfitError, Name, Table, Value
 from gateway.settings.document import Document, Keys, Problem
@@ -111,6 +112,8 @@ class Script:
 
 def read_script(path: Path) -> tuple[Document, ScriptFile]:
     """Read the file; ConfigError with all its mistakes."""
+    if not path.exists():
+        raise ConfigError(f"{path}:1: there is no such file; name the script with --script FILE")
     document = Document.read(path)
     script, problems = validate(document, ScriptFile)
     if script is None:

@@ -69,14 +69,15 @@ async def _simulate(wishes: Wishes, folder: Path, log: IO[bytes] | None) -> None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    say: Callable[[str], None] = (lambda _text: None) if wishes.as_json else click.echo
+    lively = sys.stdout.isatty() and not wishes.as_json
+    say: Callable[[str], None] = (lambda _text: None) if wishes.as_json else _say
     site.changed = lambda sentence: say(f"{elapsed():8.1f} s  {sentence}")
     async with site.open():
         text, dropped = overlay(plan, {line.name: line.port.address for line in site.lines}, wishes.out)
         _write(wishes.out, text, plan.path)
-        _ready(wishes, site, dropped)
+        _ready(wishes, site, dropped, lively)
         tasks = [asyncio.create_task(_play(wishes, site, played, again, say), name="script")]
-        if sys.stdout.isatty() and not wishes.as_json:
+        if lively:
             tasks.append(asyncio.create_task(_refresh(site), name="table"))
         try:
             with contextlib.suppress(TimeoutError):
@@ -115,15 +116,24 @@ async def _play(
             say("the script did not change")
 
 
-def table(site: Site) -> list[Block]:
-    """Lines and devices with what they did."""
+def _say(text: str) -> None:
+    """Print above the live table, which catches what goes to ``sys.stdout``; click.echo would pass it by."""
+    print(text, flush=True)
+
+
+def table(site: Site, most: int | None = None) -> list[Block]:
+    """Lines and devices with what they did; lines only, and devices with faults, when there are more than ``most``."""
+    short = most is not None and len(site.lines) + len(site.stations) > most
     rows: list[list[Cell]] = []
     for line in site.lines:
         state = Word("unplugged", "bad") if line.unplugged else Word("open", "good")
         where = f"{line.port.address}, {line.unheard} of {line.questions} questions heard by nobody"
-        rows.append([Word(line.name, "strong"), state, "", "", "", where])
+        total = sum(station.counts.answered + station.counts.spoken for station in line.stations)
+        rows.append([Word(line.name, "strong"), state, str(total), "", "", where])
         for station in line.stations:
             counts = station.counts
+            if short and not station.faults:
+                continue
             faults = ", ".join(sorted(fault.kind for fault in station.faults.values()))
             rows.append(
                 [
@@ -143,13 +153,13 @@ async def _refresh(site: Site) -> None:
 
     from gateway.cli.output import rendered
 
-    with Live(rendered(table(site)), auto_refresh=False) as live:
+    with Live(auto_refresh=False, transient=True) as live:
         while True:
+            live.update(rendered(table(site, live.console.height - 2)), refresh=True)
             await asyncio.sleep(REFRESH)
-            live.update(rendered(table(site)), refresh=True)
 
 
-def _ready(wishes: Wishes, site: Site, dropped: list[str]) -> None:
+def _ready(wishes: Wishes, site: Site, dropped: list[str], lively: bool) -> None:
     if wishes.as_json:
         print_json({"ready": True, "config": str(wishes.out), **_counted(site), "left_out": [*site.left_out, *dropped]},
                    indent=0)  # fmt: skip
@@ -162,7 +172,7 @@ def _ready(wishes: Wishes, site: Site, dropped: list[str]) -> None:
         blocks.append(Line([Word("not in the rehearsal:", "warn"), ", ".join(dropped)]))
     blocks.append(Line([Word("ready:", "good"), f"linli run -c {wishes.out}"]))
     blocks.append(Line(["Ctrl-C ends the simulation; a gateway that runs then finds its lines gone."]))
-    show([*blocks, *table(site)])
+    show(blocks if lively else [*blocks, *table(site)])
     sys.stdout.flush()
 
 
