@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from gateway.uplink.answers import Ack
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.inbox import Executes, Inbox
 from gateway.uplink.outbox import Outbox, Records
+from gateway.uplink.pause import Pause
 from gateway.uplink.receipts import Receipts
 from gateway.uplink.session import WILL_DELAY, Session, properties
 from gateway.uplink.topics import topic
@@ -28,9 +28,6 @@ from gateway.uplink.tour import Tour
 from gateway.uplink.wire import SessionWire
 
 NAME = "mqtt"
-FIRST_RETRY = 0.25
-# After a short outage the broker is back within seconds of its return; after a long one it is not stormed.
-SHORT_OUTAGE, SHORT_RETRY, LAST_RETRY = 120.0, 2.0, 10.0
 STEADY_SECONDS = 10.0
 TICK = 1.0
 GOODBYE_SECONDS, FLUSH_STEP = 1.0, 0.02
@@ -99,27 +96,24 @@ class MqttUplink:
 
     async def run(self) -> None:
         """Connect, serve, reconnect; returns after ``flush``."""
-        delay, outage = 0.0, self._clock.monotonic()
+        pause = Pause(self._clock, self._stop)
         while not self._stop.is_set():
             began, taken = self._clock.monotonic(), self._outbox.taken
             error = await self._one_session()
             if error is None:
                 break
-            now = self._clock.monotonic()
-            steady = self._state == "online" and now - began > STEADY_SECONDS
+            steady = self._state == "online" and self._clock.monotonic() - began > STEADY_SECONDS
             moved = self._outbox.taken > taken and error.code != reasons.TAKEN_OVER
             if steady:
                 self._tour.lasted()
             if steady or moved:
                 # A link that breaks again and again, and carries something each time, is not left for long.
-                delay, outage = 0.0 if steady else min(delay, FIRST_RETRY), now
+                pause.served(steady=steady)
             await self._down(error)
             # One that lets us in and then takes nothing is no better than one that does not answer.
             if self._tour.go_on(good=moved or (steady and not self._outbox.unanswered)):
                 continue
-            largest = SHORT_RETRY if now - outage < SHORT_OUTAGE and not error.refused else LAST_RETRY
-            delay = min(largest, max(FIRST_RETRY, delay * 2))
-            await self._nap(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects only
+            await pause.wait(refused=error.refused)
         self._turn("offline")
 
     async def flush(self, seconds: float) -> None:
@@ -281,15 +275,6 @@ class MqttUplink:
 
     def _topic(self, last: str) -> str:
         return topic(self._gateway, last)
-
-    async def _nap(self, seconds: float) -> None:
-        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.wait(waits)
 
 
 class _StoppedError(Exception):

@@ -16,7 +16,7 @@ from gateway.settings.core import HttpSettings, StoreSettings
 from gateway.store import Store
 from gateway.uplink import lane as lane_module
 from gateway.uplink import outbox as outbox_module
-from gateway.uplink.http import push as push_module
+from gateway.uplink import pause as pause_module
 from gateway.uplink.http.push import HttpUplink
 from tests.uplink.http_platform import Asked, HttpPlatform, Reply
 from tests.uplink.test_http_push import running, until
@@ -85,7 +85,7 @@ async def test_no_history_of_faults_makes_a_hole(tmp_path: Path, monkeypatch: py
     for name in ("FIRST_RETRY", "LAST_RETRY"):
         monkeypatch.setattr(lane_module, name, 0.05)
     monkeypatch.setattr(outbox_module, "BATCH_RECORDS", 20)
-    monkeypatch.setattr(push_module, "SHORT_RETRY", 0.1)
+    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.1)
     (tmp_path / "state").mkdir()
     async with HttpPlatform() as platform:
         faults = Faults(platform, seed)

@@ -77,8 +77,8 @@ async def test_what_was_in_flight_when_the_connection_broke_goes_again_with_the_
 
 
 async def test_a_broker_that_hangs_up_with_packet_too_large_finds_the_culprit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.uplink.mqtt.FIRST_RETRY", 0.01)
-    monkeypatch.setattr("gateway.uplink.mqtt.SHORT_RETRY", 0.02)
+    monkeypatch.setattr("gateway.uplink.pause.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("gateway.uplink.pause.SHORT_RETRY", 0.02)
     store = MemoryStore()
 
     def judge(stream: str, events: list[dict[str, Any]]) -> int | str:

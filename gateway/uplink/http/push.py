@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from typing import Any, Protocol
 
 from gateway.contract import Clock, ConfigError
@@ -18,11 +17,9 @@ from gateway.uplink.http.media import MediaShelf, MediaUpload
 from gateway.uplink.http.origin import media_origin, origin
 from gateway.uplink.http.wire import HttpWire
 from gateway.uplink.outbox import Outbox, Records
+from gateway.uplink.pause import Pause
 
 NAME = "http"
-FIRST_RETRY, SHORT_RETRY, LAST_RETRY = 0.25, 2.0, 10.0
-# After a short outage the platform is back within seconds of its return; after a long one it is not stormed.
-SHORT_OUTAGE = 120.0
 FLUSH_STEP = 0.02
 # Media go when no more records wait than this: they come after records, not after the last one of all.
 CAUGHT_UP = 500
@@ -90,19 +87,16 @@ class HttpUplink:
     # ------------------------------------------------------------------------------------------------ sending
 
     async def _send_for_ever(self) -> None:
-        delay, outage = 0.0, self._clock.monotonic()
+        pause = Pause(self._clock, self._stop)
         while not self._stop.is_set():
             taken = self._outbox.taken
             error = await self._one_session()
             if error is None:
                 break
-            now = self._clock.monotonic()
             if self._outbox.taken > taken:
-                delay, outage = 0.0, now
+                pause.served()
             await self._down(error)
-            largest = SHORT_RETRY if now - outage < SHORT_OUTAGE and not error.refused else LAST_RETRY
-            delay = min(largest, max(FIRST_RETRY, delay * 2))
-            await self._nap(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries only
+            await pause.wait(refused=error.refused)
         self._turn("offline", "stopped")
 
     async def _one_session(self) -> ConnectionFailedError | None:
@@ -192,15 +186,6 @@ class HttpUplink:
             if place.insecure
         ]
         return [sentence for sentence in found if sentence]
-
-    async def _nap(self, seconds: float) -> None:
-        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self._clock.sleep(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.wait(waits)
 
 
 class _StoppedError(Exception):
