@@ -15,6 +15,7 @@ from gateway.commands.unbuilt import PREFIX
 from gateway.contract import Draft, LineKind, Put, SourceState, StateChange, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
+from gateway.daemon.memory import LearnedFacts
 from gateway.links import Line
 from gateway.plan import NotBuilt, Plan
 from gateway.rules import Transition
@@ -115,8 +116,9 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     actions = _actions(plan, sources, store, clock)
     core = Core(rules, store, clock, say if actions is None else lambda step: _say_and_act(step, actions))
     lines = {line.name: _line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
+    memory = LearnedFacts(store)
     sources |= {
-        device.name: _source(plan, device, lines[device.line.name], clock, core.put)
+        device.name: _source(plan, device, lines[device.line.name], clock, core.put, memory)
         for device in plan.devices
         if device.line.name in lines
     }
@@ -188,9 +190,11 @@ def _line(settings: LineSettings, clock: SystemClock) -> "AnyLine":
     return ListenLine(settings, clock)
 
 
-def _source(plan: Plan, device: ResolvedDevice, line: "AnyLine", clock: SystemClock, put: Put) -> "AnySource":
+def _source(
+    plan: Plan, device: ResolvedDevice, line: "AnyLine", clock: SystemClock, put: Put, memory: LearnedFacts
+) -> "AnySource":
     if isinstance(line, Line):
-        return Source(device, plan.drivers[device.name], line, clock, put)
+        return Source(device, plan.drivers[device.name], line, clock, put, memory=memory)
     from gateway.sources.station import Station
 
     password = None if device.password_file is None else read_secret(device.password_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import time
@@ -101,6 +102,7 @@ class Attack:
         self._before = b""
         self._pool = target.seeds
         self._truth: Mapping[str, PointValue] = {}
+        self._allowed: dict[str, list[PointValue]] = {}
 
     def run(self, inputs: int) -> Count:
         """Do it."""
@@ -125,7 +127,7 @@ class Attack:
         for _ in range(inputs):
             data = self._spoilt(dice.choice(target.seeds))
             self.count.inputs += 1
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 target.decode(data)
                 self.count.good += 1
@@ -152,6 +154,15 @@ class Attack:
             wire.chunks = self._target.seeds * 2
         self._truth = finish(device.read(wire, self._target.points))
         assert any(is_good(value) for value in self._truth.values()), f"{self._target.name} reads nothing"
+        assert self._target.make is not None
+        self._allowed = {name: [value] for name, value in self._truth.items()}
+        for seed in self._target.seeds if self._target.speaks else ():
+            # Which of its messages are heard decides which of them counts.
+            alone = Wire(self._target)
+            alone.chunks = [seed] * 12
+            with contextlib.suppress(DeviceError):
+                for name, value in finish(self._target.make().read(alone, self._target.points)).items():
+                    self._allowed[name].append(value)
         self._pool = [answer for answer, _ in wire.told if answer] or self._target.seeds
 
     def _one(self, device: Driver) -> None:
@@ -168,7 +179,7 @@ class Attack:
         else:
             wire.spoil = lambda answer: pieces(self._spoilt(answer, sealed=sealed) if answer else b"", dice)
         self.count.inputs += 1
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             values = finish(device.read(wire, target.points))
         except DeviceError:
@@ -186,7 +197,7 @@ class Attack:
         self.count.good += any(is_good(value) for value in values.values())
         if sealed or self._target.sound is None:
             return
-        wrong = [name for name, value in values.items() if is_good(value) and value != self._truth[name]]
+        wrong = [name for name, value in values.items() if is_good(value) and value not in self._allowed[name]]
         if not wrong:
             return
         if any(set(self._target.sound(said)) - set(self._target.sound(true)) for true, said in wire.told):
@@ -206,10 +217,10 @@ class Attack:
         return noise(dice, self._pool) + frame + noise(dice, self._pool)
 
     def _clock(self, began: float) -> None:
-        took = time.perf_counter() - began
+        took = time.process_time() - began  # a busy machine is not the decoder's fault
         if took > self.count.slowest:
             self.count.slowest = took
-            if took > SLOW and time.process_time() > SLOW:
+            if took > SLOW:
                 self._fail(f"took {took:.1f} s")
 
     def _fail(self, what: str) -> None:
