@@ -60,7 +60,7 @@ class Reader:
                 continue
             for sequence, json in enumerate(lines[:-1].split(LINE), start=first):
                 if whole.last < sequence <= last:
-                    if whole.count and (whole.count >= limit or whole.size + len(json) > max_bytes):
+                    if whole.count and (whole.count >= limit or whole.size + len(json) + 1 > max_bytes):
                         runs.append(whole.finish())
                     whole.add(json + LINE, sequence, 1)
         return [*runs, whole.finish()] if whole.count else runs

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.contract import Record
@@ -57,6 +57,7 @@ class Rows(Reader):
         return iter([row for row in self._made if row[0] >= start])
 
 
+@example([2], 0, 0, 2, 2, 809)
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(0, 5), st.integers(0, 40), st.integers(1, 60),
