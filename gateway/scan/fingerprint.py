@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,14 +234,18 @@ def _candidate(
 
 
 def _evidence(points: Mapping[str, Point], values: Mapping[str, PointValue]) -> Iterator[float]:
+    """Yield what each point says. A second one of the same kind says half: what looks like one looks like all."""
     places = {point.decimals for point in points.values() if point.decimals}
+    alike: Counter[tuple[object, ...]] = Counter()
     for name, value in values.items():
         if name in places:
             yield SMALL_BITS if value.value in range(1, MOST_PLACES) else WEAK
             continue
         point = points[name]
         decimals = values[point.decimals].value if point.decimals else 0
-        yield says(point, value, decimals if isinstance(decimals, int) else 0)
+        kind = (point.type, point.unit, point.scale, point.valid)
+        yield says(point, value, decimals if isinstance(decimals, int) else 0) / 2 ** alike[kind]
+        alike[kind] += 1
 
 
 def says(point: Point, value: PointValue, decimals: int = 0) -> float:

@@ -27,6 +27,8 @@ TRIES = 3  # of a wildcard whose answer was garbled, before it counts as several
 ROUNDS = 6  # of a CJ/T 188 wildcard that several meters answer
 DIGIT_PAIRS = 6
 MOST_REST = 1024  # bytes
+BITS = 11  # of a character: 8E1
+SOONEST = 0.001  # seconds
 GARBLED = 2  # answers in TRIES; once may be noise
 SILENCE = b"\xfe\0\xff"  # wake-up bytes, and what an idle line turns glitches into
 CJT_TYPES = (0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x25, 0x30, 0x40)
@@ -79,7 +81,7 @@ class _Asker:
         raise GarbledError
 
     async def _heard(self, work: Callable[[Pipe], Awaitable[T]], pipe: Pipe) -> Heard[T]:
-        timed = _Timed(pipe, self._clock)
+        timed = _Timed(pipe, self._clock, BITS / self.serial.baud if self.serial else 0.0)
         try:
             answer = await work(timed)
         finally:
@@ -95,28 +97,38 @@ class _Asker:
 
 
 class _Timed:
-    """A pipe that notes how long the first byte of an answer took."""
+    """A pipe that notes how long the first byte took, from when the question had left the wire."""
 
-    def __init__(self, pipe: Pipe, clock: Clock) -> None:
+    def __init__(self, pipe: Pipe, clock: Clock, character: float) -> None:
         self.seconds = 0.0
-        self._pipe, self._clock = pipe, clock
+        self._pipe, self._clock, self._character = pipe, clock, character
         self._asked = 0.0
         self.drain_input = pipe.drain_input
 
     async def write(self, data: bytes) -> None:
         await self._pipe.write(data)
-        self._asked = self._clock.monotonic()
+        self._asked = self._clock.monotonic() + len(data) * self._character
 
     async def read(self, at_most: int = 4096) -> bytes:
         data = await self._pipe.read(at_most)
-        self.seconds = self.seconds or self._clock.monotonic() - self._asked
+        self.seconds = self.seconds or max(SOONEST, self._clock.monotonic() - self._asked)
         return data
 
 
 async def search_dlt645(
-    wire: Wire, clock: Clock, serial: SerialSettings | None, patience: Patience, edition: int, tick: Tick, deep: bool
+    wire: Wire,
+    clock: Clock,
+    serial: SerialSettings | None,
+    patience: Patience,
+    edition: int,
+    tick: Tick,
+    deep: bool,
+    refusing: bool = False,
 ) -> list[Found | Clash]:
-    """Find the meters of one edition (2007 or 1997). ``deep``: look for more although one answered cleanly."""
+    """Find the meters of one edition (2007 or 1997). ``deep``: look for more although one answered cleanly.
+
+    ``refusing``: meters of the other edition are here; several that refuse at once are garbled too.
+    """
     asker = _Asker(wire, clock, serial, patience)
     addresses: dict[str, float] = {}
     crowd = False
@@ -124,6 +136,8 @@ async def search_dlt645(
     try:
         heard = await asker.ask(partial(find_dlt645, edition=edition, wake=WAKE_BYTES))
     except GarbledError:
+        if refusing and not deep:
+            return []
         crowd = True
     else:
         if heard is None:

@@ -225,7 +225,8 @@ class Search:
             patience = Patience(self._meter_wait, LEAST_METER)  # each speed anew: another one, other meters
             try:
                 if protocol == "dlt645":
-                    results = await search_dlt645(wire, clock, serial, patience, edition, tick, deep)
+                    refusing = any(found.driver == "dlt645" and found.serial == serial for found in self.found)
+                    results = await search_dlt645(wire, clock, serial, patience, edition, tick, deep, refusing)
                 elif protocol == "cjt188":
                     results = await search_cjt188(wire, clock, serial, patience, tick, deep)
                 else:

@@ -7,9 +7,9 @@ import pytest
 from gateway.contract import LinkError
 from gateway.scan.paste import Surroundings, toml
 from gateway.settings import LineSettings, SerialSettings
-from tests.meters.slaves import CjtMeter, modbus_ear, water
+from tests.meters.slaves import CjtMeter, DltMeter, modbus_ear, water
 from tests.modbus_farm import Slave
-from tests.scan.crowd import MbusMeter, only_reads
+from tests.scan.crowd import Hear, MbusMeter, only_reads, sealed
 from tests.scan.sites import (
     B2400,
     B9600,
@@ -179,3 +179,22 @@ async def test_progress_counts_down() -> None:
     assert seen[0].left == pytest.approx(search.expected, rel=0.2)
     assert seen[-1].left < 5
     assert all(0 <= one.done <= 1 for one in seen)
+
+
+async def test_meters_that_refuse_the_other_editions_question_cost_no_search_of_their_own() -> None:
+    def refusing(meter: DltMeter) -> Hear:
+        hear = shortened(meter)
+
+        def listen(sent: bytes) -> bytes:
+            frame = sent.lstrip(b"\xfe")
+            if len(frame) > 9 and frame[8] == 0x01 and frame[1:7] == b"\xaa" * 6:
+                return sealed(b"\x68" + bytes.fromhex(meter.address)[::-1] + b"\x68\xc1\x01\x34")
+            return hear(sent)
+
+        return listen
+
+    bus = StillWire((B2400, refusing(electric(ELECTRIC))), (B2400, refusing(electric(OTHER))))
+    search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))
+    assert {found.address: found.options["edition"] for found in search.found} == {ELECTRIC: 2007, OTHER: 2007}
+    assert search.clashes == []
+    assert sum(b"\x68\x01\x02\x43\xc3" in sent for _, sent in bus.heard) == 3, "the wildcard, and no hundred more"
