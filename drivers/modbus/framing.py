@@ -139,7 +139,7 @@ class RtuFraming(Framing):
                 await self._hear_out(pipe, span)
             data = await self._exchange(pipe, span)
         except DeviceError as error:
-            self._overdue = self._overdue or error.reason in ("timeout", "damaged")
+            self._overdue = self._overdue or error.reason in ("timeout", "damaged", "cut")
             raise
         self._overdue = False
         return data
@@ -162,7 +162,7 @@ class RtuFraming(Framing):
                 buffer += await pipe.read()
             except DeviceSilentError:
                 if buffer not in (b"", request):
-                    raise DeviceError(f"{span}: the answer is cut short or damaged", "damaged", buffer) from None
+                    raise self._incomplete(buffer.removeprefix(request), span) from None
                 raise
             if request.startswith(buffer):
                 continue  # an echo so far
@@ -191,6 +191,13 @@ class RtuFraming(Framing):
             refused = self._refusal(answer, order.pdu[0] | 0x80)
             if refused is not None:
                 raise RefusalError(order.span, refused[2], refused)
+
+    def _incomplete(self, answer: bytes, span: Span) -> DeviceError:
+        """Say what an answer is that did not come to its end."""
+        head, size = bytes((self.unit, span.table, _data_bytes(span))), RTU_OVERHEAD + _data_bytes(span)
+        if answer[:3] == head[: len(answer)]:
+            return DeviceError(f"{span}: the answer breaks off after {len(answer)} of {size} bytes", "cut", answer)
+        return DeviceError(f"{span}: the answer is cut short or damaged", "damaged", answer)
 
     def _normal(self, data: bytes) -> bytes:
         return data

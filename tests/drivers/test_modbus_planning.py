@@ -1,12 +1,17 @@
 """Request planning against a brute-force optimum, and its limits."""
 
+from functools import cache
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.modbus.address import Span, Table
+import drivers
+from drivers.modbus import _limits
+from drivers.modbus.address import Span, Table, locate
 from drivers.modbus.planning import Limits, cut_of, plan_blocks
+from tests.drivers.test_vectors import PROFILES, address_of, spec_of
 
 SPANS = st.lists(
     st.builds(Span, st.just(Table.HOLDING), st.integers(0, 24), st.integers(1, 4)), min_size=1, max_size=7, unique=True
@@ -42,6 +47,46 @@ def test_requests_are_as_few_as_can_be(spans, gap, most):
         assert len(block.requests) == 1
         assert block.requests[0].size <= most
         assert all(block.span.start <= span.start and span.end <= block.span.end for span in block.wanted)
+
+
+def optimum(spans: list[Span], limits: Limits) -> int:
+    """The fewest requests for spans of one table, by trying every first request for what is left (memoised)."""
+    ordered = sorted(set(spans))
+
+    @cache
+    def rest(done: int) -> int:
+        if done == len(ordered):
+            return 0
+        best, end = len(ordered), ordered[done].start
+        for last in range(done, len(ordered)):
+            span = ordered[last]
+            if span.start - end > limits.widest_gap(span.table):
+                break
+            end = max(end, span.end)
+            size = end - ordered[done].start
+            if last > done and size > limits.most(span.table):
+                break
+            best = min(best, -(-size // limits.most(span.table)) + rest(last + 1))
+        return best
+
+    return rest(0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SPANS, st.integers(0, 5), st.integers(4, 16))
+def test_the_optimum_of_the_test_is_the_optimum(spans, gap, most):
+    limits = Limits(registers=most, gap=gap)
+    assert optimum(spans, limits) == fewest(spans, limits)
+
+
+@pytest.mark.parametrize("name", [name for name, profile in PROFILES.items() if profile.driver == "modbus"])
+def test_no_profile_takes_more_requests_than_it_must(name):
+    spec = spec_of(PROFILES[name], address_of(PROFILES[name].vector[0]))
+    device = drivers.find("modbus").make(spec)
+    spans = [locate(point) for point in spec.points.values()]
+    limits = _limits(spec)
+    best = sum(optimum([span for span in spans if span.table is table], limits) for table in Table)
+    assert len(device.requests(spec.points)) <= best
 
 
 def test_a_value_is_split_only_when_it_alone_is_too_long():
