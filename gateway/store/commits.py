@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gateway.contract import SEND_ORDER, STREAMS, Clock, LinliError, Stream
 from gateway.metrics import COMMIT_SECONDS, DROPPED
 from gateway.store.bell import Bell
-from gateway.store.database import NOTHING, Committed, Database, Expiry, is_damage
+from gateway.store.database import NOTHING, SQLITE_TROUBLE, Committed, Database, Expiry, is_damage
 from gateway.store.early import LOOK_EVERY, RELEASE, Hold
 from gateway.store.envelope import AT_ONCE, Waiting, waiting
 from gateway.store.notices import gateway_state
@@ -241,7 +241,7 @@ class Committer:
         try:
             freed = min(RELEASE, self._opener.budget.transaction) if release else 0
             done = await loop.run_in_executor(self._writer, database.commit, batch, stamp, expiry, freed)
-        except sqlite3.DatabaseError as error:
+        except SQLITE_TROUBLE as error:
             self.queue.restore(batch)
             self._waits_since = -math.inf
             self._trouble(error)
@@ -288,11 +288,11 @@ class Committer:
 
     # -------------------------------------------------------------------------------------------------- trouble
 
-    def _trouble(self, error: sqlite3.DatabaseError) -> None:
+    def _trouble(self, error: sqlite3.DatabaseError | UnicodeDecodeError) -> None:
         if is_damage(error):
             self.die(LinliError(f"the store is damaged ({error}): it is set aside at the next start"))
             return
-        code = error.sqlite_errorcode & 0xFF
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
         if code not in DISK_CODES:
             raise error
         full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and self._reserve.is_needed())

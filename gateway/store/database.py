@@ -299,8 +299,14 @@ class Database:
         self._connection.close()
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+# SQLite's messages quote what it found, and Python may be unable to decode even the message.
+SQLITE_TROUBLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+def is_damage(error: Exception) -> bool:
     """Tell whether the file itself is not what was written. Text that is no text has no code of its own."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.completeness import GAP, Entry, Place, prove
 from gateway.contract import STREAMS, LinliError, Stream
+from gateway.store.database import SQLITE_TROUBLE
 from gateway.store.media import MediaFolder
 from gateway.store.migrate import VERSION
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
@@ -100,7 +101,7 @@ def inspect(state: Path, *, media: bool, progress: Progress) -> Report:
         try:
             connection.execute("BEGIN")  # one picture of everything, however the daemon goes on
             _Inspection(connection, report, MediaFolder(state / "media"), progress).run(read_media=media)
-        except sqlite3.DatabaseError as error:
+        except SQLITE_TROUBLE as error:
             report.find("unreadable", f"the database cannot be read any further: {error}")
         return report
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway.contract import Clock, LinliError
 from gateway.store import left, migrate
-from gateway.store.database import Database, Known, connect, is_damage
+from gateway.store.database import SQLITE_TROUBLE, Database, Known, connect, is_damage
 from gateway.store.envelope import Stamp
 from gateway.store.packing import DamagedError
 from gateway.store.queue import Batch
@@ -127,7 +127,7 @@ class Opener:
                 known = database.known()
                 database.close()
                 return Opened(known, None, Reader(self._path), why)
-        except (sqlite3.Error, LinliError, OSError) as error:
+        except (*SQLITE_TROUBLE, sqlite3.Error, LinliError, OSError) as error:
             log.warning("%s: cannot even be read: %s", self._path, error)
         self._epoch = migrate.new_epoch()
         return Opened(Known(self._epoch), None, None, why)
@@ -212,7 +212,7 @@ def _sound_or_fresh(path: Path, connected: Callable[[str], Opened], clock: Clock
             return connected("found set aside")
         except DamagedError as error:
             trouble = str(error)
-        except sqlite3.DatabaseError as error:
+        except SQLITE_TROUBLE as error:
             if not is_damage(error):
                 raise
             trouble = str(error)
@@ -250,18 +250,15 @@ def _examine(path: Path) -> str | None:
             )
         if version == 0:
             return "not a database of linli" if _has_tables(path) else None
-        reader = Reader(path)
-    except sqlite3.DatabaseError as error:
+        with contextlib.closing(Reader(path)) as reader:
+            trouble = reader.trouble(newest=version == migrate.VERSION)
+        if trouble is None and version == migrate.VERSION:
+            with contextlib.closing(connect(path)) as connection:
+                trouble = next(broken_seals(connection), None)
+    except SQLITE_TROUBLE as error:
         if is_damage(error):
             return str(error)
         raise LinliError(f"{path}: cannot be opened: {error}; check the disk and the file's owner") from error
-    try:
-        trouble = reader.trouble(newest=version == migrate.VERSION)
-    finally:
-        reader.close()
-    if trouble is None and version == migrate.VERSION:
-        with contextlib.closing(connect(path)) as connection:
-            return next(broken_seals(connection), None)
     return trouble
 
 

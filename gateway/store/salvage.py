@@ -15,7 +15,7 @@ from gateway.store.database import Database
 from gateway.store.envelope import waiting
 from gateway.store.notices import gateway_state
 from gateway.store.reader import Reader
-from gateway.store.wreck import ASIDE, Place, Wreck, asides, former, remove
+from gateway.store.wreck import ASIDE, DONE, Place, Wreck, asides, former, remove
 
 KEPT = 3  # databases set aside that are kept after they were salvaged, the newest
 LOOK = 1.0  # s between looks whether the disk, or the time, is there
@@ -155,6 +155,8 @@ class Salvage:
             note["confirmed"] = await loop.run_in_executor(self._thread, wreck.confirmed, self._required)
             note["epoch"] = await loop.run_in_executor(self._thread, wreck.epoch)
             note.update(salvaged={}, lost={}, holes=[], gaps=[], last={}, places={}, into=self._database.epoch)
+            if note.get("lost_track"):
+                note["brought"] = {stream: await self._brought(note, stream, None, 0) for stream in SEND_ORDER}
             for stream in SEND_ORDER:
                 place = await loop.run_in_executor(self._thread, wreck.begin, stream, note["confirmed"][stream])
                 note["places"][stream] = [*place, self._database.last[stream]]
@@ -166,22 +168,28 @@ class Salvage:
                 await self._stream(aside, note, wreck, stream, resumed)
         self._tell_end(aside, note)
         await self._commits.settled()
+        with contextlib.suppress(OSError):  # without it, a later damage may bring records again, under their old ids
+            aside.with_name(aside.name + DONE).touch()
 
     async def _move(self, note: dict[str, Any]) -> None:
         """The store that we salvaged into was damaged too: what it had already comes from there, not from here."""
-        loop = asyncio.get_running_loop()
         note["brought"] = {}
-        for other in asides(self._state):
-            wreck = await loop.run_in_executor(self._thread, Wreck, other)
-            if await loop.run_in_executor(self._thread, wreck.epoch) == note["into"]:
-                for stream in (each for each in SEND_ORDER if each not in note["last"]):
-                    since = note["places"][stream][2]
-                    found = await loop.run_in_executor(self._thread, wreck.brought, stream, since, note["epoch"])
-                    note["brought"][stream] = found
-            await loop.run_in_executor(self._thread, wreck.close)
+        for stream in (each for each in SEND_ORDER if each not in note["last"]):
+            note["brought"][stream] = await self._brought(note, stream, note["into"], note["places"][stream][2])
         note["into"] = self._database.epoch
         for stream, (at, after, _) in note["places"].items():
             note["places"][stream] = [at, after, self._database.last[stream]]
+
+    async def _brought(self, note: dict[str, Any], stream: Stream, into: str | None, since: int) -> list[list[int]]:
+        """What of this file other wrecks hold (those of epoch ``into``): ranges of its sequences."""
+        loop = asyncio.get_running_loop()
+        found: list[list[int]] = []
+        for other in asides(self._state):
+            wreck = await loop.run_in_executor(self._thread, Wreck, other)
+            if into is None or await loop.run_in_executor(self._thread, wreck.epoch) == into:
+                found += await loop.run_in_executor(self._thread, wreck.brought, stream, since, note["epoch"])
+            await loop.run_in_executor(self._thread, wreck.close)
+        return found
 
     async def _stream(self, aside: Path, note: dict[str, Any], wreck: Wreck, stream: Stream, resumed: bool) -> None:
         loop = asyncio.get_running_loop()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliE
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
 from gateway.store.commits import Committer
-from gateway.store.database import Committed, Database, Expiry, is_damage
+from gateway.store.database import SQLITE_TROUBLE, Committed, Database, Expiry, is_damage
 from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
 from gateway.store.gallery import Media
@@ -237,7 +236,7 @@ class Store:
             return await asyncio.get_running_loop().run_in_executor(self._threads.reader, read, self._reader, *how)
         except DamagedError as error:
             raise self._damaged(str(error)) from error
-        except sqlite3.DatabaseError as error:
+        except SQLITE_TROUBLE as error:
             if is_damage(error):
                 raise self._damaged(str(error)) from error
             raise CommandError(f"records cannot be read now: {error}", status=503) from error

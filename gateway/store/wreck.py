@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.contract import STREAMS, Draft, Stream
+from gateway.store.database import SQLITE_TROUBLE
 from gateway.store.envelope import Waiting, encode
 from gateway.store.media import CONTENT_TYPES
 from gateway.store.migrate import SEALED, checksum
@@ -22,6 +23,7 @@ MARK = ".damaged-"
 ASIDE = "aside/"  # facts: what became of a database that was set aside, by its name
 GAP = "linli.gap.v1"
 FURTHEST = 1 << 62
+DONE = ".done"  # the file beside one that was salvaged: what the store notes about it may be damaged, too
 BACK = 1024  # rows looked for backwards from where reading is possible again
 ROWS = 16  # read at once: they share no more than a few MB
 MICROSECOND = 1000
@@ -67,7 +69,7 @@ class Chunk(NamedTuple):
 
 def asides(state: Path) -> list[Path]:
     """The databases that were set aside, the oldest first."""
-    found = [path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm"))]
+    found = [path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm", DONE))]
     return sorted(found, key=lambda path: (_number(path), path.stat().st_mtime_ns, path.name))
 
 
@@ -88,7 +90,7 @@ def _number(path: Path) -> int:
 
 def remove(aside: Path) -> None:
     """Delete a database that was set aside, and what lies beside it."""
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in ("-wal", "-shm", "", DONE):
         aside.with_name(aside.name + suffix).unlink(missing_ok=True)
 
 
@@ -114,10 +116,16 @@ def rescue(path: Path, aside: Path, trouble: str) -> None:
             "INSERT OR IGNORE INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, 0)",
             _files(path.parent / "media"),
         )
-        # What was salvaged of an older one lies in this one: doing it again would give records twice.
-        forgotten = json.dumps({"trouble": "what became of it is not known", "state": "done"}).encode()
-        _remember(connection, *((ASIDE + older.name, forgotten) for older in asides(path.parent) if older != aside))
+        lost = json.dumps({"trouble": "what became of it is not known", "state": "found", "lost_track": True})
+        done = json.dumps({"trouble": "it was salvaged", "state": "done"})
+        for older in asides(path.parent):
+            _remember(connection, (ASIDE + older.name, (done if is_done(older) else lost).encode()))
         connection.execute("COMMIT")
+
+
+def is_done(aside: Path) -> bool:
+    """Tell whether it was salvaged, whatever the store remembers."""
+    return aside.with_name(aside.name + DONE).exists()
 
 
 def _remember(connection: sqlite3.Connection, *facts: tuple[str, bytes]) -> None:
@@ -144,7 +152,7 @@ class Wreck:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
         self._dictionaries: dict[int, Dictionary | None] = {}
         self.held_lost = 0  # records that waited for the clock, in facts that are not what was written
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*SQLITE_TROUBLE):
             self._connection.execute("PRAGMA cache_size = -512")
             self._connection.execute("PRAGMA query_only = ON")
             # A page that is wrong in one place is read for what is right in it.
@@ -190,7 +198,7 @@ class Wreck:
     def begin(self, stream: Stream, confirmed: int) -> Place:
         """Where to read a stream from, so that what follows ``confirmed`` comes."""
         for (first,) in self._each(f'SELECT max(first) FROM "{stream}" WHERE first <= ?', confirmed + 1):  # noqa: S608
-            if isinstance(first, int):
+            if isinstance(first, int) and 0 < first <= confirmed + 1:
                 return Place(first - 1, confirmed)
         return Place(0, confirmed)
 
@@ -234,16 +242,21 @@ class Wreck:
     def _each(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._connection.execute(query, values)
-        except (sqlite3.DatabaseError, OverflowError):
+        except (*SQLITE_TROUBLE, OverflowError):
             return
 
     def _firsts(self, stream: Stream, at: int) -> tuple[list[int], bool]:
         """Where the next rows begin, and whether more may follow."""
         try:
             found = self._ascending(stream, at, ROWS)
-        except sqlite3.DatabaseError:
+        except SQLITE_TROUBLE:
             return self._beyond(stream, at)
-        return found, len(found) == ROWS
+        ahead = [first for first in found if first > at]
+        if found and not ahead:
+            return self._beyond(stream, at)
+        # A flipped bit makes a number too small or too large; the checksum, which covers it, tells which one it is.
+        sound = sorted({first for first in ahead if self._row(stream, first)})
+        return sound or [min(ahead)] if ahead else [], len(found) == ROWS
 
     def _ascending(self, stream: Stream, above: int, limit: int) -> list[int]:
         query = f'SELECT first FROM "{stream}" WHERE first > ? ORDER BY first LIMIT ?'  # noqa: S608
@@ -251,14 +264,17 @@ class Wreck:
 
     def _beyond(self, stream: Stream, start: int) -> tuple[list[int], bool]:
         """Go on after a place that cannot be read: one row if there is one, else leap, then feel the way back."""
-        with contextlib.suppress(sqlite3.DatabaseError):
-            if one := self._ascending(stream, start, 1):
+        with contextlib.suppress(*SQLITE_TROUBLE):
+            if one := [first for first in self._ascending(stream, start, 1) if first > start]:
                 return one, True
         step = 1
         while start + step < FURTHEST:
             try:
                 found = self._ascending(stream, start + step, 1)
-            except sqlite3.DatabaseError:
+            except SQLITE_TROUBLE:
+                step *= 2
+                continue
+            if found and found[0] <= start + step:
                 step *= 2
                 continue
             return self._backwards(stream, start, found[0] if found else FURTHEST), bool(found)
@@ -267,10 +283,10 @@ class Wreck:
     def _backwards(self, stream: Stream, start: int, end: int) -> list[int]:
         firsts = [] if end == FURTHEST else [end]
         query = f'SELECT first FROM "{stream}" WHERE first < ? ORDER BY first DESC LIMIT 1'  # noqa: S608
-        with contextlib.suppress(sqlite3.DatabaseError):
+        with contextlib.suppress(*SQLITE_TROUBLE):
             while len(firsts) < BACK:
                 row = self._connection.execute(query, (firsts[-1] if firsts else end,)).fetchone()
-                if row is None or row[0] <= start:
+                if row is None or not start < row[0] < (firsts[-1] if firsts else end):
                     break
                 firsts.append(row[0])
         return sorted(firsts)

@@ -94,7 +94,7 @@ async def test_words_for_people(tmp_path):
         ("INSERT INTO gaps VALUES ('perception', 17, 1, 2, 0)", "gap"),
         ("UPDATE cursors SET stream = 'rumours'", "cursor"),
         ("UPDATE facts SET value = 'text'", "fact"),
-        ("UPDATE facts SET value = CAST('{}' AS BLOB)", "checksum"),
+        ("UPDATE facts SET value = CAST('[]' AS BLOB)", "checksum"),
         ("UPDATE cursors SET sequence = sequence - 1", "checksum"),
         ("UPDATE media SET bytes = 10", "media"),
         ("DELETE FROM about", "schema"),

@@ -61,6 +61,15 @@ async def test_somebody_elses_database(tmp_path):
     await assert_new_epoch(tmp_path, "none")
 
 
+async def test_a_schema_that_is_no_text(tmp_path):
+    """SQLite quotes it in its message, which Python then cannot decode."""
+    epoch = await written(tmp_path)
+    path = tmp_path / "records.db"
+    content = path.read_bytes().replace(b'CREATE TABLE "alarm"', b'CREATE T\xeeBLE \xffalarm"')
+    path.write_bytes(content)
+    await assert_new_epoch(tmp_path, epoch)
+
+
 async def test_a_truncated_database(tmp_path):
     epoch = await written(tmp_path)
     path = tmp_path / "records.db"
