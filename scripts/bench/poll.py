@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import uvloop
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from baselines import ANSWER_BYTES, REQUEST
+from baselines import ANSWER_BYTES, REQUEST  # noqa: E402 - found by the path above
 
 CONNECTIONS, REGISTERS = 50, 20
 WARM = 2000  # requests
@@ -101,7 +102,7 @@ def _source(name: str, line: Any, settings: Any, put: Any, address: int) -> Any:
 async def _run(lines: list[Any], sources: list[Any], seconds: float) -> float:
     """Run until the time is up; returns the seconds since everything was open."""
     tasks = [asyncio.create_task(line.run()) for line in lines]
-    while any(line.state != "open" for line in lines):
+    while any(line.state != "open" for line in lines):  # noqa: ASYNC110 - fifty of them
         await asyncio.sleep(0.01)
     began = time.monotonic()
     tasks += [asyncio.create_task(source.run()) for source in sources]
@@ -151,10 +152,11 @@ async def rtu(path: str, baud: int, seconds: float) -> dict[str, float]:
     line = Line(settings, SystemClock())
     sources = [_source(f"dev-{unit}", line, settings, put, unit) for unit in (1, 2, 3)]
     await _run([line], sources, seconds)
-    gaps = [after - before for before, after in zip(ends[5:], ends[6:], strict=False)]
+    gaps = [after - before for before, after in pairwise(ends[5:])]
     return {
         "transactions_s": (len(ends) - 6) / (ends[-1] - ends[5]),
-        "median_ms": 1000 * statistics.median(gaps),
+        # A machine that does other things, too, holds either side back now and then: what its quiet moments show.
+        "quick_s": 1 / statistics.quantiles(gaps, n=10)[0],
         "errors": line.view()["errors"],
     }
 
@@ -223,7 +225,7 @@ async def _measured(
     """Let it run warm, then look at the count and the CPU twice: setting up costs nobody anything."""
     count = Counter()
     task = asyncio.create_task(work(ports, count))
-    while count.value < WARM and not task.done():
+    while count.value < WARM and not task.done():  # noqa: ASYNC110 - nobody may pay for telling
         await asyncio.sleep(0.05)
     before, began, used = count.value, time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
@@ -292,11 +294,11 @@ def bench_tcp(rounds: int, seconds: float) -> bool:
 def bench_rtu(rounds: int, seconds: float) -> bool:
     """Each speed with a fresh slave; the best round counts, for a busy machine only ever takes time."""
     print("\nModbus RTU, three units, 20 registers each, on a line with the time of every byte\n")
-    print("| baud | at best/s | ours/s | line use | to be passed | errors |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    print("| baud | at best/s | ours/s | line use, best round (median) | quickest tenth | to be passed | errors |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
     passed = True
     for baud, bar in BARS.items():
-        rates, errors = [], 0.0
+        rates, quick, errors = [], [], 0.0
         for _ in range(rounds):
             side = subprocess.Popen([sys.executable, __file__, "slave", str(baud)], stdout=subprocess.PIPE, text=True)
             assert side.stdout is not None
@@ -306,13 +308,14 @@ def bench_rtu(rounds: int, seconds: float) -> bool:
                 side.kill()
                 side.wait()
             rates.append(figures["transactions_s"])
+            quick.append(figures["quick_s"] / (1 / shortest(baud)))
             errors += figures["errors"]
         best = 1 / shortest(baud)
         use = max(rates) / best
         middle = statistics.median(rates) / best
         passed = passed and use >= bar
         print(
-            f"| {baud} | {best:.1f} | {max(rates):.1f} | {use:.1%} (median {middle:.1%}) | {bar:.0%} | {errors:.0f} |"
+            f"| {baud} | {best:.1f} | {max(rates):.1f} | {use:.1%} ({middle:.1%}) | {statistics.median(quick):.1%} | {bar:.0%} | {errors:.0f} |"
         )
     return passed
 
@@ -329,6 +332,9 @@ def main() -> None:
         for name, half in (("tcp", bench_tcp), ("rtu", bench_rtu))
         if options.only in (None, name)
     ]
+    print(
+        f"\n{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}: beside other work, every figure is too low"
+    )
     raise SystemExit(not all(passed))
 
 
