@@ -32,7 +32,7 @@ def main() -> int:
         if times:
             (folder / name).mkdir()
             rows.append(campaign(folder / name, times))
-    print(table(rows))
+            print(table(rows), flush=True)  # each time: the next part may be ended before it is through
     for row in rows:
         for sentence in (row.wrong + row.corrupt)[:20]:
             print(f"{row.fault}: {sentence}", file=sys.stderr)
