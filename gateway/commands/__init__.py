@@ -101,6 +101,7 @@ class Commands:
         self._clock, self._apply, self._notices = clock, apply, tuple(notices)
         self._unbuilt = Unbuilt(self._notices)
         self._acting, self._writes = acting, writes
+        self.strangers: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # whom the API slows down
         self._started, self._started_at = clock.monotonic(), clock.wall()
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
@@ -171,7 +172,7 @@ class Commands:
             "store": {"quota": self._settings.store.records, **store.view()},
         }
         started = self._clock.rfc3339(self._started_at)
-        found = diagnose(state, state["timequality"], started)
+        found = diagnose({**state, "strangers": self.strangers()}, state["timequality"], started)
         told = {problem["part"] for problem in found}
         if self._acting is not None:
             state["actions"] = [dict(row) for row in self._acting.view()]
