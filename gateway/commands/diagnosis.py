@@ -79,6 +79,7 @@ def _stranger(stranger: View) -> Problem:
 def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
     for line in lines:
         if line["state"] in WELL | BEGINNING:
+            yield from _troubles(line)
             continue
         mine = [device for device in devices if device["line"] == line["name"]]
         sinces = [device["since"] for device in mine if device["state"] != "online" and device.get("since")]
@@ -95,6 +96,14 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
             since=line.get("since") or min(sinces, default=None),
             fix=fix,
         )
+
+
+def _troubles(line: View) -> Iterable[Problem]:
+    """What a line that is open suffers from: noise, an echo."""
+    for trouble in line.get("troubles", ()):
+        what, _, fix = trouble["sentence"].rpartition("; ")
+        weight: Weight = "warning" if trouble["reason"] == "echo" else "minor"
+        yield Problem(part=f"line {line['name']}", severity=weight, text=what, since=None, fix=fix)
 
 
 def _device(device: View) -> Iterable[Problem]:

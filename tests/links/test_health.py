@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.commands.diagnosis import _lines
 from gateway.contract import StateChange
 from gateway.links.health import DAMAGE, LineHealth, Tally
 from gateway.settings import LineSettings
@@ -177,3 +178,14 @@ async def test_an_adapter_that_comes_back_under_another_name_is_found_by_its_id(
     for bus in buses[1:]:
         bus.unplug()
     assert site.states("unit-1") == ["starting", "online", "offline", "online"]
+
+
+def test_a_lines_trouble_is_a_problem_with_its_fix():
+    health = LineHealth("bus")
+    for _ in range(6):
+        health.echoed(True)
+    rows = [{"reason": reason, "sentence": sentence} for reason, sentence in health.troubles()]
+    (problem,) = _lines([{"name": "bus", "state": "open", "troubles": rows}], [])
+    assert (problem["part"], problem["severity"]) == ("line bus", "warning")
+    assert problem["fix"] == "switch the adapter's echo off (two-wire mode)"
+    assert "repeats every question" in problem["text"]
