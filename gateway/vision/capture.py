@@ -16,10 +16,13 @@ import numpy as np
 from gateway.contract import LinkError
 from gateway.vision.address import STREAMS, with_credentials, without_credentials
 from gateway.vision.evidence import Pixels, burn
+from gateway.vision.ring import Coded
+from gateway.vision.timeline import Timeline
 
 OPEN_SECONDS = 7.0  # together with the parent's own deadline nothing hangs for 10 s
 READ_SECONDS = 7.0
 BROKEN_PACKETS = 250  # in a row, before a stream counts as broken
+UNFINISHED = 64  # packets of which a decoder may still owe the picture
 # The luma plane comes first and has 8 bits in these; anything else is converted.
 LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray"})
 
@@ -27,14 +30,22 @@ av.logging.set_level(None)  # libav prints addresses with passwords
 
 
 class Frame:
-    """One picture: its time (seconds from the first frame of the run) and, on demand, its masked pixels."""
+    """One picture: its time (seconds of the stream), its wall time (ns since 1970) and, on demand, its masked pixels.
 
-    __slots__ = ("_bgr", "_luma", "_masks", "_video", "index", "time")
+    ``index`` counts the camera's pictures, also those that nobody looked at.
+    """
+
+    __slots__ = ("_bgr", "_luma", "_masks", "_video", "index", "time", "wall")
 
     def __init__(
-        self, video: av.VideoFrame, seconds: float, index: int, masks: Sequence[Sequence[tuple[float, float]]]
+        self,
+        video: av.VideoFrame,
+        seconds: float,
+        index: int,
+        masks: Sequence[Sequence[tuple[float, float]]],
+        wall: int = 0,
     ) -> None:
-        self._video, self.time, self.index, self._masks = video, seconds, index, masks
+        self._video, self.time, self.index, self._masks, self.wall = video, seconds, index, masks, wall
         self._luma: Pixels | None = None
         self._bgr: Pixels | None = None
 
@@ -70,7 +81,10 @@ class Frame:
 
 
 class Capture:
-    """One opened camera or file; ``frames`` gives its pictures until it ends. Close it when done."""
+    """One opened camera or file: ``packets`` as they are, ``decode`` and ``alone`` make pictures of them.
+
+    ``frames`` does both to the end. Close it when done.
+    """
 
     def __init__(
         self,
@@ -79,12 +93,13 @@ class Capture:
         user: str | None = None,
         password: str = "",
         masks: Sequence[Sequence[tuple[float, float]]] = (),
+        transport: str = "tcp",
     ) -> None:
-        """Open; LinkError says what to do when that fails."""
+        """Open; LinkError says what to do when that fails. ``transport`` is what carries RTSP: tcp or udp."""
         self._masks = masks
         try:
             self._shown = without_credentials(url)
-            target, options, kind = _target(url, user, password)
+            target, options, kind = _target(url, user, password, transport)
         except ValueError as error:
             raise LinkError(
                 f"the camera's url is malformed: {error}; write rtsp://HOST/PATH or a file", "url"
@@ -102,71 +117,151 @@ class Capture:
             self._container.close()
             raise LinkError(f"{self._shown} has no picture in it; give a video stream or a video file", "no_video")
         stream = self._container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        stream.codec_context.thread_type = "NONE"
+        decoder = stream.codec_context
+        decoder.thread_count = 1
+        decoder.thread_type = "NONE"
         # The loop filter costs a fifth of the decoding and smooths what is read.
-        stream.codec_context.options = {"skip_loop_filter": "all"}
-        self._stream = stream
-        self.codec = str(stream.codec_context.name)
+        decoder.options = {"skip_loop_filter": "all"}
+        decoder.copy_opaque = True
+        self.stream = stream
+        self._decoder = decoder
+        self.codec = str(decoder.name)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._period = float(1 / rate) if 1 <= rate <= 240 else 0.04
+        self._fed: dict[int, Coded] = {}
+        self._broken = 0
+        self._last: float | None = None
+        self._seen: float | None = None
 
     @property
     def period(self) -> float:
         """Seconds from frame to frame, as far as the container says."""
         return self._period
 
+    def packets(self, index: int = 0, start: int | None = None) -> Iterator[Coded]:
+        """Read packet by packet; ``start`` is the wall time (ns) of a file's first picture, None of what is live.
+
+        LinkError when the stream breaks or falls silent for READ_SECONDS.
+        """
+        timeline = Timeline(self._period)
+        source = self._container.demux(self.stream)
+        while True:
+            try:
+                packet = next(source)
+            except StopIteration:
+                return
+            except av.error.InvalidDataError as error:
+                self._stumble(error)
+                continue
+            except (av.error.FFmpegError, OSError) as error:
+                raise _failure(self._shown, error) from error
+            if not packet.size:
+                continue  # the mark of the end
+            arrived = time.monotonic()
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            seconds = timeline.place(
+                None if stamp is None else float(stamp * packet.time_base), arrived if start is None else None
+            )
+            wall = time.time_ns() if start is None else start + round(seconds * 1e9)
+            yield Coded(packet, index, seconds, wall, arrived, bool(packet.is_keyframe), int(packet.size))
+            index += 1
+
+    def decode(self, coded: Coded) -> list[Frame]:
+        """Give the decoder one more packet, and take the pictures that are done, in the order in which they show.
+
+        Broken packets are stepped over; LinkError when there is nothing else.
+        """
+        self._fed[coded.index] = coded
+        if len(self._fed) > UNFINISHED:
+            del self._fed[next(iter(self._fed))]
+        coded.packet.opaque = coded.index
+        try:
+            pictures = self._decoder.decode(coded.packet)
+        except av.error.FFmpegError as error:
+            self._stumble(error)
+            return []
+        return self._framed(pictures, coded)
+
+    def alone(self, coded: Coded) -> Frame | None:
+        """Decode a key frame by itself; None when it is broken. It counts as shown when ``skip`` is told so."""
+        coded.packet.opaque = coded.index
+        try:
+            pictures = [*self._decoder.decode(coded.packet), *self._decoder.decode(None)]
+        except av.error.FFmpegError as error:
+            self._stumble(error)
+            pictures = []
+        self._decoder.flush_buffers()
+        self._fed.clear()
+        if not pictures:
+            return None
+        self._broken = 0
+        return Frame(pictures[-1], self._onward(coded.time), coded.index, self._masks, coded.wall)
+
+    def skip(self, frame: Frame, coded: Coded) -> None:
+        """This picture has been shown: what is decoded again up to it is not shown twice."""
+        self._last, self._seen = frame.time, coded.time
+
+    def drain(self) -> list[Frame]:
+        """Take the pictures that the decoder still holds back; afterwards it begins at a key frame."""
+        try:
+            pictures = self._decoder.decode(None)
+        except av.error.FFmpegError as error:
+            self._stumble(error)
+            pictures = []
+        frames = self._framed(pictures, None)
+        self._decoder.flush_buffers()
+        self._fed.clear()
+        return frames
+
     def frames(self, index: int = 0) -> Iterator[Frame]:
         """Decode frame by frame, times never going back; broken packets are stepped over.
 
         LinkError when the stream breaks, falls silent for READ_SECONDS, or holds no frame that can be decoded.
         """
-        broken, given = 0, 0
-        last = -self._period
-        begin: Any = None
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-                pictures = packet.decode()
-            except StopIteration:
-                break
-            except av.error.InvalidDataError as error:
-                broken += 1
-                if broken > BROKEN_PACKETS:
-                    raise _failure(self._shown, error) from error
-                continue
-            except (av.error.FFmpegError, OSError) as error:
-                raise _failure(self._shown, error) from error
-            for picture in pictures:
-                broken = 0
-                moment = picture.time
-                if begin is None:
-                    begin = self._begin(moment)
-                seconds = last + self._period if moment is None else float(moment) - begin
-                # Cameras repeat and mix up time stamps; a step of half a frame keeps the order.
-                seconds = max(seconds, last + 0.5 * self._period if given else 0.0)
-                last = seconds
-                yield Frame(picture, seconds, index + given, self._masks)
-                given += 1
-        if not given:
+        for coded in self.packets(index, start=0):
+            yield from self.decode(coded)
+        yield from self.drain()
+        self.check()
+
+    def check(self) -> None:
+        """LinkError if not one picture could be decoded so far."""
+        if self._last is None:
             raise LinkError(f"{self._shown} holds no frame that can be decoded; give another file", "not_playable")
 
-    def _begin(self, first: float | None) -> float:
-        start = self._stream.start_time
-        if start is not None and self._stream.time_base is not None:
-            return float(start * self._stream.time_base)
-        return first or 0.0
+    def _framed(self, pictures: Sequence[av.VideoFrame], newest: Coded | None) -> list[Frame]:
+        frames = []
+        for picture in pictures:
+            self._broken = 0
+            number = picture.opaque
+            coded = self._fed.pop(number, None) if isinstance(number, int) else newest
+            if coded is None:
+                continue
+            if self._seen is not None:
+                if coded.time <= self._seen:
+                    continue
+                self._seen = None
+            self._last = self._onward(coded.time)
+            frames.append(Frame(picture, self._last, coded.index, self._masks, coded.wall))
+        return frames
+
+    def _onward(self, seconds: float) -> float:
+        """Cameras repeat and mix up time stamps; a step of half a frame keeps the order."""
+        return max(seconds, 0.0) if self._last is None else max(seconds, self._last + 0.5 * self._period)
+
+    def _stumble(self, error: av.error.FFmpegError) -> None:
+        self._broken += 1
+        if self._broken > BROKEN_PACKETS:
+            raise _failure(self._shown, error) from error
 
     def close(self) -> None:
         """Let go of the camera or file."""
         self._container.close()
 
 
-def _target(url: str, user: str | None, password: str) -> tuple[str, dict[str, str], str | None]:
+def _target(url: str, user: str | None, password: str, transport: str) -> tuple[str, dict[str, str], str | None]:
     scheme = urlsplit(url).scheme
     if scheme in STREAMS:
-        options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if scheme.startswith("rtsp") else {}
+        options = {"rtsp_transport": transport, "fflags": "nobuffer"} if scheme.startswith("rtsp") else {}
         return with_credentials(url, user, password), options, None
     path = Path(url.removeprefix("file://"))
     try:
