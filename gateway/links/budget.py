@@ -40,7 +40,12 @@ class SilentBudget:
     def wait(self, now: float) -> float:
         """Seconds until a probe may run; 0 when it may now."""
         self._fill(now)
-        return 0.0 if self._balance >= 0 else -self._balance / self._share(now)
+        if self._balance >= 0:
+            return 0.0
+        # From then on, when nobody answers, the debt is paid back faster.
+        slow = max(0.0, self._answered + NOBODY_AFTER - now)
+        needed = -self._balance / SHARE
+        return needed if needed <= slow else slow - (self._balance + slow * SHARE) / SHARE_NOBODY
 
     def patience(self, timeout: float, learned: float | None, now: float, *, doubtful: bool) -> float:
         """How many seconds to wait for an answer.
@@ -53,11 +58,10 @@ class SilentBudget:
             return min(timeout, max(SHORTEST, MARGIN * learned))
         return timeout if self._balance >= 0 else min(timeout, max(SHORTEST, SHORT * timeout))
 
-    def _share(self, now: float) -> float:
-        return SHARE if now - self._answered < NOBODY_AFTER else SHARE_NOBODY
-
     def _fill(self, now: float) -> None:
-        self._balance = min(CREDIT_LIMIT, self._balance + (now - self._at) * self._share(now))
+        nobody = self._answered + NOBODY_AFTER
+        slow = max(0.0, min(now, nobody) - self._at)
+        self._balance = min(CREDIT_LIMIT, self._balance + slow * SHARE + (now - self._at - slow) * SHARE_NOBODY)
         self._at = now
 
 
