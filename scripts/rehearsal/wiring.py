@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-API_PORT = 8478
-HEAD = f"""[gateway]
+HEAD = """[gateway]
 id = "rehearsal-0001"
 site = "Garden Lane 12 (rehearsed)"
 
@@ -12,7 +11,7 @@ records = "64MiB"
 media = "64MiB"
 
 [api]
-listen = "127.0.0.1:{API_PORT}"
+listen = "127.0.0.1:0"
 """
 LINES = """
 [[line]]
