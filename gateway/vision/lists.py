@@ -1,66 +1,116 @@
-"""Allow and deny lists: CSV files ``plate[,from,to]`` that are read again when they change."""
+"""Allow and deny lists: CSV files of plates, read again when they change; one that cannot be read stays as it was."""
 
 import csv
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Literal
 
+from gateway.vision.calendars import Validity, days, hours, moment
 from gateway.vision.grammar import kind_of, normalise
 
 ListName = Literal["allow", "deny"]
+Entries = dict[str, list[Validity]]
 
-# Spreadsheets in China save CSV as GB 18030 as often as UTF-8.
+# Spreadsheets in China save CSV as GB 18030 as often as UTF-8; "Unicode text" is UTF-16.
 ENCODINGS = ("utf-8-sig", "gb18030")
-HEADINGS = ("plate", "车牌", "车牌号", "车牌号码", "号牌")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+LARGEST = 32 << 20  # bytes: half a million lines; more is not a list of plates
+SAID = 20  # broken lines that are named one by one in the log
+# Words of a heading line, by what the column is.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "plate": ("plate", "licence", "license", "number", "车牌", "车牌号", "车牌号码", "号牌", "号牌号码"),
+    "name": ("name", "note", "owner", "comment", "姓名", "车主", "业主", "备注", "说明", "房号"),
+    "from": ("from", "valid_from", "valid from", "start", "begin", "开始", "开始日期", "起始日期", "生效日期"),
+    "to": ("to", "valid_to", "valid to", "until", "end", "结束", "结束日期", "截止日期", "失效日期", "到期"),
+    "days": ("days", "day", "weekdays", "星期", "日期限制"),
+    "hours": ("hours", "hour", "time", "times", "时段", "时间"),
+}
+COLUMN_OF = {word: column for column, words in COLUMNS.items() for word in words}
+# Without a heading line, by the number of cells.
+SHORT = ("plate", "from", "to")
+LONG = ("plate", "name", "from", "to", "days", "hours")
+
+log = logging.getLogger("linli.lists")
 
 
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """From when (inclusive) to when (exclusive) an entry holds; seconds since 1970, open ends are infinite."""
-
-    start: float
-    end: float
-
-
-def read_list(path: Path) -> tuple[dict[str, list[Validity]], list[str]]:
+def read_list(path: Path, zone: tzinfo | None = None) -> tuple[Entries, list[str]]:
     """Read one list: the entries by plate, and a sentence for every line that is broken (it names no plate).
 
-    ``from`` and ``to`` are dates (the whole day counts) or date-times, local where they have no offset. OSError when
-    the file cannot be read.
+    The first line may name the columns (``plate``, ``name``, ``from``, ``to``, ``days``, ``hours``, in English or
+    Chinese). Dates and hours are those of ``zone``, of this machine without one. OSError when the file cannot be read.
     """
-    entries: dict[str, list[Validity]] = {}
+    entries: Entries = {}
     problems: list[str] = []
-    for number, row in enumerate(csv.reader(_text(path).splitlines()), 1):
-        cells = [cell.strip() for cell in row]
-        if (
-            not any(cells)
-            or cells[0].startswith("#")
-            or (number == 1 and cells[0].lower() in ("plate", "车牌", "车牌号"))
-        ):
+    columns: Sequence[str] = ()
+    begun = False
+    lines = _text(path).replace("\0", "").splitlines()
+    delimiter = _delimiter(lines)
+    for number, line in enumerate(lines, 1):
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        if not any(cells) or cells[0].startswith("#"):
             continue
-        plate = normalise(cells[0])
+        if not begun:
+            begun = True
+            columns = _headings(cells)
+            if columns:
+                continue
         try:
-            if kind_of(plate) is None:
-                raise ValueError("the first column is no plate, expected one such as 沪A12345")
-            if len(cells) > 3 and any(cells[3:]):
-                raise ValueError("expected plate,from,to and no more columns")
-            start = _moment(cells[1], end=False) if len(cells) > 1 and cells[1] else float("-inf")
-            end = _moment(cells[2], end=True) if len(cells) > 2 and cells[2] else float("inf")
-            if end <= start:
-                raise ValueError("it ends before it begins")
+            plate, validity = _entry(cells, columns, zone)
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}; this line is left out")
             continue
-        entries.setdefault(plate, []).append(Validity(start, end))
+        entries.setdefault(plate, []).append(validity)
     return entries, problems
 
 
+def _entry(cells: Sequence[str], columns: Sequence[str], zone: tzinfo | None) -> tuple[str, Validity]:
+    named = columns or (SHORT if len(cells) <= len(SHORT) else LONG)
+    if any(cells[len(named) :]):
+        raise ValueError(f"it has {len(cells)} cells, but only {len(named)} columns are known")
+    cell = dict(zip(named, cells, strict=False))
+    plate = spelled(cell.get("plate", ""))
+    if kind_of(plate) is None:
+        raise ValueError(_no_plate(plate))
+    start = moment(cell["from"], zone, end=False) if cell.get("from") else float("-inf")
+    end = moment(cell["to"], zone, end=True) if cell.get("to") else float("inf")
+    if end <= start:
+        raise ValueError("it ends before it begins")
+    return plate, Validity(start, end, days(cell.get("days", "")), hours(cell.get("hours", "")))
+
+
+def spelled(text: str) -> str:
+    """A plate as it is read from a picture, whatever dots, dashes, spaces or wide letters somebody wrote it with."""
+    return "".join(symbol for symbol in normalise(text) if symbol.isalnum())
+
+
+def _no_plate(text: str) -> str:
+    if not text:
+        return "it names no plate"
+    mended = text[:2] + text[2:].replace("I", "1").replace("O", "0")
+    if mended != text and kind_of(mended) is not None:
+        return "a plate has no letters I and O behind the first two; write the digits 1 and 0"
+    return f"what should be a plate has {len(text)} characters that do not make one, expected one such as 沪A12345"
+
+
+def _headings(cells: Sequence[str]) -> tuple[str, ...]:
+    """What the columns are, if this is a heading line; a column that we do not need has an empty name."""
+    found = tuple(COLUMN_OF.get(cell.lower(), "") for cell in cells)
+    return found if "plate" in found else ()
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    head = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    return max(",;\t，", key=lambda sign: (head.count(sign), sign == ","))
+
+
 def _text(path: Path) -> str:
+    if path.stat().st_size > LARGEST:
+        raise OSError(27, f"it is larger than {LARGEST >> 20} MiB", str(path))
     data = path.read_bytes()
-    for encoding in ENCODINGS:
+    for encoding in ("utf-16",) if data[:2] in UTF16 else ENCODINGS:
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
@@ -68,23 +118,14 @@ def _text(path: Path) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _moment(text: str, *, end: bool) -> float:
-    try:
-        moment = datetime.fromisoformat(text.replace("/", "-"))
-    except ValueError as error:
-        raise ValueError("a date is written 2026-11-21 or 2026-11-21T08:00") from error
-    if end and len(text) <= 10:
-        moment = datetime.combine(moment.date(), time()) + timedelta(days=1)
-    return moment.astimezone().timestamp()
-
-
 class PlateLists:
     """The lists of one camera; ``problems`` are the broken lines and files as of the last look."""
 
-    def __init__(self, files: Mapping[ListName, Path | None]) -> None:
+    def __init__(self, files: Mapping[ListName, Path | None], zone: tzinfo | None = None) -> None:
         self._files = {name: path for name, path in files.items() if path is not None}
-        self._entries: dict[ListName, dict[str, list[Validity]]] = {}
-        self._seen: dict[ListName, tuple[int, int] | None] = {}
+        self._zone = zone
+        self._entries: dict[ListName, Entries] = {}
+        self._seen: dict[ListName, tuple[int, int, int] | None] = {}
         self._problems: dict[ListName, list[str]] = {}
         self.refresh()
 
@@ -96,22 +137,47 @@ class PlateLists:
     def refresh(self) -> None:
         """Read again what changed on the disk; a file that cannot be read keeps its last good entries."""
         for name, path in self._files.items():
+            before = self._problems.get(name, [])
             try:
-                state = os.stat(path)  # noqa: PTH116 - one call for both fields, on every passage
-                seen = (state.st_mtime_ns, state.st_size)
+                state = os.stat(path)  # noqa: PTH116 - one call for all fields, on every passage
+                # A file that is replaced by another of the same length and second has another inode.
+                seen = (state.st_mtime_ns, state.st_size, state.st_ino)
                 if self._seen.get(name) == seen:
                     continue
-                self._entries[name], self._problems[name] = read_list(path)
+                entries, self._problems[name] = read_list(path, self._zone)
+                if not entries and self._entries.get(name) and (self._problems[name] or not state.st_size):
+                    # Somebody is just writing it, or it is no list at all.
+                    why = "has no line that can be used" if state.st_size else "is empty"
+                    held = f"its last {len(self._entries[name])} plates hold; a heading line alone empties it"
+                    kept = f"{path}: the {name} list {why}; {held}"
+                    self._problems[name] = [kept, *self._problems[name]]
+                else:
+                    self._entries[name] = entries
                 self._seen[name] = seen
             except OSError as error:
                 self._seen[name] = None
-                self._problems[name] = [f"{path}: the {name} list cannot be read ({error.strerror}); put it there"]
+                self._problems[name] = [_unreadable(path, name, error, len(self._entries.get(name, ())))]
+            _say(before, self._problems[name])
 
     def match(self, plate: str, wall: int) -> ListName | None:
         """Name the list that holds this plate at this time (ns since 1970); deny wins over allow."""
         self.refresh()
         now = wall / 1e9
         for name in ("deny", "allow"):
-            if any(entry.start <= now < entry.end for entry in self._entries.get(name, {}).get(plate, [])):
+            if any(entry.holds(now, self._zone) for entry in self._entries.get(name, {}).get(plate, [])):
                 return name
         return None
+
+
+def _unreadable(path: Path, name: str, error: OSError, kept: int) -> str:
+    still = f"its last {kept} plates hold until it is back" if kept else "put it there"
+    return f"{path}: the {name} list cannot be read ({error.strerror}); {still}"
+
+
+def _say(before: Sequence[str], now: Sequence[str]) -> None:
+    """Log what is new, once; the problems themselves stay to be asked for."""
+    fresh = [sentence for sentence in now if sentence not in set(before)]
+    for sentence in fresh[:SAID]:
+        log.warning("%s", sentence)
+    if len(fresh) > SAID:
+        log.warning("and %d more broken lines", len(fresh) - SAID)

@@ -3,6 +3,7 @@
 import os
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -66,3 +67,99 @@ def test_a_list_that_was_never_there_matches_nothing(tmp_path: Path) -> None:
     lists = PlateLists({"allow": tmp_path / "none.csv"})
     assert lists.match("沪A12345", 0) is None
     assert len(lists.problems) == 1
+
+
+def test_columns_by_their_names_in_any_order(tmp_path: Path) -> None:
+    rows = "\n".join(
+        ("车主,号牌,开始日期,截止日期,时段", "王,沪A12345,2026/1/5,2026年3月1日,", "李,京B67890,,,8:00-18:00")
+    )
+    lists = PlateLists({"allow": write(tmp_path / "a.csv", rows)})
+    assert lists.problems == []
+    assert lists.match("沪A12345", at("2026-03-01T23:00:00")) == "allow"
+    assert lists.match("沪A12345", at("2026-01-04T23:00:00")) is None
+    assert lists.match("京B67890", at("2026-03-01T17:59:00")) == "allow"
+    assert lists.match("京B67890", at("2026-03-01T18:00:00")) is None
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "沪A·12345",
+        "沪a 12345",
+        "沪Ａ１２３４５",
+        "沪A-12345",
+        "沪A•12345",
+        " 沪A．12345 ",
+        '"沪A‧12345"',
+        "沪A\u200b12345",
+    ],
+)
+def test_spellings_of_one_plate(tmp_path: Path, spelling: str) -> None:
+    entries, problems = read_list(write(tmp_path / "list.csv", f"plate\n{spelling}\n"))
+    assert (set(entries), problems) == ({"沪A12345"}, [])
+
+
+def test_days_and_hours_over_midnight(tmp_path: Path) -> None:
+    text = "plate,days,hours\n沪A12345,mon-fri,22:00-06:00\n京B67890,周六;周日,\n"
+    lists = PlateLists({"allow": write(tmp_path / "a.csv", text)})
+    friday, saturday, sunday = "2026-11-20", "2026-11-21", "2026-11-22"
+    assert lists.match("沪A12345", at(f"{friday}T22:00:00")) == "allow"
+    assert lists.match("沪A12345", at(f"{saturday}T05:59:00")) == "allow"  # Friday's night
+    assert lists.match("沪A12345", at(f"{saturday}T22:30:00")) is None
+    assert lists.match("沪A12345", at(f"{sunday}T05:00:00")) is None
+    assert lists.match("京B67890", at(f"{sunday}T12:00:00")) == "allow"
+    assert lists.match("京B67890", at(f"{friday}T12:00:00")) is None
+
+
+def test_times_are_those_of_the_gateway(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "plate,from,to,hours\n沪A12345,2026-11-21,2026-11-21,08:00-20:00\n")
+    lists = PlateLists({"allow": path}, ZoneInfo("Asia/Shanghai"))
+    for text, expected in (("08:00", "allow"), ("07:59", None), ("19:59", "allow"), ("20:00", None)):
+        moment = datetime.fromisoformat(f"2026-11-21T{text}:00+08:00")
+        assert lists.match("沪A12345", round(moment.timestamp() * 1e9)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("沪A1O345,,,", "write the digits 1 and 0"),
+        ("沪A12345,2026-13-01,,", "a date is written"),
+        ("沪A12345,,,25:00-26:00", "from 00:00 to 24:00"),
+        ("沪A12345,,,morning", "hours are written"),
+        ("沪A12345,,someday,", "days are written"),
+        (",,,", ""),
+        ("沪A12345,,,,surplus", "5 cells"),
+    ],
+)
+def test_a_broken_line_says_why(tmp_path: Path, line: str, why: str) -> None:
+    entries, problems = read_list(write(tmp_path / "list.csv", f"plate,from,days,hours\n{line}\n"))
+    assert entries == {}
+    assert [why in problem and "list.csv:2:" in problem for problem in problems] == ([True] if why else [])
+
+
+def test_a_list_that_is_emptied_keeps_its_plates_until_it_has_some(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "allow.csv", "京N98K76\n")
+    lists = PlateLists({"allow": path})
+    path.write_bytes(b"")
+    assert lists.match("京N98K76", 0) == "allow"
+    path.write_bytes(bytes(range(256)) * 8)
+    assert lists.match("京N98K76", 0) == "allow"
+    assert "no line that can be used" in lists.problems[0]
+    told = len(caplog.records)
+    lists.refresh()
+    path.touch()
+    lists.refresh()
+    assert len(caplog.records) == told  # the same broken lines are said once
+    write(path, "plate\n# nobody any more\n")
+    assert lists.match("京N98K76", 0) is None
+    assert lists.problems == []
+    assert "京N98K76" not in caplog.text
+
+
+def test_thousands_of_plates(tmp_path: Path) -> None:
+    text = "plate,name,from,to\n" + "".join(f"沪A{number:05d},house {number},2026-01-01,\n" for number in range(8000))
+    lists = PlateLists({"allow": write(tmp_path / "a.csv", text)})
+    assert lists.problems == []
+    assert lists.match("沪A07999", at("2026-02-01")) == "allow"
