@@ -118,6 +118,7 @@ class VisionEvent:
 
     ``event`` is the word rules know (``deny``, ``fall``, ``passage``); ``media`` maps a key of ``data`` (``picture``)
     to (bytes, content type, suffix); the store files them and fills in ``sha256``, ``bytes`` and ``content_type``.
+    An empty ``type`` is an early word for the rules alone: what is certain so far, before the record is whole.
     """
 
     camera: str
@@ -128,6 +129,7 @@ class VisionEvent:
     data: Mapping[str, Any]
     event: str = ""
     media: Mapping[str, tuple[bytes, str, str]] = field(default_factory=dict)
+    id: str = ""
 
 
 class SourceState(StrEnum):

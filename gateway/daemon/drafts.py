@@ -74,7 +74,10 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
     """A camera's result; ``media`` are the stored files that its pictures became, by key of ``data``."""
     data = dict(event.data)
     for key, reference in media.items():
-        data[key] = {**reference, **(data.get(key) or {})}
+        if key:
+            data[key] = {**reference, **(data.get(key) or {})}
+        else:
+            data |= reference
     return Draft(
         stream="perception",
         type=event.type,
@@ -82,6 +85,6 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
         subject=event.subject,
         time=event.time,
         data=data,
-        id=record_id(event.time),
+        id=event.id or record_id(event.time),
         monotonic=event.monotonic,
     )

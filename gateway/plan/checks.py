@@ -133,6 +133,10 @@ def check_lines(sketch: Sketch, findings: Findings) -> None:
                 )
 
 
+NO_CLIP = "no model here finds faces, so no clips"
+UNBLURRED = 'where nothing has to be hidden, say why: unblurred = "…" in the [[camera]]'
+
+
 def check_cameras(sketch: Sketch, findings: Findings) -> None:
     """A camera has a user for its password, and looks for something."""
     for keys, camera in sketch.items("camera"):
@@ -140,6 +144,8 @@ def check_cameras(sketch: Sketch, findings: Findings) -> None:
             findings.error((*keys, "password_file"), "needs user beside it; name the camera's user too")
         if camera.vehicles is None and camera.falling is None:
             findings.warning(keys, "looks for nothing; add [camera.vehicles] or [camera.falling] below it")
+        if camera.vehicles is not None and camera.vehicles.clip is not None and camera.unblurred is None:
+            findings.warning((*keys, "vehicles", "clip"), f"{NO_CLIP} of it are made; {UNBLURRED}")
         stream = "://" in camera.url or camera.url.startswith("/dev/")
         for key in ("pace", "repeat"):
             if stream and key in camera.model_fields_set:

@@ -4,7 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -150,6 +159,7 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, return_type=str, when_used="json"),  # so that a worker can read it again
     WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["250ms", "5s", "10m", "1h", "30d"]}),
 ]
 Size = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gateway.settings.address import CameraUrl
-from gateway.settings.base import MisfitError, Name, PixelPoint, Polygon, Table
+from gateway.settings.base import Duration, MisfitError, Name, PixelPoint, Polygon, Table
 
 # A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
 SLANT = 0.1
@@ -45,6 +45,13 @@ class ListSettings(Table):
     deny: Path | None = Field(default=None, description="CSV file of plates that raise the event `deny`")
 
 
+class ClipSettings(Table):
+    """``clip``: a video of every passage, from before its first to after its last sight."""
+
+    before: Duration = Field(default=5.0, ge=0, le=60, description="how much to keep from before")
+    after: Duration = Field(default=3.0, ge=0, le=60, description="how much to keep from after")
+
+
 class VehicleSettings(Table):
     """``[camera.vehicles]``: plates and passages."""
 
@@ -54,6 +61,11 @@ class VehicleSettings(Table):
     )
     lists: ListSettings = Field(default=ListSettings(), description="lists of plates")
     spaces: int | None = Field(default=None, ge=0, description="parking places inside, for occupancy")
+    clip: ClipSettings | None = Field(
+        default=None,
+        description="keep a video of every passage; needs `unblurred` on the camera",
+        examples=[{"before": "5s", "after": "3s"}],
+    )
 
 
 class FacadeSettings(Table):
@@ -108,6 +120,12 @@ class CameraSettings(Table):
     masks: tuple[Polygon, ...] = Field(
         default=(), description="areas blacked out before anything looks, polygons of at least three [x, y] in pixels"
     )
+    unblurred: Purpose | None = Field(
+        default=None,
+        description="why clips of this camera need nothing hidden, no face, no plate; without it none is made",
+        examples=["a barrier seen from above, people pass elsewhere"],
+    )
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="what carries an rtsp:// stream")
     pace: Literal["real", "free"] = Field(
         default="real", description="a video file is played at its own pace, or at full speed"
     )

@@ -9,18 +9,19 @@ import os
 import random
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.contract import Clock, ConfigError, Put, SourceState, StateChange
+from gateway.contract import Clock, ConfigError, Put, SourceState, StateChange, VisionEvent, record_id
 from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import passage_event, shown_passage
-from gateway.vision.messages import LONGEST, Beat, Gone, Job, Opened, Passage, Trouble, unpack
+from gateway.vision.events import clip_event, fall_event, fell_event, passage_event, shown_passage
+from gateway.vision.messages import LONGEST, Ask, Beat, Clip, Fall, Fell, Gone, Job, Opened, Passage, Trouble, unpack
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
@@ -31,6 +32,13 @@ PASSAGES_SHOWN = 10
 STOP_SECONDS = 2.0
 
 log = logging.getLogger("linli.vision")
+
+
+class Owed(NamedTuple):
+    """Whose clip it is: the record's id and subject."""
+
+    record: str
+    subject: str
 
 
 class WorkerFailedError(Exception):
@@ -44,12 +52,16 @@ class WorkerFailedError(Exception):
 class Camera:
     """Runs one camera for as long as the gateway runs; nothing that happens in it ends the gateway."""
 
-    def __init__(self, settings: CameraSettings, folder_of_models: Path, clock: Clock, put: Put) -> None:
+    def __init__(
+        self, settings: CameraSettings, folder_of_models: Path, clock: Clock, put: Put, keep: float = 0.0
+    ) -> None:
+        """``keep``: how many seconds before an alarm ``clip`` may be asked for."""
         self.name = settings.name
         self._settings = settings
         self._models = folder_of_models
         self._clock = clock
         self._put = put
+        self._keep = keep
         self._state = SourceState.STARTING
         self._reason = "starting"
         self._sentence = "the camera is being opened"
@@ -60,6 +72,8 @@ class Camera:
         self._picture: str | None = None
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
         self._worker: asyncio.subprocess.Process | None = None
+        self._owed: dict[str, Owed] = {}
+        self._asked = 0
 
     def view(self) -> dict[str, Any]:
         """How it is now, as JSON values; no credentials, plates shortened."""
@@ -78,12 +92,19 @@ class Camera:
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
         }
 
+    def clip(self, before: float, after: float, record: str) -> bool:
+        """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
+        worker = self._worker
+        if self._settings.unblurred is None or self._size is None or worker is None or worker.stdin is None:
+            return False
+        self._asked += 1
+        token = f"g{self._asked}"
+        worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
+        self._owed[token] = Owed(record, self.name)
+        return True
+
     async def run(self) -> None:
         """Keep the camera going until cancelled; a file that was played to its end just stays ended."""
-        if self._settings.vehicles is None and self._settings.falling is not None:
-            sentence = "falling objects are not watched for yet; the camera is not opened"
-            self._note(SourceState.OFFLINE, "not_built", sentence)
-            return
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             sentence = f"the extra `vision` is not installed ({', '.join(missing)} missing); run scripts/setup"
@@ -122,9 +143,10 @@ class Camera:
         )
         self._worker = worker
         self._size, self._trouble = None, Trouble("", "")
+        self._owed.clear()
         complaints = asyncio.create_task(self._log_complaints(worker, secret))
         try:
-            job = Job(self._settings.model_dump(mode="json"), str(self._models), secret)
+            job = Job(self._settings.model_dump(mode="json"), str(self._models), secret, self._keep)
             if worker.stdin is not None:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
                 with contextlib.suppress(ConnectionError):
@@ -166,7 +188,7 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Beat | Trouble | Passage) -> None:
+    async def _take(self, message: Opened | Beat | Trouble | Passage | Fell | Fall | Clip) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -175,18 +197,47 @@ class Camera:
             if self._size is not None:
                 await self._become_open()
         elif isinstance(message, Beat):
-            for what, count in (
-                ("offered", message.offered),
-                ("looked", message.looked),
-                ("dropped", message.dropped),
-            ):
-                self._frames[what] += count
-                CAMERA_FRAMES.labels(self.name, what).inc(count)
+            self._count(message)
+        elif isinstance(message, Clip):
+            await self._file(message)
         else:
-            self._passages.append(message)
-            if message.picture is not None:
-                self._picture = hashlib.sha256(message.picture.jpeg).hexdigest()
-            await self._put(passage_event(self.name, message, self._clock.rfc3339, self._clock.monotonic()))
+            await self._tell(message)
+
+    def _count(self, beat: Beat) -> None:
+        for what, count in (("offered", beat.offered), ("looked", beat.looked), ("dropped", beat.dropped)):
+            self._frames[what] += count
+            CAMERA_FRAMES.labels(self.name, what).inc(count)
+
+    async def _tell(self, found: Passage | Fell | Fall) -> None:
+        stamp, now = self._clock.rfc3339, self._clock.monotonic()
+        if isinstance(found, Fell):
+            await self._put(fell_event(self.name, found, now))
+            return
+        if found.picture is not None:
+            self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
+        if isinstance(found, Fall):
+            await self._put(fall_event(self.name, found, stamp, now))
+            return
+        self._passages.append(found)
+        await self._put(self._promised(passage_event(self.name, found, stamp, now), found.clip))
+
+    def _promised(self, event: VisionEvent, token: str) -> VisionEvent:
+        """Give an event its record's id now if a clip that will follow has to name it."""
+        if not token:
+            return event
+        event = replace(event, id=record_id(event.time))
+        self._owed[token] = Owed(event.id, event.subject)
+        return event
+
+    async def _file(self, clip: Clip) -> None:
+        owed = self._owed.pop(clip.token, None)
+        if owed is None:
+            return
+        if not clip.mp4:
+            log.warning("camera %s: the clip for record %s could not be made: %s", self.name, owed.record, clip.trouble)
+            return
+        now, stamp = self._clock.monotonic(), self._clock.rfc3339
+        await self._put(clip_event(self.name, owed.subject, owed.record, clip, self._clock.wall(), now, stamp))
 
     async def _become_open(self) -> None:
         if self._trouble.reason:

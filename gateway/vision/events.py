@@ -1,13 +1,15 @@
-"""From a worker's passage to what the gateway records: the data of ``linli.vehicle.passage.v1``."""
+"""From what a worker found to what the gateway records: the data of passages and of falling objects."""
 
 from collections.abc import Callable
 from typing import Any
 
 from gateway.contract import VisionEvent
 from gateway.vision.grammar import masked
-from gateway.vision.messages import Passage
+from gateway.vision.messages import Clip, Fall, Fell, Passage, Picture
 
 PASSAGE = "linli.vehicle.passage.v1"
+FALL = "linli.falling_object.v1"
+READY = "linli.media.ready.v1"
 
 
 def passage_event(
@@ -33,15 +35,60 @@ def passage_event(
     }
     media: dict[str, tuple[bytes, str, str]] = {}
     if passage.picture is not None:
-        picture = passage.picture
-        data["picture"] = {"frame_time": stamp(picture.frame_time), "frame_sha256": picture.frame_sha256}
-        media["picture"] = (picture.jpeg, "image/jpeg", "jpg")
+        data["picture"], media["picture"] = _pictured(passage.picture, stamp)
     if reads:
         data["reads"] = [
             {"time": stamp(read.time), "text": read.text, "confidence": read.confidence} for read in passage.reads
         ]
     event = passage.listed or "passage"
     return VisionEvent(camera, passage.time, monotonic, PASSAGE, passage.lane, data, event, media)
+
+
+def clip_event(
+    camera: str,
+    subject: str,
+    record: str,
+    clip: Clip,
+    time: int,
+    monotonic: float,
+    stamp: Callable[[int], str],
+) -> VisionEvent:
+    """What says that the clip of a record is here; ``time`` is now (ns since 1970)."""
+    data = {"record": record, "first_time": stamp(clip.begin), "last_time": stamp(clip.end)}
+    return VisionEvent(camera, time, monotonic, READY, subject, data, "", {"": (clip.mp4, "video/mp4", "mp4")})
+
+
+def fell_event(camera: str, fell: Fell, monotonic: float) -> VisionEvent:
+    """What the rules hear at once; no record, which comes when the fall is over."""
+    return VisionEvent(camera, fell.time, monotonic, "", camera, {}, "fall")
+
+
+def fall_event(camera: str, fall: Fall, stamp: Callable[[int], str], monotonic: float) -> VisionEvent:
+    """Make the record to be; the rules have heard of it already."""
+    data: dict[str, Any] = {
+        "trajectory": [[stamp(time), x, y] for time, x, y in fall.trajectory],
+        "size_px": fall.size_px,
+        "size_cm": fall.size_cm,
+        "origin": None,
+        "impact_speed": fall.speed,
+        "gravity": fall.gravity,
+        "terminal_speed": fall.terminal,
+        "confidence": fall.confidence,
+        "first_time": stamp(fall.trajectory[0][0]),
+        "last_time": stamp(fall.trajectory[-1][0]),
+    }
+    if fall.origin is not None:
+        origin = fall.origin
+        data["origin"] = {"floor": origin.floor, "column": origin.column, "interval": list(origin.interval)}
+    media: dict[str, tuple[bytes, str, str]] = {}
+    if fall.picture is not None:
+        data["picture"], media["picture"] = _pictured(fall.picture, stamp)
+    return VisionEvent(camera, fall.time, monotonic, FALL, camera, data, "", media)
+
+
+def _pictured(picture: Picture, stamp: Callable[[int], str]) -> tuple[dict[str, str], tuple[bytes, str, str]]:
+    told = {"frame_time": stamp(picture.frame_time), "frame_sha256": picture.frame_sha256}
+    return told, (picture.jpeg, "image/jpeg", "jpg")
 
 
 def shown_passage(passage: Passage, stamp: Callable[[int], str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gateway.vision.shapes import Box, around
 
 Pixels = npt.NDArray[np.uint8]
+Polygons = Sequence[Sequence[tuple[float, float]]]
 QUALITY = 88
 WIDEST = 1280  # pixels: a wider picture of a vehicle shows nothing more
 

@@ -80,6 +80,12 @@ class VehicleGate:
 
     def finish(self) -> list[Passage]:
         """Close everything that is open: the stream ended or broke."""
+    @property
+    def busy(self) -> bool:
+        """Whether something moves, or a passage is not told yet: then every frame counts."""
+        following = any(not track.standing for track in self._plates)
+        return following or bool(self._held or self._moving.seen) or self._book.pending
+
         for track in [*self._held, *self._plates]:
             self._book.plate_ended(track, self._moving.known)
         for motion in self._moving.known.values():

@@ -11,12 +11,22 @@ LONGEST = 64 << 20
 class Job(msgspec.Struct, frozen=True):
     """Everything a worker needs, on the first line of its standard input; the password never goes by argv.
 
-    ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs.
+    ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs, ``keep`` the seconds before an alarm
+    that a clip may be asked for.
     """
 
     camera: dict[str, Any]
     models: str
     password: str = ""
+    keep: float = 0.0
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A further line of its standard input: make a clip of the ``before`` and ``after`` seconds around now."""
+
+    token: str
+    before: float
+    after: float
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
@@ -69,7 +79,7 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     """One vehicle that went through, as ``linli.vehicle.passage.v1``; times in ns since 1970.
 
     ``status`` is accepted, uncertain or none; ``characters`` holds one confidence for each character of ``text``;
-    ``listed`` is allow, deny or empty.
+    ``listed`` is allow, deny or empty. ``clip`` names the ``Clip`` that will follow, if one does.
     """
 
     lane: str
@@ -85,9 +95,58 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     last_time: int
     picture: Picture | None
     reads: tuple[Read, ...] = ()
+    clip: str = ""
 
 
-Message = Opened | Beat | Trouble | Gone | Passage
+class Clip(msgspec.Struct, frozen=True, tag=True):
+    """The clip that was announced as ``token``: MP4 from ``begin`` to ``end`` (ns since 1970), or why there is none."""
+
+    token: str
+    mp4: bytes = b""
+    begin: int = 0
+    end: int = 0
+    trouble: str = ""
+
+
+class Fell(msgspec.Struct, frozen=True, tag=True):
+    """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
+
+    ``time``: when it was first seen, ns since 1970.
+    """
+
+    number: int
+    time: int
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a thing began to fall: floor (ground is 1), column (from 1 at the left), and 90 % of the floors."""
+
+    floor: int
+    column: int
+    interval: tuple[int, int]
+
+
+class Fall(msgspec.Struct, frozen=True, tag=True):
+    """One object's whole way down, as ``linli.falling_object.v1``; times in ns since 1970, places in pixels.
+
+    Without a facade ``size_cm``, ``origin`` and ``speed`` (m/s, at the last point) are None. ``gravity`` is what the
+    fit found (m/s²), ``terminal`` the speed (m/s) at which drag would hold it.
+    """
+
+    number: int
+    time: int
+    trajectory: tuple[tuple[int, float, float], ...]
+    size_px: float
+    size_cm: float | None
+    origin: Origin | None
+    speed: float | None
+    gravity: float
+    terminal: float
+    confidence: float
+    picture: Picture | None
+
+
+Message = Opened | Beat | Trouble | Gone | Passage | Clip | Fell | Fall
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

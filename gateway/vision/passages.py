@@ -67,6 +67,11 @@ class PassageBook:
         if self._is_vehicle(motion, size):
             self._waiting.append(motion)
 
+    @property
+    def pending(self) -> bool:
+        """Whether something ended that may still become a passage."""
+        return bool(self._doubtful or self._waiting or self._ready)
+
     def take(self, now: float, open_plates: Sequence[PlateTrack]) -> list[Passage]:
         """Hand out what is sure by now (seconds of the stream), given the plates that are still followed."""
         for doubtful in list(self._doubtful):

@@ -1,16 +1,18 @@
 """The worker process of one camera: captures, analyses, and writes what it found to its standard output."""
 
+import contextlib
 import ctypes
 import itertools
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import msgspec
@@ -19,190 +21,236 @@ from gateway.contract import LinkError
 from gateway.settings import CameraSettings
 from gateway.vision.address import is_stream
 from gateway.vision.capture import Capture, Frame
-from gateway.vision.gate import VehicleGate
-from gateway.vision.lists import PlateLists
-from gateway.vision.messages import Beat, Gone, Job, Message, Opened, Trouble, send
-from gateway.vision.packs import PackError
-from gateway.vision.sight import ModelSight
+from gateway.vision.clips import Clips
+from gateway.vision.feed import Feed
+from gateway.vision.live import Live
+from gateway.vision.messages import Ask, Beat, Fall, Gone, Job, Message, Opened, Passage, Trouble, send
+from gateway.vision.ring import PacketRing
+from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
 
 BEAT_EVERY = 1.0
-QUEUE = 4  # frames that wait for analysis; older ones are dropped and counted
+WAITING = (4.0, 20.0)  # seconds of packets that wait for analysis; the longer where every frame counts
+LATE = 0.6  # seconds of lag from which frames are looked at more seldom
+CAUGHT_UP = 0.25
+SELDOM = 0.15  # seconds between looks then
+BEATS = 10  # that overload is judged by
+OVERLOAD = 0.05  # of the frames
 PR_SET_PDEATHSIG = 1
 NOTHING_LEFT = 3  # exit code: said why on the pipe
 
 
-class Live:
-    """Takes frames off a stream as they come, in a thread of its own, so that the camera is never kept waiting."""
-
-    def __init__(self, capture: Capture) -> None:
-        self.offered = 0
-        self.dropped = 0
-        self._waiting: deque[tuple[Frame, int]] = deque()
-        self._change = threading.Condition()
-        self._over: LinkError | None = None
-        self._done = False
-        self._thread = threading.Thread(target=self._take, args=(capture,), name="capture", daemon=True)
-        self._thread.start()
-
-    def _take(self, capture: Capture) -> None:
-        over: LinkError | None = None
-        try:
-            for frame in capture.frames():
-                with self._change:
-                    self.offered += 1
-                    if len(self._waiting) >= QUEUE:
-                        self._waiting.popleft()
-                        self.dropped += 1
-                    self._waiting.append((frame, time.time_ns()))
-                    self._change.notify()
-        except LinkError as error:
-            over = error
-        with self._change:
-            self._over, self._done = over, True
-            self._change.notify()
-
-    def frames(self, patience: float) -> Iterator[tuple[Frame, int] | None]:
-        """Give frames with their arrival (ns since 1970), None when none came for ``patience`` s; LinkError ends it."""
-        while True:
-            with self._change:
-                if not self._waiting and not self._done:
-                    self._change.wait(patience)
-                entry = self._waiting.popleft() if self._waiting else None
-                over = self._done and entry is None
-            if over:
-                raise self._over or LinkError("the camera closed the stream; check the camera", "closed")
-            yield entry
-
-
 class Worker:
-    """One camera from its first frame to its end or failure."""
+    """One camera from its first frame to its end or failure; ``asked`` holds what the gateway asks for meanwhile."""
 
-    def __init__(self, job: Job, out: BinaryIO) -> None:
+    def __init__(self, job: Job, out: BinaryIO, asked: "queue.SimpleQueue[Ask] | None" = None) -> None:
         self._job = job
         self._camera = CameraSettings.model_validate(job.camera)
         self._out = out
+        self._speaking = threading.Lock()
+        self._asked = asked
+        self._watchers: list[Watcher] = []
+        self._ring: PacketRing | None = None
+        self._clips: Clips | None = None
+        self._stream: Any = None
+        self._tokens = itertools.count(1)
+        self._opened: tuple[int, int] | None = None
         self._beat = time.monotonic()
         self._sent = [0, 0, 0]
         self._counts = [0, 0, 0]
+        self._skipped = 0
+        self._beats: deque[tuple[int, int]] = deque(maxlen=BEATS)
         self._trouble = ("", "")
-        self._lists: PlateLists | None = None
-        self._models: PackError | None = None
+        self._behind = False
+        self._looked = -SELDOM
 
     def run(self) -> None:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
-        gate = self._gate() if self._camera.vehicles is not None else None
+        self._watchers = watchers_of(self._camera, Path(self._job.models))
+        kept = seconds_kept(self._camera, self._job.keep)
+        if kept and self._camera.unblurred is not None:
+            self._ring = PacketRing(kept)
+            self._clips = Clips(self._ring, self._camera.masks, self._say)
         if is_stream(self._camera.url):
-            self._run_live(gate)
+            self._run_live()
         else:
-            self._run_file(gate)
+            self._run_file()
 
-    def _gate(self) -> VehicleGate:
-        vehicles = self._camera.vehicles
-        files = vehicles.lists if vehicles else None
-        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
-        sight: ModelSight | None = None
-        try:
-            sight = ModelSight(Path(self._job.models))
-        except PackError as error:
-            self._models = error
-        return VehicleGate(self._camera, sight, self._lists)
+    @property
+    def _sleeps(self) -> bool:
+        return all(watcher.sleeps for watcher in self._watchers)
 
     def _open(self) -> Capture:
         camera = self._camera
-        return Capture(camera.url, user=camera.user, password=self._job.password, masks=camera.masks)
+        capture = Capture(
+            camera.url,
+            user=camera.user,
+            password=self._job.password,
+            masks=camera.masks,
+            transport=camera.transport,
+        )
+        self._stream = capture.stream
+        return capture
 
-    def _run_live(self, gate: VehicleGate | None) -> None:
+    def _run_live(self) -> None:
         capture = self._open()
-        live = Live(capture)
+        feed = Feed(capture, sleeps=self._sleeps)
+        live = Live(capture, self._ring, WAITING[0] if self._sleeps else WAITING[1])
         try:
-            for entry in live.frames(BEAT_EVERY / 2):
-                self._counts[0], self._counts[2] = live.offered, live.dropped
-                if entry is not None:
-                    self._analyse(gate, capture, *entry)
-                self._tell_alive()
+            for coded in live.packets(BEAT_EVERY / 2):
+                if coded is not None:
+                    asleep = feed.asleep
+                    for frame in feed.take(coded):
+                        self._behind = self._behind and live.lag > CAUGHT_UP
+                        if self._in_time(frame, live.lag):
+                            self._analyse(feed, capture, frame)
+                        self._tell_alive()
+                    # What a wake has to catch up with is no sign of a slow machine.
+                    self._behind = self._behind or (asleep and not feed.asleep)
+                self._counts[0], self._counts[2] = live.offered, live.dropped + self._skipped
+                self._serve()
         finally:
-            self._finish(gate)
+            self._finish()
 
-    def _run_file(self, gate: VehicleGate | None) -> None:
+    def _in_time(self, frame: Frame, lag: float) -> bool:
+        """Whether to look at a frame; what is late is looked at more seldom, where that is allowed."""
+        if lag <= LATE or self._behind or not self._sleeps or frame.time - self._looked >= SELDOM:
+            self._looked = frame.time
+            return True
+        self._skipped += 1
+        return False
+
+    def _run_file(self) -> None:
         began = time.monotonic()
         began_wall = time.time_ns()
         index, offset = 0, 0.0
         for _ in itertools.count() if self._camera.repeat else range(1):
             capture = self._open()
+            feed = Feed(capture, sleeps=self._sleeps)
             last = 0.0
             try:
-                for frame in capture.frames(index):
-                    last = frame.time
-                    due = offset + frame.time
+                for coded in capture.packets(index, began_wall + round(offset * 1e9)):
                     if self._camera.pace == "real":
-                        self._wait(began + due)
-                    index = frame.index + 1
+                        self._wait(began + offset + coded.time)
+                    if self._ring is not None:
+                        self._ring.add(coded)
+                    last = max(last, coded.time)
+                    index = coded.index + 1
                     self._counts[0] += 1
-                    self._analyse(gate, capture, frame, began_wall + round(due * 1e9))
-                    self._tell_alive()
+                    self._look(feed, capture, feed.take(coded))
+                    self._serve()
+                self._look(feed, capture, feed.finish())
+                capture.check()
             finally:
-                self._finish(gate)
+                self._finish()
                 capture.close()
             offset += last + capture.period
+
+    def _look(self, feed: Feed, capture: Capture, frames: Iterator[Frame]) -> None:
+        for frame in frames:
+            self._analyse(feed, capture, frame)
+            self._tell_alive()
 
     def _wait(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, BEAT_EVERY / 2))
-            self._tell_alive()
+            self._serve()
 
-    def _analyse(self, gate: VehicleGate | None, capture: Capture, frame: Frame, wall: int) -> None:
-        if not frame.index:
+    def _analyse(self, feed: Feed, capture: Capture, frame: Frame) -> None:
+        if self._opened != (frame.width, frame.height):
             self._tell_trouble()
+            if self._opened is not None and self._ring is not None:
+                self._ring.clear()  # a clip has one size
+            self._opened = (frame.width, frame.height)
             self._say(Opened(frame.width, frame.height, capture.codec))
-        if gate is None:
-            return
-        passages = gate.offer(frame, wall)
-        if passages is not None:
-            self._counts[1] += 1
-            for passage in passages:
-                self._say(passage)
-                self._tell_trouble()
+        looked = False
+        for watcher in self._watchers:
+            found = watcher.look(frame, frame.wall)
+            looked = looked or found is not None
+            self._tell(watcher, found or ())
+            if watcher.busy:
+                feed.stir(frame.time)
+        self._counts[1] += looked
 
-    def _finish(self, gate: VehicleGate | None) -> None:
-        if gate is not None:
-            for passage in gate.finish():
-                self._say(passage)
+    def _tell(self, watcher: Watcher, messages: Sequence[Message]) -> None:
+        for message in messages:
+            span = watcher.clip(message) if self._clips is not None else None
+            if span is not None and isinstance(message, Passage | Fall):
+                token = f"w{next(self._tokens)}"
+                if self._clips is not None and self._clips.ask(token, *span):
+                    message = msgspec.structs.replace(message, clip=token)
+            self._say(message)
+            self._tell_trouble()
+
+    def _finish(self) -> None:
+        for watcher in self._watchers:
+            self._tell(watcher, watcher.finish())
+        if self._clips is not None and self._ring is not None:
+            self._clips.tick(self._stream, over=True)
+            while self._clips.making:
+                time.sleep(0.02)
+                self._tell_alive()
+            self._ring.clear()
         self._tell_alive(now=True)
 
+    def _serve(self) -> None:
+        """Do what is due beside the frames: signs of life, and clips."""
+        if self._asked is not None:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._owe(self._asked.get_nowait())
+        if self._clips is not None:
+            self._clips.tick(self._stream)
+        self._tell_alive()
+
+    def _owe(self, ask: Ask) -> None:
+        now = time.time_ns()
+        if self._clips is not None:
+            self._clips.ask(ask.token, now - round(ask.before * 1e9), now + round(ask.after * 1e9))
+
     def _tell_trouble(self) -> None:
-        trouble = ("", "")
-        problems = self._lists.problems if self._lists else []
-        if self._models is not None:
-            without = "; until then passages come without plates"
-            trouble = (self._models.reason, f"{self._models}{without}")
-        elif problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            trouble = ("list", f"{problems[0]}{more}")
+        trouble = self._overload() or ("", "")
+        for watcher in self._watchers:
+            trouble = trouble if trouble[0] else watcher.trouble
         if trouble != self._trouble:
             self._trouble = trouble
             self._say(Trouble(*trouble))
+
+    def _overload(self) -> tuple[str, str] | None:
+        looked, dropped = (sum(beat[place] for beat in self._beats) for place in (0, 1))
+        share = OVERLOAD if self._trouble[0] != "overload" else 0.0
+        if dropped <= share * (looked + dropped):
+            return None
+        shown = self._trouble[1] if self._trouble[0] == "overload" else ""
+        return "overload", shown or (
+            f"this machine cannot keep up with the camera: {looked} of {looked + dropped} frames were looked at in the "
+            "last seconds; lower the camera's frame rate or size, or watch fewer cameras"
+        )
 
     def _tell_alive(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._beat >= BEAT_EVERY:
             self._beat = time.monotonic()
             news = [count - sent for count, sent in zip(self._counts, self._sent, strict=True)]
             self._sent = list(self._counts)
+            self._beats.append((news[1], news[2]))
             self._say(Beat(*news))
+            if self._opened is not None:
+                self._tell_trouble()
 
     def _say(self, message: Message) -> None:
-        send(self._out, message)
+        with self._speaking:
+            send(self._out, message)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(asked: "queue.SimpleQueue[Ask]") -> None:
     """Never outlive the gateway: the kernel ends us with it, and so does the end of our standard input."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
+    def listen() -> None:
+        for line in sys.stdin.buffer:
+            asked.put(msgspec.json.decode(line, type=Ask))
         os._exit(0)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    threading.Thread(target=listen, name="parent", daemon=True).start()
 
 
 def main() -> int:
@@ -211,10 +259,11 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a codec prints must not get between the messages
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    _end_with_parent()
+    asked: queue.SimpleQueue[Ask] = queue.SimpleQueue()
+    _end_with_parent(asked)
     cv2.setNumThreads(1)
     try:
-        Worker(job, out).run()
+        Worker(job, out, asked).run()
     except LinkError as error:
         send(out, Gone(error.reason, str(error)))
         return NOTHING_LEFT

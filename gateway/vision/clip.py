@@ -1,0 +1,106 @@
+"""Makes clips: as they came where nothing has to be hidden, else decoded, masked and encoded once."""
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+
+from gateway.vision.capture import Frame
+from gateway.vision.evidence import Polygons
+from gateway.vision.ring import Coded
+
+CONTENT_TYPE, SUFFIX = "video/mp4", "mp4"
+TICKS = 90_000
+AS_THEY_ARE = frozenset({"h264", "hevc", "av1"})  # what a browser plays from an MP4
+ENCODER = {"preset": "superfast", "crf": "26", "threads": "1"}
+
+
+class ClipError(Exception):
+    """There is nothing to make a clip of, or it cannot be made; the text says why."""
+
+
+def make_clip(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> bytes:  # noqa: ANN401 - av's stream
+    """Make an MP4 of packets of one stream, of which the first is a key frame; ClipError.
+
+    Without masks it begins at that key frame, with masks at ``begin`` (ns since 1970).
+    """
+    if not packets:
+        raise ClipError("no picture of that time is kept")
+    try:
+        if not masks and stream.codec_context.name in AS_THEY_ARE:
+            try:
+                return _joined(packets, stream)
+            except (av.error.FFmpegError, ValueError):
+                pass  # a stream without its parameter sets in the head: encoded anew, they are there
+        return _encoded(packets, stream, masks, begin)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ClipError(f"it cannot be encoded: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _joined(packets: Sequence[Coded], stream: Any) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    shown = [round((coded.time - packets[0].time) * TICKS) for coded in packets]
+    order = sorted(shown)
+    late = max(early - tick for early, tick in zip(order, shown, strict=True))
+    before = None
+    with av.open(buffer, "w", format="mp4") as container:
+        track: Any = container.add_stream_from_template(stream)
+        for coded, tick, early in zip(packets, shown, order, strict=True):
+            packet = av.Packet(bytes(coded.packet))
+            packet.stream = track
+            packet.time_base = Fraction(1, TICKS)
+            decoded = early - late if before is None else max(early - late, before + 1)
+            packet.pts, packet.dts = max(tick, decoded), decoded
+            packet.is_keyframe = coded.key
+            before = decoded
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def _encoded(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> bytes:  # noqa: ANN401
+    decoder: Any = av.CodecContext.create(stream.codec_context.name, "r")
+    decoder.extradata = stream.codec_context.extradata
+    decoder.thread_count = 1
+    decoder.copy_opaque = True
+    known = {coded.index: coded for coded in packets}
+    buffer = io.BytesIO()
+    first: float | None = None
+    last = -1
+    with av.open(buffer, "w", format="mp4") as container:
+        track: Any = container.add_stream("libx264", rate=25, options=dict(ENCODER))
+        track.pix_fmt = "yuv420p"
+        track.time_base = track.codec_context.time_base = Fraction(1, TICKS)
+        for coded in (*packets, None):
+            for video in _decoded(decoder, coded):
+                source = known.get(video.opaque) if isinstance(video.opaque, int) else coded
+                if source is None or source.wall < begin:
+                    continue
+                if first is None:
+                    first = source.time
+                    track.width, track.height = video.width // 2 * 2, video.height // 2 * 2
+                pixels = Frame(video, source.time, source.index, masks).bgr
+                if pixels.shape[0] < track.height or pixels.shape[1] < track.width:
+                    continue  # the camera has changed its resolution
+                picture = av.VideoFrame.from_ndarray(pixels[: track.height, : track.width].copy(), format="bgr24")
+                picture.time_base = Fraction(1, TICKS)
+                picture.pts = last = max(last + 1, round((source.time - first) * TICKS))
+                container.mux(track.encode(picture))
+        if first is None:
+            raise ClipError("no picture of that time can be decoded")
+        container.mux(track.encode(None))
+    return buffer.getvalue()
+
+
+def _decoded(decoder: Any, coded: Coded | None) -> list[Any]:  # noqa: ANN401
+    if coded is None:
+        return list(decoder.decode(None))
+    packet = av.Packet(bytes(coded.packet))
+    packet.pts, packet.dts, packet.time_base = coded.packet.pts, coded.packet.dts, coded.packet.time_base
+    packet.opaque = coded.index
+    try:
+        return list(decoder.decode(packet))
+    except av.error.InvalidDataError:
+        return []

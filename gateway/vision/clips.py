@@ -1,0 +1,72 @@
+"""The clips that a camera owes: each waits for its last second, then is made beside the analysis."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from gateway.vision.clip import ClipError, make_clip
+from gateway.vision.evidence import Polygons
+from gateway.vision.messages import LONGEST, Clip
+from gateway.vision.ring import PacketRing
+
+ROOM = 1 << 16  # of a message, for what is not the clip
+NICE = 10  # the analysis goes before a clip
+OWED = 16  # clips at once: more are a fault in what asks for them
+
+
+class Wanted(NamedTuple):
+    """One clip that was asked for, its times in ns since 1970."""
+
+    token: str
+    begin: int
+    end: int
+
+
+class Clips:
+    """Collects packets for clips and makes them in a thread of its own; ``say`` is told of each, from any thread."""
+
+    def __init__(self, ring: PacketRing, masks: Polygons, say: Callable[[Clip], None]) -> None:
+        self._ring, self._masks, self._say = ring, masks, say
+        self._owed: list[Wanted] = []
+        self._made: list[Future[None]] = []
+        self._maker = ThreadPoolExecutor(1, "clips", initializer=_step_back)
+
+    def ask(self, token: str, begin: int, end: int) -> bool:
+        """Want a clip; False when too many are owed already."""
+        if len(self._owed) + len(self._made) >= OWED:
+            return False
+        self._owed.append(Wanted(token, begin, end))
+        return True
+
+    def tick(self, stream: Any, *, over: bool = False) -> None:  # noqa: ANN401 - av's stream
+        """Make what is complete; ``over``: nothing more comes, so all that is owed."""
+        self._made = [future for future in self._made if not future.done()]
+        newest = self._ring.newest if self._owed else None
+        for wanted in list(self._owed):
+            if over or (newest is not None and newest.wall >= wanted.end):
+                self._owed.remove(wanted)
+                packets = self._ring.between(wanted.begin, wanted.end)
+                self._made.append(self._maker.submit(self._make, wanted, packets, stream))
+
+    @property
+    def making(self) -> bool:
+        """Whether a clip is still being made."""
+        return any(not future.done() for future in self._made)
+
+    def _make(self, wanted: Wanted, packets: list[Any], stream: Any) -> None:  # noqa: ANN401
+        try:
+            mp4 = make_clip(packets, stream, self._masks, wanted.begin)
+        except ClipError as error:
+            self._say(Clip(wanted.token, trouble=str(error)))
+            return
+        if len(mp4) > LONGEST - ROOM:
+            self._say(Clip(wanted.token, trouble=f"it would have {len(mp4) >> 20} MiB; shorten before and after"))
+            return
+        first = packets[0].wall if not self._masks else max(packets[0].wall, wanted.begin)
+        self._say(Clip(wanted.token, mp4, first, packets[-1].wall))
+
+
+def _step_back() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,0 +1,141 @@
+"""What a worker looks for in its camera, each kind behind the same few words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gateway.settings import CameraSettings
+from gateway.vision.capture import Frame
+from gateway.vision.gate import VehicleGate
+from gateway.vision.lists import PlateLists
+from gateway.vision.messages import Message, Passage
+from gateway.vision.packs import PackError
+from gateway.vision.sight import ModelSight
+
+Span = tuple[int, int]
+LONGEST_PASSAGE = 30.0  # seconds of a passage that its clip shows at most: a car may stand in a lane for long
+
+
+class Watcher(Protocol):
+    """Looks at the frames of one camera in order.
+
+    ``sleeps``: while nothing stirs, key frames are enough. ``busy``: something stirs, so every frame counts.
+    """
+
+    sleeps: bool
+
+    @property
+    def busy(self) -> bool:
+        """Whether something moves or is not told yet."""
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """What lessens the result: reason and sentence, both empty when nothing does."""
+
+    def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
+        """Look at a frame of time ``wall`` (ns since 1970); None when it was passed over."""
+
+    def finish(self) -> Sequence[Message]:
+        """The stream is over: tell what is left."""
+
+    def clip(self, message: Message) -> Span | None:
+        """From when to when (ns since 1970) the clip of a message goes, if it has one."""
+
+
+class VehicleWatcher:
+    """Vehicles and their plates."""
+
+    sleeps = True
+
+    def __init__(self, camera: CameraSettings, models: Path) -> None:
+        vehicles = camera.vehicles
+        files = vehicles.lists if vehicles else None
+        self._clip = vehicles.clip if vehicles else None
+        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
+        self._models: PackError | None = None
+        sight: ModelSight | None = None
+        try:
+            sight = ModelSight(models)
+        except PackError as error:
+            self._models = error
+        self._gate = VehicleGate(camera, sight, self._lists)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something moves, or a passage is not told yet."""
+        return self._gate.busy
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """Missing models, or broken lines of a list."""
+        if self._models is not None:
+            return self._models.reason, f"{self._models}; until then passages come without plates"
+        problems = self._lists.problems
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            return "list", f"{problems[0]}{more}"
+        return "", ""
+
+    def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
+        """Give the passages that this frame ends."""
+        return self._gate.offer(frame, wall)
+
+    def finish(self) -> Sequence[Message]:
+        """Give the passages that were open."""
+        return self._gate.finish()
+
+    def clip(self, message: Message) -> Span | None:
+        """The passage, with the seconds before and after it that the configuration names."""
+        if self._clip is None or not isinstance(message, Passage):
+            return None
+        begin = max(message.first_time, message.last_time - round(LONGEST_PASSAGE * 1e9))
+        return begin - round(self._clip.before * 1e9), message.last_time + round(self._clip.after * 1e9)
+
+
+class FallWatcher:
+    """Objects that fall; every frame counts, always."""
+
+    sleeps = False
+    trouble = ("", "")
+
+    def __init__(self, camera: CameraSettings, models: Path) -> None:
+        from gateway.vision.falling.judge import best_judge  # a lane does not load it
+        from gateway.vision.falling.watch import FallWatch
+
+        judge, missing = best_judge(models)
+        self._watch = FallWatch(camera, judge)
+        if missing is not None:
+            self.trouble = (missing.reason, f"{missing}; until then a plain rule tells what falls")
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was told still falls."""
+        return self._watch.busy
+
+    def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
+        """Give what is falling, and the falls that are over."""
+        return self._watch.feed(frame, wall)
+
+    def finish(self) -> Sequence[Message]:
+        """Give the falls that were not over."""
+        return self._watch.finish()
+
+    def clip(self, message: Message) -> Span | None:
+        """No clip yet."""
+        return None
+
+
+def watchers_of(camera: CameraSettings, models: Path) -> list[Watcher]:
+    """Everything that the camera is to look for and that exists."""
+    found: list[Watcher] = []
+    if camera.vehicles is not None:
+        found.append(VehicleWatcher(camera, models))
+    if camera.falling is not None:
+        found.append(FallWatcher(camera, models))
+    return found
+
+
+def seconds_kept(camera: CameraSettings, asked: float) -> float:
+    """How many seconds of packets a camera has to remember for its clips; ``asked``: for those of alarms."""
+    clip = camera.vehicles.clip if camera.vehicles else None
+    return max(asked, clip.before + LONGEST_PASSAGE if clip else 0.0)
