@@ -5,13 +5,14 @@ import hashlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.eyes import open_eyes
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
 from gateway.contract import ConfigError, LinkError
@@ -57,14 +58,14 @@ def replay(
         events = play(settings[camera], file, _start(start, file), plan.models_folder, clock.rfc3339, reads=reads)
         folder = MediaFolder(media)
         records = Records(plan.settings.gateway.id, clock)
-        rows = []
+        rows: list[VisionEvent] = []
         for event in events:
             record = records.make(event, {key: folder.keep(*item) for key, item in event.media.items()})
             if as_json:
                 write_line(record)
                 sys.stdout.flush()
             else:
-                rows.append(_row(clock.rfc3339(event.time), event.data))
+                rows.append(event)
     except LinkError as error:
         raise click.ClickException(str(error)) from error
     except ImportError as error:
@@ -73,8 +74,7 @@ def replay(
     except OSError as error:
         raise click.ClickException(f"{error.filename or media}: {error.strerror}") from error
     if not as_json:
-        heading = ("time", "lane", "direction", "plate", "status", "list")
-        show([Table(heading, rows)] if rows else [Line(("no vehicle went through",))])
+        show(_tables(rows, clock.rfc3339))
 
 
 def play(
@@ -93,37 +93,22 @@ def play(
     import cv2
 
     from gateway.vision.capture import Capture
-    from gateway.vision.events import passage_event
-    from gateway.vision.gate import VehicleGate
-    from gateway.vision.lists import PlateLists
-    from gateway.vision.packs import PackError
-    from gateway.vision.sight import ModelSight
 
-    if camera.vehicles is None:
-        raise LinkError(f"camera {camera.name} looks for nothing that is built; give it [camera.vehicles]", "not_built")
+    eyes = open_eyes(camera, models, stamp, reads, _warn)
     cv2.setNumThreads(1)
-    lists = PlateLists({"allow": camera.vehicles.lists.allow, "deny": camera.vehicles.lists.deny})
-    for problem in lists.problems:
-        _warn(problem)
-    sight = None
-    try:
-        sight = ModelSight(models)
-    except PackError as error:
-        _warn(f"{error}; passages come without plates")
-    gate = VehicleGate(camera, sight, lists)
     progress = Progress()
     with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:
         try:
             for frame in capture.frames():
                 progress.show(frame.time)
-                for passage in gate.offer(frame, start + round(frame.time * 1e9)) or ():
-                    yield passage_event(camera.name, passage, stamp, frame.time, reads=reads)
+                for eye in eyes:
+                    yield from eye.offer(frame, start + round(frame.time * 1e9), progress.time)
         except LinkError as error:
             if not progress.frames:
                 raise
             _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
-        for passage in gate.finish():
-            yield passage_event(camera.name, passage, stamp, progress.time, reads=reads)
+        for eye in eyes:
+            yield from eye.finish(progress.time)
     progress.end()
 
 
@@ -207,9 +192,31 @@ def _start(text: str | None, file: Path) -> int:
     return round(moment.timestamp() * 1_000_000) * 1000
 
 
+def _tables(events: "Sequence[VisionEvent]", stamp: Callable[[int], str]) -> list[Table | Line]:
+    passages = [_row(stamp(event.time), event.data) for event in events if "plate" in event.data]
+    falls = [_fall_row(stamp(event.time), event.data) for event in events if "trajectory" in event.data]
+    tables: list[Table | Line] = []
+    if passages:
+        tables.append(Table(("time", "lane", "direction", "plate", "status", "list"), passages))
+    if falls:
+        tables.append(Table(("time", "fell from", "column", "size", "speed at the end", "confidence"), falls))
+    return tables or [Line(("nothing went through or fell",))]
+
+
 def _row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's data is JSON
     plate = data["plate"]
     return when, data["lane"], data["direction"], plate["text"] or "-", plate["status"], data["list"] or "-"
+
+
+def _fall_row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's data is JSON
+    origin = data["origin"]
+    size = f"{data['size_px']:g} px" + (f", {data['size_cm']:g} cm" if data["size_cm"] else "")
+    speed = f"{data['impact_speed']:g} m/s" if data["impact_speed"] is not None else "-"
+    if origin is None:
+        return when, "-", "-", size, speed, f"{data['confidence']:.2f}"
+    low, high = origin["interval"]
+    floor = f"floor {origin['floor']}" + (f" ({low} to {high})" if low != high else "")
+    return when, floor, str(origin["column"]), size, speed, f"{data['confidence']:.2f}"
 
 
 def _warn(sentence: str) -> None:

@@ -100,6 +100,8 @@ class Core:
                 continue
             for transition in self._rules.feed(item):
                 await self.apply(transition)
+            if isinstance(item, VisionEvent) and not item.type:
+                continue  # an early word for the rules; its record follows
             if isinstance(item, VisionEvent) and item.media:
                 await self._pictures.put(item)
             elif isinstance(item, DeviceEvent) and item.alarm:

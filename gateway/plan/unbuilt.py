@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.plan.findings import Findings, NotBuilt, Stopper
+from gateway.plan.findings import Findings, NotBuilt
 from gateway.settings.document import Keys
 
 ANY = object()
@@ -12,37 +12,24 @@ ANY = object()
 
 @dataclass(frozen=True, slots=True)
 class Unbuilt:
-    """A key (``*`` is any element) and the value of it that is meant, and what happens instead.
-
-    ``stops`` is what does not run at all for it, unless that also has the key ``unless``.
-    """
+    """A key (``*`` is any element) and the value of it that is meant, and what happens instead."""
 
     where: str
     sentence: str
     value: object = ANY
-    stops: Stopper | None = None
-    unless: str = ""
 
 
-UNBUILT = (
-    Unbuilt("alarm.*.do.*.clip", "clips on an alarm are not built yet: the alarm is raised without it"),
-    Unbuilt("camera.*.falling", "watching for falling objects is not built yet", stops="camera", unless="vehicles"),
-    Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),
-)
+UNBUILT = (Unbuilt("camera.*.vehicles.spaces", "parking occupancy is not built yet: passages are recorded without it"),)
 
 
 def find_unbuilt(findings: Findings) -> None:
-    """Warn of every key of the table that is used, and note what will not run for it."""
+    """Warn of every key of the table that is used, and note the part that is left out."""
     for unbuilt in UNBUILT:
         for keys, value in _matches(findings.document.data, unbuilt.where.split(".")):
             if unbuilt.value is not ANY and value != unbuilt.value:
                 continue
             findings.warning(keys, unbuilt.sentence)
-            owner = findings.document.value(keys[:2])
-            if unbuilt.stops and unbuilt.unless not in owner:
-                findings.not_built.append(NotBuilt(unbuilt.stops, str(owner.get("name")), unbuilt.sentence))
-            else:
-                findings.not_built.append(NotBuilt("part", findings.document.key_text(keys), unbuilt.sentence))
+            findings.not_built.append(NotBuilt("part", findings.document.key_text(keys), unbuilt.sentence))
 
 
 def _matches(value: Any, where: list[str], keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:  # noqa: ANN401 - TOML

@@ -10,19 +10,23 @@ import numpy.typing as npt
 from gateway.settings.camera import FacadeSettings
 
 FLOOR_METRES = 2.9  # a storey of a residential tower
+EYE = 1.6  # metres: how high a camera stands that looks up; two more or less change little
+FAR = 1.0  # of the wall's height: the distance that is taken when the corners do not tell it
 Points = npt.NDArray[np.float64]
 
 
 class Facade:
     """Maps the picture to the wall: ``u`` 0 to 1 from left to right, ``v`` in floors above the ground (ground is 0)."""
 
-    def __init__(self, settings: FacadeSettings) -> None:
-        """Of ground left, ground right, roof right, roof left, which may lie outside the picture."""
+    def __init__(self, settings: FacadeSettings, height: int) -> None:
+        """Of ground left, ground right, roof right, roof left, which may lie outside the picture ``height`` tall."""
         self.floors, self.columns = settings.floors, settings.columns
         corners = [*settings.ground, *reversed(settings.roof)]
         plane = [(0, 0), (1, 0), (1, settings.floors), (0, settings.floors)]
         self._to_wall: Any = cv2.getPerspectiveTransform(np.array(corners, np.float32), np.array(plane, np.float32))
         self._to_picture = np.linalg.inv(self._to_wall)
+        self.eye = EYE
+        self.distance = _distance(np.array(corners, np.float64), settings.floors * FLOOR_METRES, height)
 
     def on_wall(self, pixels: Sequence[tuple[float, float]] | Points) -> Points:
         """(n, 2) u and v of pixels of the full frame."""
@@ -49,3 +53,26 @@ class Facade:
 def _mapped(matrix: Any, points: Sequence[tuple[float, float]] | Points) -> Points:  # noqa: ANN401 - OpenCV
     given = np.asarray(points, np.float64).reshape(-1, 1, 2)
     return np.asarray(cv2.perspectiveTransform(given, np.asarray(matrix, np.float64)), np.float64).reshape(-1, 2)
+
+
+def _distance(corners: Points, tall: float, height: int) -> float:
+    """Metres from the camera to the wall, by how much narrower the roof looks than the ground.
+
+    Supposes a camera at ``EYE`` that is tilted but not turned, and the lens's axis in the middle of the picture.
+    """
+    ground, roof = np.hypot(*(corners[1] - corners[0])), np.hypot(*(corners[2] - corners[3]))
+    ratio = float(ground / max(1e-6, roof))
+    if ratio < 1.05:
+        return tall * FAR
+    below, above = float(corners[:2, 1].mean()), float(corners[2:, 1].mean())
+    best, least = tall * FAR, np.inf
+    for angle in np.radians(np.arange(2, 70, 0.25)):
+        sine, cosine = np.sin(angle), np.cos(angle)
+        away = sine / cosine * (tall - EYE + ratio * EYE) / (ratio - 1)
+        rises = [(z - EYE) * cosine - away * sine for z in (0.0, tall)]
+        depths = [away * cosine + (z - EYE) * sine for z in (0.0, tall)]
+        focal = (height / 2 - below) * depths[0] / rises[0]
+        wrong = abs(height / 2 - focal * rises[1] / depths[1] - above)
+        if focal > 0 and wrong < least:
+            best, least = float(away), wrong
+    return best

@@ -1,6 +1,7 @@
 """Links spots of successive frames to tracks that go on smoothly, several at once, over short gaps."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +15,14 @@ GROWN = 5
 FASTEST = 2400.0  # pixels of the reduced picture a second
 GATE = 3.0  # pixels between where a spot is expected and found, and more with speed
 GATE_SHARE = 0.16  # of the way of one frame
+SIZE_SHARE = 0.35  # of the root of a spot's area
 BEGIN = 60  # spots without a track that may begin new ones
 MOST_TRACKS = 150
 STORM = 2500  # pairs of spots in two frames: nothing can be told apart then
 SIDEWAYS, DRIFT = 1.2, 90.0  # what begins a track moves down: sideways at most this share of it, and pixels a second
 BENDING = 35.0  # pixels a second that the way may change from frame to frame
+STEP = 0.032  # seconds at least between the spots that begin a track: at 50 frames a second a slow thing hardly moves
+LOOK_BACK = 0.22  # seconds of a track that say where it goes on
 
 
 @dataclass(slots=True)
@@ -28,7 +32,6 @@ class Track:
     number: int
     times: list[float] = field(default_factory=list)
     spots: list[Spot] = field(default_factory=list)
-    told: bool = False
 
     def add(self, time: float, spot: Spot) -> None:
         """Go on with this spot."""
@@ -37,9 +40,11 @@ class Track:
 
     def expected(self, time: float) -> tuple[float, float]:
         """Where the next spot should be, by the last few: a parabola when there are enough, else a straight line."""
-        count = min(7, len(self.times))
         t0 = self.times[-1]
         last = self.spots[-1]
+        count = min(3, len(self.times))
+        while count < min(14, len(self.times)) and (count < 6 or t0 - self.times[-count - 1] <= LOOK_BACK):
+            count += 1
         if count < 2:
             return last.x, last.y
         ages = [at - t0 for at in self.times[-count:]]
@@ -68,7 +73,7 @@ class Linker:
     def __init__(self) -> None:
         self.open: list[Track] = []
         self._numbers = 0
-        self._loose: list[tuple[float, Sequence[Spot]]] = []
+        self._loose: deque[tuple[float, list[Spot]]] = deque(maxlen=14)
 
     def feed(self, time: float, spots: Sequence[Spot]) -> list[Track]:
         """Link the spots of one frame; older tracks choose first, each the spot nearest to where it expects one."""
@@ -88,10 +93,9 @@ class Linker:
             self.open = [track for track in self.open if time - track.times[-1] <= _patience(track)]
         return ended
 
-    def finish(self) -> list[Track]:
-        """End every track: there is nothing more to come."""
-        ended, self.open = self.open, []
-        return ended
+    def drop(self, track: Track) -> None:
+        """Forget an open track: another one goes on with its thing."""
+        self.open = [other for other in self.open if other is not track]
 
     def _choose(
         self, track: Track, time: float, spots: Sequence[Spot], places: np.ndarray, free: set[int]
@@ -100,8 +104,11 @@ class Linker:
         ahead = time - track.times[-1]
         reach = GATE + GATE_SHARE * track.speed * ahead + (4.0 if len(track.times) < 3 else 0.0)
         near = np.flatnonzero(np.abs(places[:, 1] - y) + np.abs(places[:, 0] - x) <= 1.5 * reach)
-        best, least = None, reach
         last = track.spots[-1]
+        # The middle of a large thing that tumbles, or that half a window's frame hides, jumps about.
+        reach += SIZE_SHARE * math.sqrt(last.area)
+        best, least = None, reach
+        near = np.flatnonzero(np.abs(places[:, 1] - y) + np.abs(places[:, 0] - x) <= 1.5 * reach)
         for place in near:
             if int(place) not in free:
                 continue
@@ -115,28 +122,31 @@ class Linker:
 
     def _begin(self, time: float, loose: Sequence[Spot]) -> None:
         """Begin a track with every triple of loose spots that moves evenly downwards."""
-        chosen = sorted(loose, key=lambda spot: -spot.peak)[:BEGIN]
-        self._loose.append((time, chosen))
-        if len(self._loose) < 3:
+        third = sorted(loose, key=lambda spot: -spot.peak)[:BEGIN]
+        t2, second = self._loose_before(time)
+        t1, first = self._loose_before(t2)
+        self._loose.append((time, third))
+        if not (first and second and third) or time - t1 > 4 * LONGEST_GAP:
             return
-        (t1, first), (t2, second), (t3, third) = self._loose
-        del self._loose[0]
-        if not (first and second and third) or t3 - t1 > 4 * LONGEST_GAP:
-            return
-        seconds = (t2 - t1, t3 - t2)
-        triples = _triples(*([(spot.x, spot.y) for spot in part] for part in (first, second, third)), seconds)
+        places = [[(spot.x, spot.y) for spot in part] for part in (first, second, third)]
+        triples = _triples(places[0], places[1], places[2], (t2 - t1, time - t2))
         for one, two, end in triples[: max(0, MOST_TRACKS - len(self.open))]:
             self._numbers += 1
             track = Track(self._numbers)
-            for at, spot in ((t1, first[one]), (t2, second[two]), (t3, third[end])):
+            for at, spot in ((t1, first[one]), (t2, second[two]), (time, third[end])):
                 track.add(at, spot)
             self.open.append(track)
         # What now belongs to a track begins no other one.
         taken, passed = {end for _, _, end in triples}, {two for _, two, _ in triples}
-        self._loose = [
-            (t2, [spot for place, spot in enumerate(second) if place not in passed]),
-            (t3, [spot for place, spot in enumerate(third) if place not in taken]),
-        ]
+        second[:] = [spot for place, spot in enumerate(second) if place not in passed]
+        third[:] = [spot for place, spot in enumerate(third) if place not in taken]
+
+    def _loose_before(self, time: float) -> tuple[float, list[Spot]]:
+        """The newest frame's loose spots that are at least a step older; an empty list when there is none."""
+        for at, spots in reversed(self._loose):
+            if at <= time - STEP:
+                return at, spots
+        return time, []
 
 
 Places = list[tuple[float, float]]
@@ -179,5 +189,19 @@ def _straight(ages: Sequence[float], values: Sequence[float], ahead: float) -> f
 
 
 def _bent(ages: Sequence[float], values: Sequence[float], ahead: float) -> float:
-    curve = np.polyfit(ages, values, 2)
-    return float(np.polyval(curve, ahead))
+    """A parabola through the values, by least squares, read ``ahead``; numpy is too slow for so few points."""
+    count = len(ages)
+    middle = sum(ages) / count
+    xs = [age - middle for age in ages]
+    s2 = sum(x * x for x in xs)
+    s3, s4 = sum(x**3 for x in xs), sum(x**4 for x in xs)
+    mean = sum(values) / count
+    y1 = sum(x * (value - mean) for x, value in zip(xs, values, strict=True))
+    y2 = sum(x * x * (value - mean) for x, value in zip(xs, values, strict=True))
+    spread = s4 - s2 * s2 / count
+    below = s2 * spread - s3 * s3
+    if below <= 1e-18:
+        return _straight(ages, values, ahead)
+    bend, slope = (s2 * y2 - s3 * y1) / below, (spread * y1 - s3 * y2) / below
+    x = ahead - middle
+    return mean - bend * s2 / count + slope * x + bend * x * x

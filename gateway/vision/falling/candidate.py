@@ -1,0 +1,158 @@
+"""What can be measured on a track: how far it is a fall, in numbers for the rule and for the verifier."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.fit import STRETCH, FallFit, early, fit_fall
+from gateway.vision.falling.spots import Spot
+
+LEAST_POINTS = 6
+UNKNOWN = (0.4, 2.5)  # stretch without a facade: metres are guessed then
+TRAITS = (
+    "points",
+    "seconds",
+    "filled",
+    "drop_early",
+    "drop",
+    "misfit_px",
+    "misfit_share",
+    "gain",
+    "acceleration",
+    "acceleration_whole",
+    "speed",
+    "terminal",
+    "stretch",
+    "misfit_whole_share",
+    "gain_whole",
+    "speed_whole",
+    "sideways_misfit_px",
+    "sideways_speed",
+    "sideways_bend",
+    "speed_last",
+    "speed_growth",
+    "size",
+    "size_spread",
+    "peak",
+    "peak_spread",
+    "one_sign",
+    "height",
+    "across",
+    "inside",
+    "crowd",
+    "others",
+    "rising",
+    "long_spot",
+)
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Way:
+    """The points of one moving thing: times (s), places in pixels of the full frame, and its spots, in order."""
+
+    scale: float
+    times: list[float] = field(default_factory=list)
+    spots: list[Spot] = field(default_factory=list)
+    frames: int = 0
+    crowd: float = 0.0
+    others: float = 0.0
+
+    def places(self) -> npt.NDArray[np.float64]:
+        """(n, 2) pixels of the full frame; a reduced pixel's middle is not at its corner."""
+        return (np.array([(spot.x, spot.y) for spot in self.spots], np.float64) + 0.5) / self.scale - 0.5
+
+    def size(self) -> float:
+        """Mean extent of the object in pixels of the full frame: what its motion adds to a spot is left out."""
+        # An object's area is what it covers while the shutter is open; across its way it is as wide as it is.
+        narrow = [min(spot.wide, math.sqrt(spot.area)) for spot in self.spots]
+        return max(1.0, (float(np.median(narrow)) - 0.6) / self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A way seen before the wall: early and whole fit, u and v of its points, pixels a metre, and all traits."""
+
+    early: FallFit
+    whole: FallFit
+    wall: npt.NDArray[np.float64]
+    pixels_per_metre: float
+    traits: dict[str, float]
+
+    def vector(self) -> Vector:
+        """The traits in the order of ``TRAITS``, for the verifier."""
+        return np.array([self.traits[name] for name in TRAITS], np.float32)
+
+
+def measure(way: Way, facade: Facade, *, known: bool) -> Measured:
+    """Take all measures of a way of at least ``LEAST_POINTS`` points. ``known``: the facade is the site's own."""
+    times = np.array(way.times) - way.times[0]
+    places = way.places()
+    wall = facade.on_wall(places)
+    drops = (wall[0, 1] - wall[:, 1]) * FLOOR_METRES
+    count = early(times)
+    stretch = STRETCH if known else UNKNOWN
+    first, whole = fit_fall(times[:count], drops[:count], stretch), fit_fall(times, drops, stretch)
+    u, v = float(np.median(wall[:count, 0])), float(np.median(wall[:count, 1]))
+    per_metre = max(0.5, facade.pixels_per_metre(u, v))
+    aside = places[:count, 0] / per_metre
+    bend = np.polyfit(times[:count], aside, 2)
+    aside_misfit = float(np.sqrt(np.mean((np.polyval(bend, times[:count]) - aside) ** 2))) * per_metre
+    speeds = np.diff(drops) / np.maximum(1e-3, np.diff(times))
+    third = max(2, len(times) // 3)
+    last, begun = _slope(times[-third:], drops[-third:]), _slope(times[:third], drops[:third])
+    areas = np.array([spot.area for spot in way.spots])
+    peaks = np.array([spot.peak for spot in way.spots])
+    signs = np.array([spot.sign for spot in way.spots])
+    extents = np.array([(spot.wide, spot.tall) for spot in way.spots])
+    begin = wall[:5]
+    inside = (begin[:, 0] > -0.08) & (begin[:, 0] < 1.08) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
+    smooth = np.convolve(speeds, np.ones(3) / 3, mode="valid") if len(speeds) >= 4 else speeds
+    traits = {
+        "points": math.log(len(times)),
+        "seconds": float(times[-1]),
+        "filled": len(times) / max(1, way.frames),
+        "drop_early": first.drop,
+        "drop": whole.drop,
+        "misfit_px": first.misfit * per_metre,
+        "misfit_share": first.misfit / max(0.3, first.drop),
+        "gain": math.log((first.plain + 0.003) / (first.misfit + 0.003)),
+        "acceleration": _within(first.acceleration, 30),
+        "acceleration_whole": _within(whole.acceleration, 30),
+        "speed": first.speed,
+        "terminal": math.log(first.terminal),
+        "stretch": first.stretch,
+        "misfit_whole_share": whole.misfit / max(0.3, whole.drop),
+        "gain_whole": math.log((whole.plain + 0.003) / (whole.misfit + 0.003)),
+        "speed_whole": whole.speed,
+        "sideways_misfit_px": aside_misfit,
+        "sideways_speed": abs(_slope(times[:count], aside)),
+        "sideways_bend": _within(abs(2 * float(bend[0])), 30),
+        "speed_last": last,
+        "speed_growth": last - begun,
+        "size": math.log(way.size()),
+        "size_spread": float(np.std(np.log(areas + 2))),
+        "peak": math.log(float(peaks.mean())),
+        "peak_spread": float(np.std(np.log(peaks))),
+        "one_sign": abs(float(signs.mean())),
+        "height": float(wall[0, 1]) / facade.floors,
+        "across": float(wall[0, 0]),
+        "inside": float(inside.mean()),
+        "crowd": math.log1p(way.crowd),
+        "others": math.log1p(way.others),
+        "rising": float((np.diff(smooth) > 0).mean()) if len(smooth) > 1 else 0.0,
+        "long_spot": float(np.median(extents[:, 1] / np.maximum(1, extents[:, 0]))),
+    }
+    return Measured(first, whole, wall, per_metre, traits)
+
+
+def _slope(times: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
+    away = times - times.mean()
+    return float((away * values).sum() / max(1e-9, (away * away).sum()))
+
+
+def _within(value: float, most: float) -> float:
+    return max(-most, min(most, value))

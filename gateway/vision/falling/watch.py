@@ -1,0 +1,238 @@
+"""Watches one facade: every frame goes in, an early word for each fall and later its whole record come out."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gateway.settings import CameraSettings
+from gateway.settings.camera import FacadeSettings
+from gateway.vision.capture import Frame
+from gateway.vision.evidence import Pixels, frame_hash
+from gateway.vision.falling.candidate import LEAST_POINTS, Measured, measure
+from gateway.vision.falling.chains import Chain, Chains
+from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.fit import GRAVITY
+from gateway.vision.falling.judge import Judge
+from gateway.vision.falling.origin import find_origin
+from gateway.vision.falling.picture import draw_way
+from gateway.vision.falling.spots import SpotFinder
+from gateway.vision.falling.tracks import Linker
+from gateway.vision.messages import Fall, Fell, Origin, Picture
+
+EIGHT = 8  # points after which the clock of the alarm runs
+PATIENCE = 0.2  # seconds after them until the first judgement: what comes until then makes it much surer
+AGAIN = 0.12  # seconds until the next
+LATE = 0.55  # seconds after the eighth point from which a fall need not be this
+SURE = 0.9  # sure to be told
+LOOKS = 3  # judgements of one frame, at most
+BOUNCE = 1.5  # seconds and
+NEAR = 90.0  # pixels after and around a fall's end in which what falls again is the same thing
+SAME_WAY = 24.0  # pixels between two ways, in the mean, that are one thing's
+LONGEST = 15.0  # seconds of one fall
+GUESSED = 20.0  # pixels a metre where no facade is configured
+
+
+@dataclass(slots=True)
+class Told:
+    """A fall that was told: its number, its chain, and the frame to draw it in."""
+
+    number: int
+    chain: Chain
+    frame: Pixels
+    frame_time: float
+    done: bool = False
+    sure: float = 0.0
+
+
+@dataclass(slots=True)
+class Bustle:
+    """How much moved in each of the last frames: time, spots, open tracks."""
+
+    log: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=800))
+
+    def between(self, first: float, last: float) -> tuple[int, float, float]:
+        """Frames, mean spots and mean tracks of a time."""
+        rows = [row for row in self.log if first - 1e-6 <= row[0] <= last + 1e-6]
+        count = max(1, len(rows))
+        return len(rows), sum(row[1] for row in rows) / count, sum(row[2] for row in rows) / count
+
+
+class FallWatch:
+    """Feed it every frame in order. Times within are seconds of the stream; what it tells has ns since 1970."""
+
+    def __init__(self, camera: CameraSettings, judge: Judge) -> None:
+        self._settings = camera.falling
+        self._judge = judge
+        self._finder: SpotFinder | None = None
+        self._offset = 0
+        self._told: list[Told] = []
+        self._number = 0
+        self.looked = 0
+
+    def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:
+        """Look at one frame that came at ``wall`` (ns since 1970)."""
+        if self._finder is None or self._size != (frame.width, frame.height):
+            self._finder = self._begin(frame.width, frame.height)
+        self._offset = wall - round(frame.time * 1e9)
+        self._frame = frame
+        found: list[Fell | Fall] = []
+        for time, spots in self._finder.feed(frame.luma, frame.time):
+            self.looked += 1
+            over = self._chains.feed(time, spots)
+            self._bustle.log.append((time, len(spots), len(self._chains.linker.open)))
+            found += self._look(time)
+            for chain in over:
+                found += self._end(chain)
+        return found
+
+    def finish(self) -> list[Fell | Fall]:
+        """The stream is over: tell what is left."""
+        if self._finder is None:
+            return []
+        found: list[Fell | Fall] = []
+        for chain in self._chains.finish():
+            found += self._end(chain)
+        self._finder = None
+        return found
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was told still falls."""
+        return any(not told.done for told in self._told)
+
+    def _begin(self, width: int, height: int) -> SpotFinder:
+        self._size = (width, height)
+        ignored: npt.NDArray[np.uint8] | None = None
+        areas = self._settings.ignore if self._settings else ()
+        if areas:
+            ignored = np.zeros((height, width), np.uint8)
+            for area in areas:
+                cv2.fillPoly(ignored, [np.array(area, np.float64).round().astype(np.int32)], (255,))
+        finder = SpotFinder(width, height, ignored)
+        self._chains = Chains(finder.scale, Linker())
+        self._bustle = Bustle()
+        facade = self._settings.facade if self._settings else None
+        self.known = facade is not None
+        self.facade = Facade(facade or _guessed(width, height), height)
+        return finder
+
+    def _look(self, time: float) -> list[Fell | Fall]:
+        """Judge the chains whose time has come, those first that fell farthest."""
+        due = []
+        for chain in self._chains.open.values():
+            way = chain.way
+            if chain.fall or chain.dismissed or len(way.times) < EIGHT:
+                continue
+            start = max(chain.next_look, way.times[EIGHT - 1] + PATIENCE)
+            if time >= start and way.times[-1] >= time - 0.1:
+                due.append((way.spots[0].y - way.spots[-1].y, chain))
+        found: list[Fell | Fall] = []
+        for _, chain in sorted(due, key=lambda entry: entry[0])[:LOOKS]:
+            chain.next_look = time + AGAIN
+            found += self._try(chain, time)
+        return found
+
+    def _try(self, chain: Chain, time: float) -> list[Fell | Fall]:
+        measured = self._measure(chain)
+        if measured is None:
+            return []
+        sure = self._judge.sure(measured)
+        late = time - chain.way.times[EIGHT - 1] > LATE
+        if sure < (0.5 if late else SURE):
+            return []
+        return self._tell(chain, sure)
+
+    def _measure(self, chain: Chain) -> Measured | None:
+        way = chain.way
+        if len(way.times) < LEAST_POINTS or way.times[-1] - way.times[0] < 0.15:
+            return None
+        if (way.spots[-1].y - way.spots[0].y) / way.scale < 12:
+            return None
+        way.frames, way.crowd, way.others = self._bustle.between(way.times[0], way.times[-1])
+        return measure(way, self.facade, known=self.known)
+
+    def _tell(self, chain: Chain, sure: float) -> list[Fell | Fall]:
+        if self._again(chain):
+            chain.dismissed = True
+            return []
+        self._number += 1
+        chain.fall = self._number
+        frame = self._frame
+        self._told.append(Told(self._number, chain, frame.bgr, frame.time, sure=sure))
+        return [Fell(self._number, self._wall(chain.way.times[0]))]
+
+    def _again(self, chain: Chain) -> bool:
+        """Whether it is a thing that was told before: seen twice at once, or bounced."""
+        way = chain.way
+        places = way.places()
+        for told in self._told:
+            other = told.chain.way
+            theirs = other.places()
+            first, last = max(way.times[0], other.times[0]), min(way.times[-1], other.times[-1])
+            if last > first:
+                moments = np.linspace(first, last, 6)
+                away = [
+                    np.interp(moments, way.times, places[:, axis]) - np.interp(moments, other.times, theirs[:, axis])
+                    for axis in (0, 1)
+                ]
+                if float(np.hypot(*away).mean()) < SAME_WAY + other.size():
+                    return True
+            elif 0 <= way.times[0] - other.times[-1] < BOUNCE and np.hypot(*(places[0] - theirs[-1])) < NEAR:
+                return True
+        return False
+
+    def _end(self, chain: Chain) -> list[Fell | Fall]:
+        found: list[Fell | Fall] = []
+        measured = self._measure(chain)
+        if not chain.fall:
+            sure = self._judge.sure(measured) if measured is not None and not chain.dismissed else 0.0
+            if sure >= 0.5:
+                found += self._tell(chain, sure)
+        told = next((told for told in self._told if told.chain is chain and not told.done), None)
+        if told is not None and measured is not None:
+            told.done = True
+            told.sure = max(told.sure, self._judge.sure(measured))
+            found.append(self._record(told, measured))
+        newest = chain.way.times[-1]
+        self._told = [other for other in self._told if not other.done or newest - other.chain.way.times[-1] < LONGEST]
+        return found
+
+    def _record(self, told: Told, measured: Measured) -> Fall:
+        way = told.chain.way
+        places = way.places().round(1)
+        origin, size_cm, speed = None, None, None
+        terminal = measured.whole.terminal
+        if self.known:
+            at = find_origin(measured, self.facade)
+            origin = Origin(at.floor, at.column, at.interval)
+            size_cm = round(way.size() / measured.pixels_per_metre * 100, 1)
+            speed = round(max(0.0, measured.traits["speed_last"] / measured.early.stretch), 1)
+        picture = draw_way(told.frame, places, origin)
+        if told.done:
+            shown = told.frame
+            told.frame = np.zeros((0, 0, 3), np.uint8)
+        return Fall(
+            told.number,
+            self._wall(way.times[0]),
+            tuple((self._wall(time), float(x), float(y)) for time, (x, y) in zip(way.times, places, strict=True)),
+            round(way.size(), 1),
+            size_cm,
+            origin,
+            speed,
+            round(GRAVITY * measured.early.stretch, 2),
+            round(terminal, 1),
+            round(min(0.99, told.sure), 3),
+            Picture(picture, self._wall(told.frame_time), frame_hash(shown)),
+        )
+
+    def _wall(self, time: float) -> int:
+        return self._offset + round(time * 1e9)
+
+
+def _guessed(width: int, height: int) -> FacadeSettings:
+    """A wall as large as the picture, where no facade is configured: for the shape of a fall it does."""
+    floors = max(1, round(height / GUESSED / FLOOR_METRES))
+    return FacadeSettings(floors=floors, ground=((0, height), (width, height)), roof=((0, 0), (width, 0)))
