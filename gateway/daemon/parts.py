@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway import __version__
@@ -19,7 +20,7 @@ from gateway.daemon.memory import LearnedFacts
 from gateway.links import Line
 from gateway.plan import NotBuilt, Plan
 from gateway.rules import Transition
-from gateway.settings import LineSettings, WriteAction
+from gateway.settings import ClipAction, LineSettings, WriteAction
 from gateway.settings.resolve import ResolvedDevice
 from gateway.settings.secret import read_secret
 from gateway.sources import Source
@@ -114,7 +115,11 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     rules.stamp = clock.rfc3339
     sources: dict[str, AnySource] = {}
     actions = _actions(plan, sources, store, clock)
-    core = Core(rules, store, clock, say if actions is None else lambda step: _say_and_act(step, actions))
+    act = say if actions is None else partial(_say_and_act, actions)
+    cameras: list[Camera] = []
+    if any(isinstance(action, ClipAction) for alarm in settings.alarm for action in alarm.do):
+        act = partial(_clip_and, act, cameras)
+    core = Core(rules, store, clock, act)
     lines = {line.name: _line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
     memory = LearnedFacts(store)
     sources |= {
@@ -122,7 +127,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         for device in plan.devices
         if device.line.name in lines
     }
-    cameras = _cameras(plan, clock, core)
+    cameras += _cameras(plan, clock, core)
     uplinks: list[Uplink] = []
     commands = Commands(
         settings,
@@ -170,9 +175,16 @@ def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock
     return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock))
 
 
-def _say_and_act(transition: Transition, actions: "Actions") -> None:
+def _say_and_act(actions: "Actions", transition: Transition) -> None:
     actions.act(transition)
     say(transition)
+
+
+def _clip_and(act: Callable[[Transition], None], cameras: Sequence["Camera"], transition: Transition) -> None:
+    from gateway.daemon.clips import ask_for_clips
+
+    act(transition)
+    ask_for_clips(transition, cameras)
 
 
 def say(transition: Transition) -> None:
@@ -204,7 +216,8 @@ def _source(
 def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
     if not plan.cameras:
         return []
+    from gateway.daemon.clips import seconds_before
     from gateway.vision import Camera  # a sensors-only gateway does not load it
 
-    folder = plan.models_folder
-    return [Camera(camera, folder, clock, core.put) for camera in plan.cameras]
+    folder, alarms = plan.models_folder, plan.settings.alarm
+    return [Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name)) for camera in plan.cameras]

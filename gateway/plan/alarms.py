@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gateway.contract import CommandError, Driver, Point
+from gateway.plan.checks import NO_CLIP, UNBLURRED
 from gateway.plan.devices import Devices
 from gateway.plan.findings import Findings, Sketch
 from gateway.rules import Rules, compile_rules
@@ -56,6 +57,8 @@ def _check_actions(keys: Keys, alarm: AlarmSettings, sketch: Sketch, devices: De
             if action.clip not in cameras:
                 hint = did_you_mean(action.clip, cameras, what="cameras")
                 findings.error((*where, "clip"), f'there is no camera "{action.clip}"; {hint}')
+            elif any(camera.name == action.clip and camera.unblurred is None for _, camera in sketch.items("camera")):
+                findings.warning((*where, "clip"), f"{NO_CLIP} of this camera are made; {UNBLURRED}")
             continue
         device, dot, name = action.write.partition(".")
         if not dot:
@@ -74,7 +77,7 @@ def _check_values(where: Keys, action: WriteAction, driver: Driver, name: str, f
     check = getattr(driver, "check", None)
     if check is None:
         return  # told where the point says write = true
-    for key, value in (("value", action.value), ("else", action.after if action.until else None)):
+    for key, value in (("value", action.value), ("else", action.after if action.until or action.for_ else None)):
         if value is None:
             continue
         try:

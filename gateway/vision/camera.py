@@ -97,6 +97,8 @@ class Camera:
         worker = self._worker
         if self._settings.unblurred is None or self._size is None or worker is None or worker.stdin is None:
             return False
+        if worker.returncode is not None or worker.stdin.is_closing():
+            return False
         self._asked += 1
         token = f"g{self._asked}"
         worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
