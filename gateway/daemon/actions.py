@@ -1,10 +1,12 @@
-"""What alarms do on the spot: sets points when they are raised, and lets go of them when they are over."""
+"""What alarms and gates do on the spot: sets points, for as long as an alarm holds them or for a moment."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.commands.diagnosis import Problem
@@ -17,13 +19,18 @@ from gateway.store import Store
 if TYPE_CHECKING:
     from gateway.sources import AnySource
 
-Cause = Literal["raised", "uncovered", "restart", "cleared", "acknowledged"]
+Cause = Literal["raised", "uncovered", "restart", "cleared", "acknowledged", "allowed", "ended"]
 
 FACTS = "action/"
 FIRST_WAIT, LONGEST_WAIT = 1.0, 40.0  # seconds; at the longest a silent device costs its line 2.5 % at most
 LINE_WAIT = 5.0  # a line that is down costs nothing to ask
 TRIES_FOR = 86_400.0  # seconds, then it is given up
-HOLDING: tuple[Cause, ...] = ("raised", "uncovered", "restart")
+PULSE_TRIES_FOR = 5.0  # seconds: a gate that opens later opens for somebody else
+DISK_PATIENCE = 0.2  # seconds that a pulse waits until it is on disk that it was to be
+STOP_PATIENCE = 1.0  # seconds in which a pulse is set back when the gateway stops
+# After these the device may have been set, so it has to be set back.
+TOUCHED = ("done", "mismatch", "unverified")
+HOLDING: tuple[Cause, ...] = ("raised", "uncovered", "restart", "allowed")
 ACTIVE = (Phase.UNACKNOWLEDGED, Phase.ACKNOWLEDGED)
 UNSEEN = (Phase.UNACKNOWLEDGED, Phase.RETURNED)
 
@@ -32,13 +39,35 @@ log = logging.getLogger("linli.actions")
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a point is to be, and for which alarm. ``after`` is what it is to be when that lets go; None: as it is."""
+    """What a point is to be, and for which alarm or else which camera.
+
+    ``after`` is what it is to be when that lets go; None: as it is. ``seconds``: it lets go by itself after so long.
+    """
 
     value: Scalar
     alarm: str
     occurrence: str | None
     cause: Cause
     after: Scalar | None = None
+    seconds: float = 0.0
+    camera: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who wants it, in words."""
+        return f"camera {self.camera}" if self.camera else f"alarm {self.alarm}"
+
+    @property
+    def by(self) -> str:
+        """Who wants it, as the record says it."""
+        return self.who.replace(" ", ":", 1)
+
+    @property
+    def why(self) -> dict[str, Any]:
+        """What the record says of it."""
+        if self.camera:
+            return {"camera": self.camera, "cause": self.cause}
+        return {"alarm": self.alarm, "occurrence": self.occurrence, "cause": self.cause}
 
     def again(self, cause: Cause) -> "Want":
         """The same for another cause."""
@@ -46,7 +75,7 @@ class Want:
 
     def over(self, cause: Cause) -> "Want | None":
         """What follows when the alarm lets go, if anything does."""
-        return None if self.after is None else replace(self, value=self.after, cause=cause, after=None)
+        return None if self.after is None else replace(self, value=self.after, cause=cause, after=None, seconds=0.0)
 
 
 @dataclass(slots=True)
@@ -59,6 +88,7 @@ class _Point:
     want: Want | None = None
     done: bool = True
     gave_up: bool = False
+    touched: bool = False  # a pulse may have set it, and it is not set back yet
     attempts: int = 0
     since: int = 0
     failure: Result | None = None
@@ -66,7 +96,8 @@ class _Point:
 
     def aim(self, want: Want | None) -> None:
         """From now on it is to be so."""
-        if want is not None and self.want is not None and want.value == self.want.value and want.cause == "uncovered":
+        same = want is not None and self.want is not None and want.value == self.want.value and not self.gave_up
+        if same and want is not None and want.cause == "uncovered":
             self.want = want  # it is so already, or on its way there
             self.changed.set()
             return
@@ -78,7 +109,7 @@ class _Point:
 class Actions:
     """Carries out the ``do`` of all alarms, each point by itself; the newest alarm that holds a point decides.
 
-    ``resume`` starts it, once ``sources`` has every device.
+    ``resume`` starts it, once ``sources`` has every device. ``gates`` are what cameras may set, by camera.
     """
 
     def __init__(
@@ -88,7 +119,9 @@ class Actions:
         store: Store,
         clock: Clock,
         writes: Writes,
+        gates: Mapping[str, WriteAction] = MappingProxyType({}),
     ) -> None:
+        self._gates = dict(gates)
         self._sources, self._store, self._clock, self._writes = sources, store, clock, writes
         self._do = {
             alarm.name: [(number, action) for number, action in enumerate(alarm.do) if isinstance(action, WriteAction)]
@@ -105,11 +138,31 @@ class Actions:
                 continue
             key = (state.name, number)
             if transition.kind == "raised":
-                point.holds.pop(key, None)
+                # What comes later decides, so no pulse of somebody else may end it.
+                for old in [old for old, want in point.holds.items() if old == key or want.seconds]:
+                    del point.holds[old]
                 point.holds[key] = _want(action, state, "raised")
                 point.aim(point.holds[key])
-            elif key in point.holds and not _holds(action, state.phase):
+            elif key in point.holds and action.for_ is None and not _holds(action, state.phase):
                 self._let_go(point, key, "acknowledged" if transition.kind == "acknowledged" else "cleared")
+
+    def open(self, camera: str) -> str:
+        """Set what the camera's gate names, for its moment; returns why not, "" when it is on its way.
+
+        An alarm that holds the point decides: a fire holds the gate open, a lockdown holds it shut.
+        """
+        action = self._gates[camera]
+        point = self._points.get(action.write)
+        if point is None:
+            return f"{action.write} is not there"
+        holder = next((want.who for want in point.holds.values() if not want.seconds), "")
+        if holder:
+            return f"{holder} holds {action.write}"
+        want = Want(action.value, "", None, "allowed", action.after, action.for_ or 0.0, camera)
+        point.holds.clear()
+        point.holds["", 0] = want
+        point.aim(want)
+        return ""
 
     def _let_go(self, point: _Point, key: tuple[str, int], cause: Cause) -> None:
         counted = key == next(reversed(point.holds))
@@ -123,13 +176,14 @@ class Actions:
     def resume(self, states: Iterable[AlarmState]) -> None:
         """After a start: take up what was not done, know what was, and let go of what nobody holds any more."""
         facts = {key.removeprefix(FACTS): saved for key, saved in self._store.facts(FACTS).items()}
-        for name in (*(action.write for actions in self._do.values() for _, action in actions), *facts):
+        named = [action.write for actions in self._do.values() for _, action in actions]
+        for name in (*named, *(action.write for action in self._gates.values()), *facts):
             self._add(name)
         for point in self._points.values():
             point.holds.clear()
         for state in sorted(states, key=lambda state: state.raised_at or 0):
             for number, action in self._do.get(state.name, ()):
-                if action.write in self._points and _holds(action, state.phase):
+                if action.write in self._points and action.for_ is None and _holds(action, state.phase):
                     self._points[action.write].holds[state.name, number] = _want(action, state, "restart")
         for name, point in self._points.items():
             last, done = _restored(facts.get(name))
@@ -140,7 +194,7 @@ class Actions:
                 else:
                     point.aim(top)
             elif last is not None:
-                point.aim(last.over("cleared") if last.cause in HOLDING else last)
+                point.aim(last.over("restart" if last.seconds else "cleared") if last.cause in HOLDING else last)
 
     async def run(self) -> None:
         """Set points until cancelled."""
@@ -155,7 +209,8 @@ class Actions:
             want = point.want
             if want is not None:
                 failing = "given_up" if point.gave_up else "failing" if point.failure else "pending"
-                row = {"point": name, "value": want.value, "alarm": want.alarm, "cause": want.cause}
+                by = {"camera": want.camera} if want.camera else {"alarm": want.alarm}
+                row = {"point": name, "value": want.value, **by, "cause": want.cause}
                 rows.append({**row, "state": "done" if point.done else failing, "attempts": point.attempts})
         return rows
 
@@ -163,9 +218,9 @@ class Actions:
         """One sentence for each point that could not be set."""
         return [
             Problem(
-                part=f"alarm {point.want.alarm}",
+                part=point.want.who,
                 severity="major",
-                text=f"alarm {point.want.alarm} could not act: {point.failure.text}",
+                text=f"{point.want.who} could not act: {point.failure.text}",
                 since=self._clock.rfc3339(point.since),
                 fix=f"set it by hand; check {point.device} with: linli read {point.device}; "
                 + ("it is tried no more" if point.gave_up else f"it is tried again ({point.attempts} times so far)"),
@@ -187,10 +242,19 @@ class Actions:
             point.changed.clear()
             await self._store.put([], urgent=True, facts=_facts(point))
             if point.want is not None and not point.done:
+                if point.want.seconds:
+                    await self._remembered()
                 await self._fulfil(point, point.want)
 
+    async def _remembered(self) -> None:
+        """A pulse that a dying gateway leaves behind is set back by the next start, which has to know of it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISK_PATIENCE):
+                await self._store.committed()
+
     async def _fulfil(self, point: _Point, want: Want) -> None:
-        wait, until = FIRST_WAIT, self._clock.monotonic() + TRIES_FOR
+        tries_for = PULSE_TRIES_FOR if want.seconds else TRIES_FOR
+        wait, until = FIRST_WAIT, self._clock.monotonic() + tries_for
         told = ""
         while point.want is want and not point.gave_up:
             point.attempts += 1
@@ -202,14 +266,48 @@ class Actions:
                 told = result.outcome
                 _log(want, result)
                 await self._writes.record(result, facts=_facts(point) if current else None, wait=False)
+            if current and want.seconds and (point.done or point.gave_up):
+                await self._end(point, want)
             if not current or point.done or point.gave_up:
                 return
             await self._pause(point, min(wait, LINE_WAIT) if result.unreached else wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
+    async def _end(self, point: _Point, want: Want) -> None:
+        """A pulse was set, or could not be: when its time is over, set it back if it may have been."""
+        try:
+            if point.done:
+                await self._pause(point, want.seconds)
+        except asyncio.CancelledError:
+            await self._set_back(point, want)
+            raise
+        if point.want is not want:
+            return
+        key = next((key for key, held in point.holds.items() if held is want), None)
+        if key is not None and len(point.holds) > 1:
+            self._let_go(point, key, "ended")
+            return
+        point.holds.clear()
+        if point.touched:
+            point.aim(want.over("ended"))
+        else:
+            await self._store.put([], urgent=True, facts=_facts(point))
+
+    async def _set_back(self, point: _Point, want: Want) -> None:
+        """The gateway stops: set back now what only it would have set back later."""
+        over = want.over("ended")
+        if over is None or len(point.holds) > 1:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_PATIENCE):
+                result = await self._attempt(point, over)
+                if result.done:
+                    point.want, point.done, point.touched = None, True, False
+                _log(over, result)
+                await self._writes.record(result, facts=_facts(point), wait=False)
+
     async def _attempt(self, point: _Point, want: Want) -> Result:
-        why = {"alarm": want.alarm, "occurrence": want.occurrence, "cause": want.cause, "attempts": point.attempts}
-        wish = Wish(point.device, point.name, want.value, f"alarm:{want.alarm}", why)
+        wish = Wish(point.device, point.name, want.value, want.by, {**want.why, "attempts": point.attempts})
         try:
             return await self._writes.attempt(wish)
         except CommandError as error:
@@ -217,6 +315,10 @@ class Actions:
             return Result(wish, "refused", now, now, "not_allowed", str(error))
 
     def _take(self, point: _Point, result: Result, too_long: bool) -> None:
+        if point.want is not None and point.want.seconds:
+            point.touched = point.touched or result.outcome in TOUCHED
+        elif result.done:
+            point.touched = False
         if result.done:
             point.done, point.failure = True, None
             if point.want is not None and point.want.cause not in HOLDING:
@@ -239,8 +341,8 @@ class Actions:
 
 
 def _want(action: WriteAction, state: AlarmState, cause: Cause) -> Want:
-    after = action.after if action.until is not None else None
-    return Want(action.value, state.name, state.occurrence, cause, after)
+    after = action.after if action.until is not None or action.for_ is not None else None
+    return Want(action.value, state.name, state.occurrence, cause, after, action.for_ or 0.0)
 
 
 def _holds(action: WriteAction, phase: Phase) -> bool:
@@ -270,6 +372,6 @@ def _restored(saved: bytes | None) -> tuple[Want | None, bool]:
 def _log(want: Want, result: Result) -> None:
     name = f"{result.wish.device}.{result.wish.point}"
     if result.done:
-        log.info("alarm %s (%s) has set %s to %s", want.alarm, want.cause, name, want.value)
+        log.info("%s (%s) has set %s to %s", want.who, want.cause, name, want.value)
     else:
-        log.warning("alarm %s (%s): %s", want.alarm, want.cause, result.text)
+        log.warning("%s (%s): %s", want.who, want.cause, result.text)

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from gateway.settings.address import CameraUrl
 from gateway.settings.base import Duration, MisfitError, Name, PixelPoint, Polygon, Table
+from gateway.settings.parking import GateAction, ZoneSettings
 
 # A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
 SLANT = 0.1
@@ -22,6 +23,9 @@ class LaneSettings(Table):
         description="the line that vehicles cross, [[x, y], [x, y]] in pixels", examples=[[[300, 700], [1500, 700]]]
     )
     enter: Literal["up", "down", "left", "right"] = Field(description="which way in the picture is `in`")
+    one_way: Literal["in", "out"] | None = Field(
+        default=None, description="the only way that is allowed; the other raises the event `wrong-way`"
+    )
 
     @model_validator(mode="after")
     def _crossable(self) -> Self:
@@ -61,6 +65,25 @@ class VehicleSettings(Table):
     )
     lists: ListSettings = Field(default=ListSettings(), description="lists of plates")
     spaces: int | None = Field(default=None, ge=0, description="parking places inside, for occupancy")
+    area: Name | None = Field(
+        default=None,
+        description="the parking area behind this gate, where several gates lead into one; without it, the camera",
+        examples=["underground"],
+    )
+    charging: int | None = Field(default=None, ge=0, description="how many of the places have a charger")
+    open: GateAction | None = Field(
+        default=None,
+        description="what opens for a plate of the allow list",
+        examples=[{"write": "barrier.open", "value": True, "for": "1s"}],
+    )
+    repeat: Duration | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="a plate that goes the same way again so soon, and not back meanwhile, raises the event `repeat`",
+        examples=["10m"],
+    )
+    zones: tuple[ZoneSettings, ...] = Field(default=(), description="where no vehicle may stand for long")
     clip: ClipSettings | None = Field(
         default=None,
         description="keep a video of every passage; needs `unblurred` on the camera",

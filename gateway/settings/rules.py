@@ -14,7 +14,8 @@ WRITE, CLIP = "<write>", "<clip>"
 class WriteAction(Table):
     """``{ write = "device.point", value = … }``: set a writable point when the alarm is raised.
 
-    Without ``until`` the point stays so. With it, ``else`` is written when the alarm lets go of the point.
+    Without ``until`` the point stays so. With it, ``else`` is written when the alarm lets go of the point. ``for``
+    makes it a pulse: so long, then ``else``, whatever becomes of the alarm.
     """
 
     write: str = Field(description="the point to write, DEVICE.POINT", examples=["siren.output"])
@@ -22,21 +23,29 @@ class WriteAction(Table):
     until: Literal["cleared", "acknowledged"] | None = Field(
         default=None, description="when the alarm lets go of the point; without it, never"
     )
+    for_: Duration | None = Field(
+        default=None, alias="for", ge=0.1, le=3600, description="a pulse: how long the value stays", examples=["1s"]
+    )
     else_: Value | None = Field(
         default=None, alias="else", description="what is written then; a switch needs none: it goes the other way"
     )
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if self.else_ is not None and self.until is None:
-            raise MisfitError('has else without until; add until = "cleared" or "acknowledged"', "else")
-        if self.until is not None and self.after is None:
-            raise MisfitError("has until, so it also needs else: what to write then", "until")
+        ends = [key for key, value in (("until", self.until), ("for", self.for_)) if value is not None]
+        if self.else_ is not None and not ends:
+            raise MisfitError('has else without until; add until = "cleared" or "acknowledged", or for', "else")
+        if len(ends) > 1:
+            raise MisfitError("has until and for; a pulse ends by itself, so take one of them away", "for")
+        if ends and self.after is None:
+            raise MisfitError(f"has {ends[0]}, so it also needs else: what to write then", ends[0])
+        if self.for_ is not None and self.after == self.value:
+            raise MisfitError("has the same value before and after, so nothing would happen", "else")
         return self
 
     @property
     def after(self) -> float | int | bool | str | None:
-        """What is written when the alarm lets go of the point."""
+        """What is written when the alarm lets go of the point, or the pulse is over."""
         if self.else_ is None and isinstance(self.value, bool):
             return not self.value
         return self.else_

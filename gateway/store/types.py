@@ -70,7 +70,7 @@ POINT: Schema = {
 COMMAND = _table(
     {
         "command": {"const": "write"},
-        "by": _text("uid:<user>, mqtt:<who asks>, alarm:<name>"),
+        "by": _text("uid:<user>, mqtt:<who asks>, alarm:<name>, camera:<name>"),
         "device": _text(),
         "point": _text(),
         "value": {**SCALAR, "description": "what was asked for"},
@@ -91,9 +91,11 @@ COMMAND = _table(
         "alarm": _text("whose action it was"),
         "occurrence": _or_null(_text("id of the raised record", UUID7_PATTERN)),
         "cause": {
-            **_one_of("raised", "uncovered", "restart", "cleared", "acknowledged"),
-            "description": "uncovered: a newer alarm has let go of the point",
+            **_one_of("raised", "uncovered", "restart", "cleared", "acknowledged", "allowed", "ended"),
+            "description": "uncovered: a newer alarm has let go of the point; allowed: a plate on the allow list; "
+            "ended: a pulse is over",
         },
+        "camera": _text("whose gate it was"),
         "attempts": _whole("until now", 1),
     },
 )

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from gateway.commands.writing import Writes
 from gateway.contract import Draft, PointValue, Reading
 from gateway.daemon.actions import Actions
 from gateway.rules import compile_rules
 from gateway.settings import AlarmSettings
+from gateway.settings.parking import GateAction
+from gateway.store.types import schema
 from tests.conftest import FakeClock
 from tests.modbus_farm import Slave
 from tests.sources.test_writing import farmed, slave, until
@@ -45,15 +49,23 @@ def alarm(name: str, *do: dict[str, Any], over: float = 10) -> dict[str, Any]:
 class Bench:
     """Alarms named after points of a tank, a real slave, and a clock that only the test moves."""
 
-    def __init__(self, one: Slave, source: Any, alarms: list[dict[str, Any]], store: Kept | None = None) -> None:
+    def __init__(
+        self,
+        one: Slave,
+        source: Any,
+        alarms: list[dict[str, Any]],
+        store: Kept | None = None,
+        gate: dict[str, Any] | None = None,
+    ) -> None:
         self.slave, self.store, self.clock = one, store or Kept(), FakeClock()
         self.settings = [AlarmSettings.model_validate(each) for each in alarms]
-        points = {"tank": frozenset(("a", "b"))}
+        points = {"tank": frozenset(("a", "b", "fire"))}
         self.rules, problems = compile_rules(self.settings, points, frozenset())
         assert not problems
         sources = {"siren": source}
         writes = Writes(sources, self.store, self.clock)  # type: ignore[arg-type]
-        self.actions = Actions(self.settings, sources, self.store, self.clock, writes)  # type: ignore[arg-type]
+        opens = {"gate": GateAction.model_validate(gate)} if gate else {}
+        self.actions = Actions(self.settings, sources, self.store, self.clock, writes, opens)  # type: ignore[arg-type]
 
     def start(self, saved: dict[str, bytes] | None = None) -> asyncio.Task[None]:
         for step in self.rules.load(saved or {}, self.clock.wall(), self.clock.monotonic()):
@@ -323,5 +335,114 @@ async def test_saved_nonsense_is_no_reason_to_stop() -> None:
         running = site.start()
         site.read(a=11)
         await until(lambda: one.bits[0])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+PULSE = {"write": "siren.output", "value": True, "for": "2s"}
+
+
+async def test_a_pulse_ends_by_itself_though_the_alarm_goes_on() -> None:
+    async with bench(alarm("a", PULSE)) as site:
+        site.read(a=11)
+        await until(lambda: site.slave.bits[0])
+        await until(lambda: len(site.store.drafts) == 1)
+        await site.clock.advance(1.9)
+        assert site.slave.bits[0]
+        await site.clock.advance(0.2)
+        await until(lambda: not site.slave.bits[0])
+        await until(lambda: not site.store.kept)
+        assert site.told() == [("raised", True, "done"), ("ended", False, "done")]
+        assert site.actions.view() == []
+        site.read(a=5)
+        await asyncio.sleep(0.02)
+        assert len(site.slave.written) == 2
+
+
+async def test_a_pulse_that_could_not_be_set_is_given_up_soon_and_nothing_is_set_back() -> None:
+    one = slave()
+    one.silent = True
+    async with bench(alarm("a", PULSE), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.actions.problems())
+        for _ in range(6):
+            await site.clock.advance(3)
+            await asyncio.sleep(0.1)
+        await until(lambda: "no more" in site.actions.problems()[0]["fix"])
+        one.silent = False
+        await site.clock.advance(60)
+        await asyncio.sleep(0.05)
+        assert (site.slave.written, site.store.kept) == ([], {})
+
+
+async def test_a_pulse_is_set_back_by_the_next_start() -> None:
+    one = slave()
+    async with bench(alarm("a", PULSE), one=one) as site:
+        site.read(a=11)
+        await until(lambda: site.slave.bits[0])
+        await until(lambda: site.store.drafts)
+        kept = Kept()
+        kept.kept = dict(site.store.kept)
+        one.silent = True  # the stop cannot set it back either
+    one.silent = False
+    async with farmed(one) as source:
+        again = Bench(one, source, [alarm("a", PULSE)], kept)
+        running = again.start({})
+        await until(lambda: not one.bits[0])
+        await until(lambda: kept.drafts)
+        assert again.told() == [("restart", False, "done")]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_pulse_is_set_back_when_the_gateway_stops() -> None:
+    one = slave()
+    async with farmed(one) as source:
+        site = Bench(one, source, [alarm("a", PULSE)])
+        running = site.start()
+        site.read(a=11)
+        await until(lambda: one.bits[0])
+        await until(lambda: site.store.drafts)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert not one.bits[0]
+        assert (site.told()[-1], site.store.kept) == (("ended", False, "done"), {})
+
+
+async def test_a_gate_opens_again_while_it_is_open_and_closes_once() -> None:
+    one = slave()
+    async with farmed(one) as source:
+        site = Bench(one, source, [alarm("fire", {**ON, "until": "cleared"})], gate=PULSE)
+        running = site.start()
+        assert site.actions.open("gate") == ""
+        await until(lambda: len(site.store.drafts) == 1)
+        await site.clock.advance(1.5)
+        assert site.actions.open("gate") == ""
+        await until(lambda: len(site.store.drafts) == 2)
+        await site.clock.advance(1.5)
+        assert one.bits[0]
+        await site.clock.advance(0.6)
+        await until(lambda: not one.bits[0])
+        assert [row[0] for row in site.told()] == ["allowed", "allowed", "ended"]
+        assert site.store.drafts[0].data["by"] == "camera:gate"
+        for draft in site.store.drafts:
+            Draft202012Validator(schema(draft.type)["properties"]["data"]).validate(dict(draft.data))
+        site.read(fire=11, a=1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_alarm_that_holds_the_gate_decides() -> None:
+    one = slave()
+    async with farmed(one) as source:
+        site = Bench(
+            one, source, [alarm("a", {"write": "siren.output", "value": False, "until": "cleared"})], gate=PULSE
+        )
+        running = site.start()
+        site.read(a=11)
+        await until(lambda: site.store.drafts)
+        assert site.actions.open("gate") == "alarm a holds siren.output"
+        await asyncio.sleep(0.05)
+        assert one.written == [] or not one.bits[0]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
