@@ -235,7 +235,10 @@ def rehearse(folder: Path) -> bool:
 def _rehearse(site: Site) -> bool:
     heading("The site is simulated")
     say(f"{len(site.wired)} devices on {len(site.ports)} lines, as `scripts/rehearsal/wiring.py` wires them.", "")
-    block("linli simulate site.toml --ports ports", "\n".join(f"{name}: {at}" for name, at in site.ports.items()))
+    block(
+        "linli simulate site.toml --ports ports",
+        "\n".join(f"{name}: {at.removeprefix(f'{site.folder}/')}" for name, at in site.ports.items()),
+    )
     heading("Every line is scanned")
     found = scan(site)
     known = paste(site, found)

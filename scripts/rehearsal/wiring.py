@@ -5,6 +5,7 @@ from typing import NamedTuple
 HEAD = """[gateway]
 id = "rehearsal-0001"
 site = "Garden Lane 12 (rehearsed)"
+state = "state"
 
 [store]
 records = "64MiB"
