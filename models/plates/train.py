@@ -27,7 +27,7 @@ from gateway.vision.rows import one_row
 Picture = npt.NDArray[np.uint8]
 BATCH = 96
 PEAK_RATE = 2.5e-3
-REAL_SHARE = 0.15
+REAL_SHARE = 0.35
 AVERAGE = 0.999  # of the weights that are kept
 LONGEST = 8
 INDEX = {symbol: place for place, symbol in enumerate(ALPHABET, 1)}
