@@ -9,7 +9,7 @@ from gateway.vision.ring import Coded
 LINGER = 2.5  # seconds without anything stirring after which a lane is empty
 PROBATION = 1.0  # the same after a wake that found nothing yet
 LOOK_AT_MOST = 1.5  # seconds that must lie between two key frames that are looked at while asleep
-REACH = 6.0  # seconds between key frames beyond which a lane is never left to them
+REACH = 4.2  # seconds between key frames beyond which a lane is never left to them
 
 
 class Feed:
