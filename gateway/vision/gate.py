@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
-from gateway.vision.evidence import Pixels, vehicle_box
+from gateway.vision.evidence import vehicle_box
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled
 from gateway.vision.lists import PlateLists
+from gateway.vision.look import PlateSight, read_plate
 from gateway.vision.messages import Passage
 from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
-from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
+from gateway.vision.plates import FoundPlate, background_colour, rectified, sharpness
 from gateway.vision.shapes import Box, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
@@ -31,17 +31,8 @@ READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
+SECOND_ENOUGH = 6  # reads of the second reader for one plate: each costs as much as five of the first
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
-
-
-class PlateSight(Protocol):
-    """What finds and reads plates; the real one runs models."""
-
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
-        """Plates in a region of a BGR picture, in pixels of the whole; ``expected`` is a known plate's width."""
-
-    def read(self, crop: Pixels) -> PlateRead | None:
-        """Read a rectified plate."""
 
 
 class VehicleGate:
@@ -78,14 +69,14 @@ class VehicleGate:
             self._follow_plates(self._sight, frame, wall, boxes)
         return self._close(now)
 
-    def finish(self) -> list[Passage]:
-        """Close everything that is open: the stream ended or broke."""
     @property
     def busy(self) -> bool:
         """Whether something moves, or a passage is not told yet: then every frame counts."""
         following = any(not track.standing for track in self._plates)
         return following or bool(self._held or self._moving.seen) or self._book.pending
 
+    def finish(self) -> list[Passage]:
+        """Close everything that is open: the stream ended or broke."""
         for track in [*self._held, *self._plates]:
             self._book.plate_ended(track, self._moving.known)
         for motion in self._moving.known.values():
@@ -171,7 +162,8 @@ class VehicleGate:
             return
         crop = rectified(frame.bgr, plate)
         track.read_at = track.last
-        read = sight.read(crop)
+        read, asked = read_plate(sight, frame.bgr, plate, crop, ask=track.asked < SECOND_ENOUGH)
+        track.asked += asked
         clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
         weight = min(1.0, plate.width / GOOD_WIDTH) * clear
         merit = clear * min(1.6, plate.width / GOOD_WIDTH) * self._in_view(plate)

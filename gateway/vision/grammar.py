@@ -39,11 +39,14 @@ LONGEST: Final = max(len(shape) for _, shape in SHAPES)
 # Kinds that hardly ever drive into a community: without this a blurred province turns into a military letter.
 RARE: Final[Mapping[str, float]] = {"military": 0.01, "armed_police": 0.05, "civil_aviation": 0.05, "embassy": 0.2}
 
-# What the two colours that decide about the length may carry; every other colour says nothing certain.
+# What a colour may carry. White and black say nothing certain: in infrared light every plate is one of them.
 COLOUR_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "blue": frozenset({"ordinary"}),
     "green": frozenset({"nev_small", "nev_large", "civil_aviation", "embassy"}),
+    "yellow": frozenset({"ordinary", "nev_large", "trailer", "coach"}),
 }
+# What comes in two rows: rear plates of coaches and lorries (yellow), of trailers, of the armed forces.
+TWO_ROWS: Final = frozenset({"ordinary", "trailer", "armed_police", "military"})
 NEV_KINDS: Final = frozenset({"nev_small", "nev_large"})
 
 

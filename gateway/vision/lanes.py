@@ -10,6 +10,7 @@ from gateway.vision.shapes import Spot, along, side
 
 STEPS = {"up": (0.0, -1.0), "down": (0.0, 1.0), "left": (-1.0, 0.0), "right": (1.0, 0.0)}
 BEYOND = 0.15  # of the line's length: a car that passes just beside the drawn line has crossed it
+SEAM = 0.6  # seconds between two crossings of different lines that are one
 HYSTERESIS = 0.15  # of the size: nearer to the line than this is neither side
 
 
@@ -35,30 +36,46 @@ def course(path: Sequence[Place], lanes: Sequence[LaneSettings], camera: str) ->
     """Judge a path: by the lanes' lines if there are any, else by the movement; ``path`` has at least one place."""
     if not lanes:
         return Course(camera, movement(path), None, 0)
-    nearest: tuple[float, str] | None = None
-    best: Course | None = None
-    for lane in lanes:
-        events = crossings(path, lane)
-        net = sum(sign for _, sign in events)
-        if net:
-            sign = 1 if net > 0 else -1
-            when = max(time for time, way in events if way == sign)
-            found = Course(lane.name, "in" if net > 0 else "out", when, len(events))
-            if best is None or best.direction == "none" or (best.crossed or 0.0) < when:
-                best = found
-        elif events and best is None:
-            best = Course(lane.name, "none", events[-1][0], len(events))
-        middle = ((lane.line[0][0] + lane.line[1][0]) / 2, (lane.line[0][1] + lane.line[1][1]) / 2)
-        distance = min(math.hypot(place.x - middle[0], place.y - middle[1]) for place in path)
-        if nearest is None or distance < nearest[0]:
-            nearest = (distance, lane.name)
-    if best is not None:
-        return best
-    return Course(nearest[1] if nearest else camera, "none", None, 0)
+    events = sorted(
+        (event for place, lane in enumerate(lanes) for event in _crossings_of(path, lane, place)),
+        key=lambda event: event.time,
+    )
+    told: list[_Crossing] = []
+    for event in events:
+        # Lines side by side overlap a little at their ends: who goes over the seam has crossed the nearer one only.
+        twin = next((one for one in told if event.time - one.time < SEAM and event.way == one.way), None)
+        if twin is None or twin.lane == event.lane:
+            told.append(event)
+        elif event.aside < twin.aside:
+            told[told.index(twin)] = event
+    if not told:
+        return Course(min(lanes, key=lambda lane: _distance(path, lane)).name, "none", None, 0)
+    net = sum(event.way for event in told)
+    way = (net > 0) - (net < 0)
+    decisive = [event for event in told if event.way == way][-1] if way else told[-1]
+    return Course(lanes[decisive.lane].name, ("none", "in", "out")[way], decisive.time, len(told))
+
+
+class _Crossing(NamedTuple):
+    """A crossing's time, 1 for the way in or -1 for out, the lane's place in the list, and how far from its middle."""
+
+    time: float
+    way: int
+    lane: int
+    aside: float
+
+
+def _distance(path: Sequence[Place], lane: LaneSettings) -> float:
+    middle = ((lane.line[0][0] + lane.line[1][0]) / 2, (lane.line[0][1] + lane.line[1][1]) / 2)
+    return min(math.hypot(place.x - middle[0], place.y - middle[1]) for place in path)
 
 
 def crossings(path: Sequence[Place], lane: LaneSettings) -> list[tuple[float, int]]:
     """Every crossing of the lane's line: its time, and 1 for the way in or -1 for the way out."""
+    return [(event.time, event.way) for event in _crossings_of(path, lane, 0)]
+
+
+def _crossings_of(path: Sequence[Place], lane: LaneSettings, number: int) -> list[_Crossing]:
     a, b = lane.line
     length = math.hypot(b[0] - a[0], b[1] - a[1])
     if length == 0.0:
@@ -66,7 +83,7 @@ def crossings(path: Sequence[Place], lane: LaneSettings) -> list[tuple[float, in
     ahead = STEPS[lane.enter]
     inwards = side(lane.line, (a[0] + ahead[0], a[1] + ahead[1]))
     turn = 1.0 if inwards >= 0 else -1.0
-    events: list[tuple[float, int]] = []
+    events: list[_Crossing] = []
     before: tuple[float, Place] | None = None
     for place in path:
         distance = turn * side(lane.line, (place.x, place.y)) / length
@@ -75,9 +92,10 @@ def crossings(path: Sequence[Place], lane: LaneSettings) -> list[tuple[float, in
         if before is not None and (before[0] < 0) != (distance < 0):
             share = before[0] / (before[0] - distance)
             where = _between(before[1], place, share)
-            if -BEYOND <= along(lane.line, where) <= 1.0 + BEYOND:
+            spot = along(lane.line, where)
+            if -BEYOND <= spot <= 1.0 + BEYOND:
                 when = before[1].time + share * (place.time - before[1].time)
-                events.append((when, 1 if distance > 0 else -1))
+                events.append(_Crossing(when, 1 if distance > 0 else -1, number, abs(spot - 0.5)))
         before = (distance, place)
     return events
 

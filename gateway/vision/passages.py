@@ -26,6 +26,8 @@ WIDE_SHARE = 0.14  # of the picture's width
 LASTS = 0.4
 STRAIGHT = 0.5
 SECONDS_REMEMBERED = 30.0
+ROUND_THE_PLATE = 3_000_000_000  # ns: what moves longer before or after a plate is seen is not only its vehicle
+PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
 class PassageBook:
@@ -41,6 +43,7 @@ class PassageBook:
         self._told: list[list[Place]] = []
         self._told_plates: list[list[Place]] = []
         self._told_motions: set[int] = set()
+        self._told_regions: list[MotionTrack] = []
 
     def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
         """A plate is gone; it was a passage if the plate itself moved, not if only something near it did.
@@ -91,8 +94,9 @@ class PassageBook:
         if now < math.inf:
             self._told = [path for path in self._told if now - path[-1].time < SECONDS_REMEMBERED]
             self._told_plates = [path for path in self._told_plates if now - path[-1].time < SECONDS_REMEMBERED]
+            self._told_regions = [one for one in self._told_regions if now - one.last.time < SECONDS_REMEMBERED]
         else:
-            self._told, self._told_plates, self._told_motions = [], [], set()
+            self._told, self._told_plates, self._told_regions, self._told_motions = [], [], [], set()
         ready, self._ready = self._ready, []
         return sorted(ready, key=lambda passage: passage.time)
 
@@ -113,9 +117,11 @@ class PassageBook:
         way = self._course(track, motions)
         verdict = fuse(track.reads)
         own = [motions[number] for number in track.motions if number in motions]
+        # A region that rests where the one before stood may have been going for long.
         single = [motion for motion in own if len(motion.plates) == 1]
-        first_wall = min([track.first_wall, *(motion.first_wall for motion in single)])
-        last_wall = max([last_wall, *(motion.last_wall for motion in single if motion.last_wall > last_wall)])
+        begins = [m.first_wall for m in single if m.first_wall >= track.first_wall - ROUND_THE_PLATE]
+        ends = [m.last_wall for m in single if m.last_wall <= track.last_wall + ROUND_THE_PLATE]
+        first_wall, last_wall = min([track.first_wall, *begins]), max([last_wall, *ends])
         when = self._wall(track.path, track.first_wall, way.crossed) if way.crossed is not None else last_wall
         picture = None
         if track.best is not None:
@@ -141,6 +147,7 @@ class PassageBook:
         )
         self._told_plates.append(list(track.path))
         self._told_motions |= track.motions
+        self._told_regions += own
 
     def _tell_motion(self, motion: MotionTrack) -> None:
         way = course(motion.path, self._lanes, self._camera)
@@ -191,9 +198,14 @@ class PassageBook:
 
     def _told_already(self, path: Sequence[Place]) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
+        told = [
+            *((plate, 5.0) for plate in self._told_plates),
+            *((region.path, PIECE) for region in self._told_regions),
+            *((other, 0.5) for other in self._told),
+        ]
         return any(
-            sum(math.dist(one[1:3], two[1:3]) < reach * two.size for one, two in _pairs(path, told)) >= 2
-            for told, reach in [*((one, 5.0) for one in self._told_plates), *((one, 0.5) for one in self._told)]
+            sum(math.dist(one[1:3], two[1:3]) < reach * two.size for one, two in _pairs(path, other)) >= 2
+            for other, reach in told
         )
 
     @staticmethod

@@ -9,12 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from gateway.vision.beam import Guess, character_confidence, grammar_beam, greedy
+from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
-from gateway.vision.grammar import ALPHABET, LETTERS
-from gateway.vision.packs import DETECTION, READING, PackError, pack_for
+from gateway.vision.packs import DETECTION, Pack, pack_for
+from gateway.vision.runtime import open_session
 from gateway.vision.shapes import Box
 
 Floats = npt.NDArray[np.float32]
@@ -29,22 +28,9 @@ STRIDES = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
 
 READER_WIDTH, READER_HEIGHT = 192, 48
 MARGIN = (0.03, 0.08)  # the corners cut a little of the outer strokes: leave some air, measured best
-DOTS = "·•・. -"
-# I and O never occur in a serial; what looks like one is a 1 or a 0, seen with less certainty.
-LOOKALIKE = 0.6
-
-
-def _session(folder: Path, task: str) -> onnxruntime.InferenceSession:
-    pack = pack_for(folder, task)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.enable_cpu_mem_arena = False  # crops of many sizes would keep an arena for each
-    try:
-        return onnxruntime.InferenceSession(pack.checked(), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as error:
-        raise PackError(f"model pack {pack.name} does not load here: {error}", "models_refused") from error
+# The detector knows one row only: of a plate with two it gives the middle, a width a little too large, and the height
+# of one row (measured on drawn plates). These shares of the width are what such a plate really takes.
+TWO_ROWS_WIDTH, TWO_ROWS_HEIGHT = 0.94, 0.46
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +57,9 @@ class FoundPlate:
 class PlateDetector:
     """Finds plates; ``find`` costs about 18 ms of CPU at 640 x 480, in proportion to the area."""
 
-    def __init__(self, folder: Path) -> None:
-        """PackError when the pack is missing or not what its manifest says."""
-        self._session = _session(folder, DETECTION)
+    def __init__(self, folder: Path, pack: Pack | None = None) -> None:
+        """PackError when the pack (without ``pack``, the folder's own) is missing or not what its manifest says."""
+        self._session = open_session(pack or pack_for(folder, DETECTION))
 
     def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
         """Look at one region of a BGR picture, shrunk to at most 640 pixels a side; best first.
@@ -139,26 +125,40 @@ def _anchors(tall: int, wide: int) -> Floats:
     return np.concatenate(parts)
 
 
-def rectified(picture: Pixels, plate: FoundPlate) -> Pixels:
-    """The plate pulled straight: BGR, 192 x 48, with a little air around it."""
-    air_x, air_y = READER_WIDTH * MARGIN[0], READER_HEIGHT * MARGIN[1]
-    right, bottom = READER_WIDTH - air_x, READER_HEIGHT - air_y
+def rectified(picture: Pixels, plate: FoundPlate, rows: int = 1) -> Pixels:
+    """The plate pulled straight: BGR, 192 x 48 a row, with a little air around it."""
+    height = rows * READER_HEIGHT
+    air_x, air_y = READER_WIDTH * MARGIN[0], height * MARGIN[1]
+    right, bottom = READER_WIDTH - air_x, height - air_y
     goal = np.array([[air_x, air_y], [right, air_y], [right, bottom], [air_x, bottom]], np.float32)
-    matrix = cv2.getPerspectiveTransform(plate.corners, goal)
+    corners = plate.corners if rows == 1 else _two_rows(plate)
+    matrix = cv2.getPerspectiveTransform(corners, goal)
     return cv2.warpPerspective(  # type: ignore[return-value]
-        picture, matrix, (READER_WIDTH, READER_HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture, matrix, (READER_WIDTH, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+
+
+def _two_rows(plate: FoundPlate) -> Floats:
+    """The corners of a plate with two rows around the same middle, as slanted as the detector says."""
+    top_left, top_right, bottom_right, bottom_left = plate.corners
+    across = (top_right - top_left + bottom_right - bottom_left) * (TWO_ROWS_WIDTH / 4)
+    down = (bottom_left - top_left + bottom_right - top_right) / 2
+    down *= TWO_ROWS_HEIGHT * plate.width / max(1e-3, float(np.hypot(*down))) / 2
+    middle = plate.corners.mean(axis=0)
+    corners = [middle - across - down, middle + across - down, middle + across + down, middle - across + down]
+    return np.array(corners, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class PlateRead:
     """What one look at one plate said: every text that the grammar allows, best first, never empty.
 
-    ``characters`` are the confidences of the first text's characters.
+    ``characters`` are the confidences of the first text's characters; ``double`` says that it was read in two rows.
     """
 
     guesses: tuple[Guess, ...]
     characters: tuple[float, ...]
+    double: bool = False
 
     @property
     def text(self) -> str:
@@ -170,60 +170,10 @@ class PlateRead:
         """The confidence of its least certain character."""
         return min(self.characters)
 
-
-class PlateReader:
-    """Reads rectified plates; ``read`` costs about 13 ms of CPU, the beam 1.5 ms of it."""
-
-    def __init__(self, folder: Path) -> None:
-        """PackError when the pack is missing or not what its manifest says."""
-        self._session = _session(folder, READING)
-        words = self._session.get_modelmeta().custom_metadata_map.get("character", "")
-        self._symbols = ["", *words.removesuffix("\n").split("\n"), " "]
-        columns: dict[str, list[int]] = {}
-        for column, symbol in enumerate(self._symbols):
-            if column:
-                columns.setdefault(symbol, []).append(column)
-        missing = [symbol for symbol in ALPHABET if symbol not in columns]
-        if missing:
-            raise PackError(f"the plate reader's dictionary lacks {''.join(missing)}", "models_refused")
-        self._fold = self._folding(columns)
-
-    def _folding(self, columns: dict[str, list[int]]) -> list[tuple[int, list[int]]]:
-        """Say which dictionary columns make up each column of the plate alphabet; dots between parts are blanks."""
-        fold = [(0, [0, *(column for dot in DOTS for column in columns.get(dot, ()))])]
-        for place, symbol in enumerate(ALPHABET, 1):
-            small = columns.get(symbol.lower(), []) if symbol in LETTERS else []
-            fold.append((place, columns[symbol] + small))
-        return fold
-
-    def probabilities(self, crop: Pixels) -> npt.NDArray[np.float64]:
-        """Run the model on one rectified plate: (steps, dictionary), rows sum to 1."""
-        pixels = (crop.astype(np.float32) / 255.0 - 0.5) / 0.5
-        blob = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
-        name = self._session.get_inputs()[0].name
-        output: Any = self._session.run(None, {name: blob})[0]
-        return np.asarray(output[0], np.float64)
-
-    def folded(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Bring the dictionary's columns together to blank and the plate alphabet."""
-        steps = np.stack([probabilities[:, columns].sum(axis=1) for _, columns in self._fold], axis=1)
-        zero, one = 1 + ALPHABET.index("0"), 1 + ALPHABET.index("1")
-        steps[:, zero] += LOOKALIKE * steps[:, 1 + ALPHABET.index("O")]
-        steps[:, one] += LOOKALIKE * steps[:, 1 + ALPHABET.index("I")]
-        return steps
-
-    def read(self, crop: Pixels) -> PlateRead | None:
-        """Read one rectified plate under the grammar; None when nothing that could be a plate is there."""
-        steps = self.folded(self.probabilities(crop))
-        guesses = grammar_beam(steps)
-        if not guesses:
-            return None
-        return PlateRead(tuple(guesses[:5]), character_confidence(steps, guesses[0].text))
-
-    def read_greedy(self, crop: Pixels) -> str:
-        """Read without the grammar, as most systems do; only for comparison."""
-        text = greedy(self.probabilities(crop), self._symbols)
-        return "".join(symbol for symbol in text if symbol not in DOTS)
+    @property
+    def likelihood(self) -> float:
+        """How well it explains its crop: the geometric mean of the characters' confidences."""
+        return math.exp(sum(math.log(max(1e-6, sure)) for sure in self.characters) / len(self.characters))
 
 
 def sharpness(crop: Pixels) -> float:

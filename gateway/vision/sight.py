@@ -1,19 +1,20 @@
-"""The eyes of a vehicle lane: the two models, loaded from their packs after a check."""
+"""The eyes of a vehicle lane: the models, loaded from their packs after a check."""
 
 from pathlib import Path
 
 from gateway.vision.evidence import Pixels
-from gateway.vision.plates import FoundPlate, PlateDetector, PlateRead, PlateReader
+from gateway.vision.plates import FoundPlate, PlateDetector, PlateRead
+from gateway.vision.reading import open_readers
 from gateway.vision.shapes import Box
 
 
 class ModelSight:
-    """Finds plates with the one pack and reads them with the other."""
+    """Finds plates with one pack and reads them with one or two others."""
 
-    def __init__(self, folder: Path) -> None:
-        """PackError when a pack is missing or is not what its manifest says."""
+    def __init__(self, folder: Path, readers: tuple[str, ...] = ()) -> None:
+        """PackError when a pack is missing or not what its manifest says; of ``readers`` (packs) the first is the main one."""
         self._detector = PlateDetector(folder)
-        self._reader = PlateReader(folder)
+        self._reader, *self._others = open_readers(folder, readers)
 
     def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
         """Plates in a region of a BGR picture, in pixels of the whole."""
@@ -22,3 +23,7 @@ class ModelSight:
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate under the grammar."""
         return self._reader.read(crop)
+
+    def second(self, crop: Pixels) -> PlateRead | None:
+        """The opinion of another, slower recogniser; None without one."""
+        return self._others[0].read(crop) if self._others else None

@@ -65,7 +65,7 @@ class MotionTrack:
 
 @dataclass
 class PlateTrack:
-    """One plate: where it was, what was read, whether it stands."""
+    """One plate: where it was, what was read, whether it stands; ``asked`` counts opinions of the second reader."""
 
     number: int
     path: list[Place] = field(default_factory=list)
@@ -80,6 +80,7 @@ class PlateTrack:
     moving_wall: int = 0
     moved: bool = False
     read_at: Place | None = None
+    asked: int = 0
     best: tuple[float, Frame, int, Box, Box | None] | None = None
 
     @property
@@ -116,6 +117,7 @@ class PlateTrack:
         """Begin anew from where it stands: what came before belongs to another passage, or to none."""
         self.path = self.path[-1:]
         self.reads = []
+        self.asked = 0
         self.read_at = None
         self.best = None
         self.moved = False

@@ -100,7 +100,7 @@ def test_an_idle_lane_costs_no_model(clip: Clip) -> None:
         def find(self, *_: Any) -> Any:
             raise AssertionError("nothing moves: there is nothing to look for")
 
-        read = find
+        read = second = find
 
     assert passages(clip([PARKED], 3), NoSight()) == []
 

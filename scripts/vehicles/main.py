@@ -1,0 +1,148 @@
+"""Drives simulated vehicles through the gate and prints what it got right; every number here is synthetic."""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "models" / "plates")]
+
+import cv2  # noqa: E402 - the folders of this script's parts come first
+from fusion import table  # noqa: E402
+from play import Watched, play  # noqa: E402
+from scenes import Clip  # noqa: E402
+
+from gateway.vision.packs import models_folder  # noqa: E402
+from gateway.vision.sight import ModelSight  # noqa: E402
+
+KEPT = ROOT / "build" / "eval_vehicles.jsonl"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=180, help="clips of about three passages, half of them degraded")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first clip")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long; run again to go on")
+    parser.add_argument("--results", type=Path, default=KEPT, help="a JSON line a clip; what is in it is not run again")
+    parser.add_argument("--both", action="store_true", help="read every look with both readers, for --fusion")
+    parser.add_argument("--fusion", action="store_true", help="print the table of fusing rules from such results")
+    parser.add_argument("--report", action="store_true", help="only print what the results say")
+    options = parser.parse_args()
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    if not options.report and not options.fusion:
+        run(options)
+    clips = [json.loads(line) for line in options.results.read_text().splitlines()]
+    if options.fusion:
+        table(clips)
+    else:
+        report(clips)
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    cv2.setNumThreads(1)
+    done = set()
+    if options.results.exists():
+        done = {(row["seed"], row["degraded"]) for row in map(json.loads, options.results.read_text().splitlines())}
+    sight = Watched(ModelSight(models_folder()), both=options.both)
+    until = time.monotonic() + options.minutes * 60
+    with tempfile.TemporaryDirectory() as folder, options.results.open("a", encoding="utf-8") as out:
+        for number in range(options.clips):
+            seed, degraded = options.first + number // 2, bool(number % 2)
+            if (seed, degraded) in done:
+                continue
+            if time.monotonic() > until:
+                break
+            row = play(Clip(seed, degraded=degraded), Path(folder) / "clip.mp4", sight)
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.flush()
+            if sys.stderr.isatty():
+                print(f"\r{number + 1} of {options.clips} clips", end="", file=sys.stderr, flush=True)
+
+
+def share(right: int, whole: int) -> str:
+    """A share with its 95 % interval after Wilson."""
+    if not whole:
+        return "none"
+    z, part = 1.96, right / whole
+    middle = (part + z * z / (2 * whole)) / (1 + z * z / whole)
+    reach = z * math.sqrt(part * (1 - part) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
+    return f"{right}/{whole} = {part:.1%} ({max(0.0, middle - reach):.1%} to {min(1.0, middle + reach):.1%})"
+
+
+def upper(wrong: int, whole: int) -> float:
+    """The upper 95 % bound of a rate, one-sided, exact (Clopper and Pearson) by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        rate = (low + high) / 2
+        below = sum(math.comb(whole, k) * rate**k * (1 - rate) ** (whole - k) for k in range(wrong + 1))
+        low, high = (rate, high) if below > 0.05 else (low, rate)
+    return high
+
+
+def report(clips: list[dict[str, Any]]) -> None:
+    passings = [(clip, one) for clip in clips for one in clip["passings"]]
+    print(f"synthetic: drawn vehicles, H.264, {clips[0]['size'][0]} x {clips[0]['size'][1]}; {len(passings)} passages")
+    one_each = [len(one["records"]) == 1 for _, one in passings]
+    strays = sum(len(clip["strays"]) for clip in clips)
+    print(f"exactly one record     {share(sum(one_each), len(one_each))}; records of no vehicle: {strays}")
+    ways = [one["records"][0]["direction"] == one["direction"] for _, one in passings if one["records"]]
+    print(f"right direction        {share(sum(ways), len(ways))}")
+    drift = sum(_net(one["records"]) - _way(one["direction"]) for _, one in passings)
+    drift += sum(_net(clip["strays"]) for clip in clips)
+    print(f"occupancy drift        {drift:+d} vehicles after {len(passings)} passages")
+    for behaviour in sorted({one["behaviour"] for _, one in passings} | {clip["behaviour"] for clip in clips}):
+        inside = [one for clip, one in passings if clip["behaviour"] == behaviour]
+        right = sum(len(one["records"]) == 1 and _right_way(one) for one in inside)
+        print(f"  {behaviour:<10} one record, right direction  {share(right, len(inside))}")
+    for degraded in (False, True):
+        _plates("degraded" if degraded else "clean", [one for clip, one in passings if clip["degraded"] == degraded])
+    spent = sum(clip["cpu"]["find"] + clip["cpu"]["read"] for clip in clips)
+    whole = sum(clip["cpu"]["all"] for clip in clips)
+    looks = sum(clip["cpu"]["finds"] for clip in clips)
+    count = max(1, len(passings))
+    print(
+        f"CPU a passage          {1000 * spent / count:.0f} ms for detection and reading "
+        f"({looks / count:.0f} detector runs), {1000 * whole / count:.0f} ms with decoding and following"
+    )
+
+
+def _plates(name: str, passings: list[dict[str, Any]]) -> None:
+    told = [(one, max(one["records"], key=lambda row: len(row["reads"]))) for one in passings if one["records"]]
+    right = sum(row["text"] == one["text"] for one, row in told)
+    accepted = [(one, row) for one, row in told if row["status"] == "accepted"]
+    wrong = sum(row["text"] != one["text"] for one, row in accepted)
+    print(f"{name}: all characters right {share(right, len(passings))}")
+    print(f"  accepted {share(len(accepted), len(passings))}; wrong but accepted {wrong} of {len(accepted)}", end="")
+    print(f" (at most {upper(wrong, len(accepted)):.2%} with 95 %)" if accepted else "")
+    singles = [max(row["reads"], key=lambda read: read[2], default=[0, "", 0]) for _, row in told]
+    single = sum(read[1] == one["text"] for (one, _), read in zip(told, singles, strict=True))
+    print(f"  best single frame (its most confident read) {share(single, len(passings))}")
+    kinds: dict[str, Counter[bool]] = defaultdict(Counter)
+    for one in passings:
+        kinds[one["kind"]][any(row["text"] == one["text"] for row in one["records"])] += 1
+    for kind, counts in sorted(kinds.items()):
+        print(f"    {kind:<16} {share(counts[True], counts.total())}")
+
+
+def _right_way(one: dict[str, Any]) -> bool:
+    return bool(one["records"][0]["direction"] == one["direction"])
+
+
+def _way(direction: str) -> int:
+    return {"in": 1, "out": -1}.get(direction, 0)
+
+
+def _net(records: Iterable[dict[str, Any]]) -> int:
+    return sum(_way(row["direction"]) for row in records)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Runs one drawn clip through the vehicle gate and lays what it told beside what is true."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from scenes import HEIGHT, LANES, LINE_Y, WIDTH, Clip, Passing
+
+from gateway.settings import CameraSettings
+from gateway.vision.capture import Capture
+from gateway.vision.evidence import Pixels
+from gateway.vision.fuse import alike
+from gateway.vision.gate import VehicleGate
+from gateway.vision.lists import PlateLists
+from gateway.vision.messages import Passage
+from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
+from gateway.vision.shapes import Box
+from gateway.vision.sight import ModelSight
+
+BEFORE, AFTER = 0.4, 1.2  # seconds around a vehicle's way in which its record may lie
+
+
+class Watched:
+    """The models, with what they cost and, for ``--fusion``, everything that both readers said of every look."""
+
+    def __init__(self, inner: ModelSight, *, both: bool) -> None:
+        self.inner, self.both = inner, both
+        self.spent = {"find": 0.0, "read": 0.0, "second": 0.0}
+        self.calls = {"find": 0, "read": 0, "second": 0}
+        self.wall = 0
+        self.looks: list[dict[str, Any]] = []
+        self._picture: Pixels | None = None
+        self._found: list[FoundPlate] = []
+        self._frame = -1
+
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
+        began = time.process_time()
+        found = self.inner.find(picture, region, expected)
+        self._count("find", began)
+        if self._frame != self.wall:
+            self._found, self._frame = [], self.wall
+        self._picture = picture
+        self._found += found
+        return found
+
+    def read(self, crop: Pixels) -> PlateRead | None:
+        began = time.process_time()
+        read = self.inner.read(crop)
+        self._count("read", began)
+        if self.both:
+            self._note(crop, read)
+        return read
+
+    def second(self, crop: Pixels) -> PlateRead | None:
+        began = time.process_time()
+        read = self.inner.second(crop)
+        self._count("second", began)
+        return read
+
+    def _note(self, crop: Pixels, read: PlateRead | None) -> None:
+        rows = 1 if crop.shape[0] < 60 else 2
+        plate = next(
+            one
+            for one in self._found
+            if (rectified(self._picture, one, rows) == crop).all()  # type: ignore[arg-type]
+        )
+        other = self.inner.second(crop)
+        self.looks.append(
+            {
+                "wall": self.wall,
+                "spot": [round(value) for value in plate.middle],
+                "width": round(plate.width, 1),
+                "score": round(plate.score, 3),
+                "sharp": round(sharpness(crop), 3),
+                "colour": background_colour(crop),
+                "reads": [_plain(read), _plain(other)],
+            }
+        )
+
+    def _count(self, what: str, began: float) -> None:
+        self.spent[what] += time.process_time() - began
+        self.calls[what] += 1
+
+
+def _plain(read: PlateRead | None) -> Any:  # noqa: ANN401 - JSON
+    if read is None:
+        return None
+    guesses = [[guess.text, guess.kind, round(guess.share, 5)] for guess in read.guesses]
+    return {"guesses": guesses, "characters": [round(sure, 4) for sure in read.characters], "double": read.double}
+
+
+def settings() -> CameraSettings:
+    """Two lanes side by side, both entered downwards."""
+    lanes = [
+        {"name": name, "line": ((begin * WIDTH, LINE_Y), (end * WIDTH, LINE_Y)), "enter": "down"}
+        for name, (begin, end) in LANES.items()
+    ]
+    return CameraSettings.model_validate(
+        {"name": "gate", "url": "clip.mp4", "purpose": "evaluation", "vehicles": {"lanes": lanes}}
+    )
+
+
+def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
+    """Encode, decode, watch, compare: one line of the results."""
+    clip.write(path)
+    for counts in (sight.spent, sight.calls):
+        counts.update(dict.fromkeys(counts, 0))
+    sight.looks = []
+    gate = VehicleGate(settings(), sight, PlateLists({}))
+    capture = Capture(str(path))
+    told: list[Passage] = []
+    began = time.process_time()
+    for frame in capture.frames():
+        sight.wall = round(frame.time * 1e9)
+        told += gate.offer(frame, sight.wall) or []
+    told += gate.finish()
+    spent = time.process_time() - began
+    capture.close()
+    moving = [one for one in clip.passings if one.behaviour != "parked"]
+    owners = [_owner(passage, moving) for passage in told]
+    return {
+        "seed": clip.seed,
+        "degraded": clip.degraded,
+        "behaviour": clip.behaviour,
+        "size": [WIDTH, HEIGHT],
+        "passings": [
+            {
+                "text": one.text,
+                "kind": one.kind + ("/2" if one.double else ""),
+                "behaviour": one.behaviour,
+                "direction": one.direction,
+                "lane": one.lane,
+                "shape": one.shape,
+                "paint": one.paint,
+                "time": [round(one.start, 2), round(one.end, 2)],
+                "records": [_row(passage) for passage, owner in zip(told, owners, strict=True) if owner == place],
+            }
+            for place, one in enumerate(moving)
+        ],
+        "strays": [_row(passage) for passage, owner in zip(told, owners, strict=True) if owner is None],
+        "cpu": {
+            "find": sight.spent["find"],
+            "read": sight.spent["read"] + sight.spent["second"],
+            "all": spent,
+            "finds": sight.calls["find"],
+            "reads": sight.calls["read"],
+            "seconds": sight.calls["second"],
+        },
+        "looks": sight.looks,
+    }
+
+
+def _owner(passage: Passage, moving: list[Passing]) -> int | None:
+    first, last = passage.first_time / 1e9, passage.last_time / 1e9
+    near = [
+        place
+        for place, one in enumerate(moving)
+        if min(last, one.end + AFTER) - max(first, one.start - BEFORE) > 0.5 * (last - first)
+    ]
+
+    def merit(place: int) -> tuple[bool, bool, bool, float]:
+        one = moving[place]
+        middle = abs((first + last) - (one.start + one.end)) / 2
+        return passage.text == one.text, alike(passage.text, one.text), passage.lane == one.lane, -middle
+
+    return max(near, key=merit, default=None)
+
+
+def _row(passage: Passage) -> dict[str, Any]:
+    return {
+        "text": passage.text,
+        "status": passage.status,
+        "kind": passage.kind,
+        "color": passage.color,
+        "lane": passage.lane,
+        "direction": passage.direction,
+        "time": [round(passage.first_time / 1e9, 2), round(passage.last_time / 1e9, 2)],
+        "reads": [[read.time, read.text, read.confidence] for read in passage.reads],
+    }
