@@ -8,6 +8,9 @@ from gateway.plan.findings import Findings, Sketch
 from gateway.settings.document import Keys, Problem
 from gateway.settings.secret import is_public, unreadable
 
+UPLINK_FILES = ("ca_file", "cert_file", "key_file", "token_file", "password_file")
+PUBLIC = frozenset({"ca_file", "cert_file"})
+
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
@@ -47,16 +50,12 @@ def check_files(files: tuple[NamedFile, ...], findings: Findings) -> None:
 
 
 def _files(sketch: Sketch) -> Iterator[tuple[Keys, Path | None, bool, bool]]:
-    api, mqtt, http = sketch.settings.api, sketch.settings.uplink.mqtt, sketch.settings.uplink.http
+    api, uplink = sketch.settings.api, sketch.settings.uplink
     yield ("api", "tls_cert"), api.tls_cert, False, True
     yield ("api", "tls_key"), api.tls_key, True, True
-    if mqtt is not None:
-        for key in ("ca_file", "cert_file", "key_file", "password_file"):
-            yield ("uplink", "mqtt", key), getattr(mqtt, key), key in ("key_file", "password_file"), True
-    if http is not None:
-        for key in ("ca_file", "cert_file", "key_file", "token_file", "password_file"):
-            private = key not in ("ca_file", "cert_file")
-            yield ("uplink", "http", key), getattr(http, key), private, True
+    for name, table in (("mqtt", uplink.mqtt), ("http", uplink.http), ("gat1400", uplink.gat1400)):
+        for key in UPLINK_FILES:
+            yield ("uplink", name, key), getattr(table, key, None), key not in PUBLIC, True
     for keys, device in sketch.items("device"):
         yield (*keys, "password_file"), device.password_file, True, True
     for keys, camera in sketch.items("camera"):

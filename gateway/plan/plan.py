@@ -11,6 +11,7 @@ from gateway.plan.checks import check_api, check_cameras, check_http, check_line
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
 from gateway.plan.findings import Findings, NotBuilt, sketch
+from gateway.plan.gat1400 import check_gat1400
 from gateway.plan.stations import check_stations
 from gateway.plan.unbuilt import find_unbuilt
 from gateway.rules import Rules
@@ -72,7 +73,7 @@ def load_plan(path: Path) -> Plan:
     findings = Findings(document, list(problems))
     if sound is None:
         raise refusal(findings.errors)
-    for check in (check_names, check_api, check_mqtt, check_http, check_lines, check_cameras):
+    for check in (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras):
         check(sound, findings)
     find_unbuilt(findings)
     devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)

@@ -4,6 +4,7 @@ from gateway.settings.camera import CameraSettings, FacadeSettings, FallingSetti
 from gateway.settings.core import (
     ApiSettings,
     ConsumerSettings,
+    Gat1400Settings,
     GatewaySettings,
     HttpSettings,
     KeepSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "DeviceSettings",
     "FacadeSettings",
     "FallingSettings",
+    "Gat1400Settings",
     "GatewaySettings",
     "HttpSettings",
     "KeepSettings",

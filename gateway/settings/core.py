@@ -19,6 +19,11 @@ GatewayId = Annotated[str, pattern(r"^[a-z0-9-]{3,64}$", "expected 3 to 64 of a-
 TokenHash = Annotated[
     str, pattern(r"^[0-9a-f]{64}$", "expected the 64 hexadecimal digits that `linli token new NAME` prints")
 ]
+DeviceId = Annotated[str, pattern(r"^[0-9]{20}$", "expected a code of 20 digits, which the platform's operator gives")]
+DigestUser = Annotated[
+    str, pattern(r"^[!#-9;-\[\]-~]{1,64}$", 'expected ASCII characters without space, colon, " or \\')
+]
+Heading = Literal["north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"]
 
 
 def _zone(name: str) -> str:
@@ -177,19 +182,74 @@ class HttpSettings(Table):
     required: bool = Field(default=False, description="retention waits for this uplink")
 
 
+class ViewedCameraSettings(Table):
+    """``[uplink.gat1400.camera.NAME]``: what the platform knows of a camera whose passages go there."""
+
+    device_id: DeviceId = Field(
+        description="the camera's own code at the platform (ApeID), 20 digits", examples=["31011500001190000001"]
+    )
+    tollgate_id: DeviceId | None = Field(default=None, description="code of the gate that it stands at, 20 digits")
+    heading: Heading | None = Field(
+        default=None, description="where vehicles go by the compass that come in; those that go out go the other way"
+    )
+    lanes: dict[Name, Annotated[int, Field(ge=1, le=99)]] = Field(
+        default={}, description="number of each lane, 1 for the leftmost", examples=[{"main": 1}]
+    )
+
+
+class Gat1400Settings(Table):
+    """``[uplink.gat1400]``: passages to a view library by GA/T 1400; only those of the cameras named here."""
+
+    url: PlatformUrl = Field(
+        description="https:// address of the view library, or http:// without TLS; /VIID/… is put behind it",
+        examples=["https://viid.example:8443"],
+    )
+    insecure: bool = Field(default=False, description="allow plain http:// beyond loopback; shows in status")
+    ca_file: Path | None = Field(
+        default=None,
+        description="file of the authority that signed the platform's certificate, PEM; without it, the system's",
+    )
+    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
+    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    device_id: DeviceId = Field(
+        description="this gateway's code at the platform, 20 digits", examples=["31011500001200000001"]
+    )
+    user: DigestUser | None = Field(default=None, description="user name to register with; without it, device_id")
+    password_file: Path = Field(description="file or systemd credential with the password to register with")
+    camera: dict[Name, ViewedCameraSettings] = Field(
+        min_length=1, description="the cameras whose passages go, by name; no other camera's do"
+    )
+    keepalive: Duration = Field(default=60, ge=10, le=600, description="how often the registration is kept alive")
+    timeout: Duration = Field(default=20, ge=1, le=30, description="how long the platform may take for an answer")
+    batch: int = Field(default=10, ge=1, le=100, description="vehicles in one request at most")
+    pictures: bool = Field(default=True, description="send the picture with the vehicle")
+    picture_limit: Size = Field(
+        default=MIB, ge=16 << 10, le=8 * MIB, description="a larger picture stays here, and the vehicle goes without"
+    )
+    numbers: Literal["number", "text"] = Field(
+        default="number", description='how whole numbers are written, which platforms want differently: 1 or "1"'
+    )
+    required: bool = Field(default=False, description="retention waits for this uplink")
+
+
 class UplinkSettings(Table):
     """``[uplink.*]``: the ways out, one table each."""
 
     mqtt: MqttSettings | None = Field(default=None, description="MQTT 5 to a broker")
     http: HttpSettings | None = Field(default=None, description="batches posted to a platform over HTTPS")
+    gat1400: Gat1400Settings | None = Field(
+        default=None, description="passages to a view library of the police by GA/T 1400; off unless written"
+    )
 
     def consumers(self) -> list[tuple[str, tuple[Stream, ...], bool]]:
         """Name, streams, and whether retention waits, of every position that uplinks have in the store."""
-        found = []
+        found: list[tuple[str, tuple[Stream, ...], bool]] = []
         if self.mqtt is not None:
             found.append(("mqtt", self.mqtt.streams, self.mqtt.required))
         if self.http is not None:
             found.append(("http", self.http.streams, self.http.required))
             if self.http.media:
                 found.append((MEDIA_CONSUMER, self.http.streams, False))
+        if self.gat1400 is not None:
+            found.append(("gat1400", ("perception",), self.gat1400.required))
         return found

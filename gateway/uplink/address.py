@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gateway.contract import ConfigError
 from gateway.settings.address import is_loopback
-from gateway.settings.core import HttpSettings, MqttSettings
+from gateway.settings.core import Gat1400Settings, HttpSettings, MqttSettings
 from gateway.settings.secret import read_secret
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -57,7 +57,7 @@ def _parse(key: str, url: str, insecure: bool) -> Broker:
     return Broker(parts.hostname, port or PORTS[parts.scheme], tls, open_network)
 
 
-def tls_context(settings: MqttSettings | HttpSettings) -> ssl.SSLContext:
+def tls_context(settings: MqttSettings | HttpSettings | Gat1400Settings) -> ssl.SSLContext:
     """Verify the far end's certificate and name, always; ConfigError when a file cannot be used."""
     # With ca_file only that authority counts: a public one must not vouch for a private broker.
     context = ssl.create_default_context() if settings.ca_file is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

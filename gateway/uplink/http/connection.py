@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import h11
@@ -13,6 +13,7 @@ from gateway.uplink.http.origin import Origin
 PIECE_BYTES = 16 * 1024
 # What is read of an answer's body before the connection is given up; and what is kept of it.
 LARGEST_ANSWER, KEPT_ANSWER = 64 * 1024, 2048
+CHALLENGES = "www-authenticate"
 
 Headers = Sequence[tuple[str, str]]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -27,10 +28,13 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """Opened when it is needed; asks one thing at a time. ``timeout``: seconds without progress, and for an answer."""
+    """Opened when it is needed; asks one thing at a time. ``timeout``: seconds without progress, and for an answer.
 
-    def __init__(self, place: Origin, tls: ssl.SSLContext | None, timeout: float) -> None:
-        self._place, self._tls, self._timeout = place, tls, timeout
+    ``kept``: bytes that are kept of an answer's body.
+    """
+
+    def __init__(self, place: Origin, tls: ssl.SSLContext | None, timeout: float, kept: int = KEPT_ANSWER) -> None:
+        self._place, self._tls, self._timeout, self._kept = place, tls, timeout, kept
         self._h11 = h11.Connection(h11.CLIENT)
         self._streams: Streams | None = None
 
@@ -76,7 +80,8 @@ class Connection:
         about = [("Host", self._place.authority), *headers]
         if method != "HEAD":
             about.append(("Content-Length", str(len(body))))
-        head = h11.Request(method=method, target=target, headers=about)
+        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in about]
+        head = h11.Request(method=method, target=target, headers=fields)
         if self.is_open and self._streams is not None:
             try:
                 return await self._exchange(self._streams, head, body)
@@ -86,7 +91,7 @@ class Connection:
         return await self._exchange(await self.open(), head, body)
 
     async def _exchange(self, streams: Streams, head: h11.Request, body: bytes) -> Answer:
-        exchange = _Exchange(self._h11, *streams, self._timeout)
+        exchange = _Exchange(self._h11, *streams, self._timeout, self._kept)
         kept = False
         try:
             answer = await exchange.run(head, body)
@@ -119,9 +124,14 @@ class _Exchange:
     """One request and its answer over an open connection."""
 
     def __init__(
-        self, speech: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float
+        self,
+        speech: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        timeout: float,
+        kept: int,
     ) -> None:
-        self._h11, self._reader, self._writer, self._timeout = speech, reader, writer, timeout
+        self._h11, self._reader, self._writer, self._timeout, self._kept = speech, reader, writer, timeout, kept
         self.sent = self.heard = False
 
     async def run(self, head: h11.Request, body: bytes) -> Answer:
@@ -167,11 +177,22 @@ class _Exchange:
                 self._h11.receive_data(data)
             elif isinstance(event, h11.Response):
                 status = event.status_code
-                for name, value in event.headers:
-                    headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
+                headers = _headers(event.headers)
             elif isinstance(event, h11.Data):
                 size += len(event.data)
-                body += bytes(event.data)[: KEPT_ANSWER - len(body)]
+                body += bytes(event.data)[: self._kept - len(body)]
             elif isinstance(event, h11.EndOfMessage):
                 break
         return Answer(status, headers, body)
+
+
+def _headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The first of each name, but all challenges: they may come in several fields (RFC 9110, 11.6.1)."""
+    headers: dict[str, str] = {}
+    for raw, value in fields:
+        name, text = raw.decode("ascii"), value.decode("latin-1")
+        if name == CHALLENGES and name in headers:
+            headers[name] += f", {text}"
+        else:
+            headers.setdefault(name, text)
+    return headers
