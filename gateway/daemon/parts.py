@@ -150,6 +150,10 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         from gateway.uplink.http.push import HttpUplink
 
         uplinks.append(HttpUplink(settings.uplink.http, settings.gateway.id, store, clock))
+    if settings.uplink.gat1400 is not None:
+        from gateway.uplink.gat1400.push import Gat1400Uplink
+
+        uplinks.append(Gat1400Uplink(settings.uplink.gat1400, store, clock))
     api = Api(settings, store, commands, clock, health=core.trouble)
     return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api, actions)
 
