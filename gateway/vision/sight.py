@@ -12,7 +12,7 @@ class ModelSight:
     """Finds plates with one pack and reads them with one or two others."""
 
     def __init__(self, folder: Path, readers: tuple[str, ...] = ()) -> None:
-        """PackError when a pack is missing or not what its manifest says; of ``readers`` (packs) the first is the main one."""
+        """PackError when a pack is missing or not what its manifest says; the first of ``readers`` is the main one."""
         self._detector = PlateDetector(folder)
         self._reader, *self._others = open_readers(folder, readers)
 
