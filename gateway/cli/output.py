@@ -78,16 +78,16 @@ def write_line(data: bytes) -> None:
     sys.stdout.buffer.write(data + b"\n")
 
 
-def show(blocks: Iterable[Block]) -> None:
-    """Print blocks in the way that suits where they go."""
-    if sys.stdout.isatty():
+def show(blocks: Iterable[Block], *, err: bool = False) -> None:
+    """Print blocks in the way that suits where they go: stdout, or with ``err`` stderr."""
+    if (sys.stderr if err else sys.stdout).isatty():
         from rich.console import Console
 
-        Console(highlight=False).print(rendered(blocks))
+        Console(highlight=False, stderr=err).print(rendered(blocks))
     else:
         for block in blocks:
             for line in plain(block):
-                click.echo(line)
+                click.echo(line, err=err)
 
 
 def plain(block: Block) -> list[str]:

@@ -119,13 +119,11 @@ def scan(site: Site) -> dict[str, tuple[str, str]]:
     }  # fmt: skip
     found = {}
     for name, process in running.items():
-        output, progress = process.communicate()
-        report, _, toml = output.partition("# to paste")
-        took = re.findall(r"done after .*", output + progress)
-        toml = re.sub(r"\ndone after .*", "", toml)
+        toml, said = process.communicate()
+        report = said.partition("Ctrl-C stops\n")[2]
         found[name] = (report, toml.partition("\n")[2])
         command = " ".join(("linli scan", targets[name].replace(str(site.folder), ""), *KNOWN[name]))
-        block(command, report + "".join(took[-1:]))
+        block(command, report.rstrip())
         say("")
     return found
 

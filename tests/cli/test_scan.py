@@ -43,7 +43,7 @@ def test_a_port_is_scanned_and_the_toml_passes_check(tmp_path: Path) -> None:
     with crowd_in_a_thread((B115200, modbus_ear(3, level()))) as bus:
         result = run(bus.path, "-c", path, "--units", "2-4", *FAST)
     assert result.exit_code == 0, result.output
-    toml = result.stdout[result.stdout.index("[[line]]") : result.stdout.rindex("done after")]
+    toml = result.stdout
     parsed = tomllib.loads(toml)
     assert parsed["line"] == [{"name": "rs485-1", "serial": bus.path, "baud": 115200, "format": "8N1"}]
     assert parsed["device"] == [
@@ -56,9 +56,24 @@ def test_a_port_is_scanned_and_the_toml_passes_check(tmp_path: Path) -> None:
     checked = CliRunner().invoke(linli, ["check", "-c", str(path)])
     assert checked.exit_code == 0, checked.output
     assert "about" in result.stderr
-    assert "level 1.82 m" in result.stdout
+    assert "level 1.82 m" in result.stderr
+    assert "done after" in result.stderr
     assert "likely: QDY30A" in result.stdout or "possible: QDY30A" in result.stdout
     assert all(only_reads(question) for _, question in bus.heard)
+
+
+@pytest.mark.parametrize("port", ["ports/riser", "./ports/riser", "../here/ports/riser", "riser"])
+def test_a_port_may_be_named_from_here(port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    (here / "ports").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    with crowd_in_a_thread((B115200, modbus_ear(3, level()))) as bus:
+        for link in (here / "ports/riser", here / "riser"):
+            link.symlink_to(bus.path)
+        result = run(port, "-c", config(tmp_path), "--units", "3", *FAST)
+    assert result.exit_code == 0, result.output
+    (line,) = tomllib.loads(result.stdout)["line"]
+    assert line["serial"] == str(here / port), "whole, and by the name that was given"
 
 
 def test_a_configured_line_by_name_as_json(tmp_path: Path) -> None:
@@ -86,13 +101,15 @@ def test_nothing_there_says_what_to_look_at() -> None:
     with crowd_in_a_thread() as bus:
         result = run(bus.path, "--units", "1", *FAST)
     assert result.exit_code == 1
-    assert "Nothing answered. Check: power; A and B" in result.stdout
+    assert "Nothing answered. Check: power; A and B" in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
         ("nowhere", 'there is no line "nowhere"'),
+        ("ports/nowhere", "is not there; check that the adapter is plugged in"),
         ("/dev/nowhere", "is not there; check that the adapter is plugged in"),
         ("tcp://10.0.0.1", "is not an address with a port"),
         ("http://10.0.0.1:80", "http:// is no way to a line"),
@@ -131,13 +148,15 @@ def test_ctrl_c_prints_what_was_found_so_far(tmp_path: Path) -> None:
 
     with crowd_in_a_thread((B115200, ear)) as bus:
         command = [sys.executable, "-m", "gateway", "scan", bus.path, "-c", str(config(tmp_path)), "--baud", "115200"]
-        with subprocess.Popen([*command, "--protocol", "modbus"], stdout=subprocess.PIPE, text=True) as scan:
+        pipe = subprocess.PIPE
+        with subprocess.Popen([*command, "--protocol", "modbus"], stdout=pipe, stderr=pipe, text=True) as scan:
             assert asked.wait(20)
             os.kill(scan.pid, signal.SIGINT)
-            out, _ = scan.communicate(timeout=20)
+            out, said = scan.communicate(timeout=20)
     assert scan.returncode == 130
-    assert "stopped after" in out
+    assert "stopped after" in said
     assert "address = 3" in out
+    assert tomllib.loads(out)["line"]
 
 
 @pytest.mark.parametrize(

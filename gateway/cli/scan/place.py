@@ -51,7 +51,7 @@ def find_line(text: str, config: Path | None, state: Path | None) -> Where:
     """Find the line; Refusal says what LINE can be."""
     settings, path = _configuration(config)
     lines = {line.name: line for line in settings.line} if settings else {}
-    address = _address(text)
+    address = _address(text, lines)
     if address is None and text not in lines:
         hint = did_you_mean(text, lines, what="lines: name a port instead, such as /dev/ttyUSB0")
         raise Refusal(
@@ -87,7 +87,7 @@ def _configuration(config: Path | None) -> tuple[Settings | None, Path | None]:
     return (sound.settings if sound else None), path
 
 
-def _address(text: str) -> LineSettings | None:
+def _address(text: str, lines: Mapping[str, LineSettings]) -> LineSettings | None:
     """Read LINE as a port or address; None when it is a name. Refusal when it is neither."""
     scheme, found, rest = text.partition("://")
     given: dict[str, Any]
@@ -95,8 +95,9 @@ def _address(text: str) -> LineSettings | None:
         if scheme not in SCHEMES:
             raise Refusal(f"{scheme}:// is no way to a line; write tcp://HOST:PORT, udp://HOST:PORT or /dev/ttyUSB0")
         given = {"name": "plant", scheme: rest}
-    elif text.startswith(("/", "./", "../")):
-        given = {"name": "rs485", "serial": Path(text)}
+    elif "/" in text or (text not in lines and Path(text).is_char_device()):
+        # Absolute, since the TOML is pasted elsewhere; not resolved, since a port is best known by its id.
+        given = {"name": "rs485", "serial": Path(text).absolute()}
     else:
         return None
     try:

@@ -1,12 +1,13 @@
 """How a scan looks: progress with the time left, a table of what was found, the TOML, and the same as JSON."""
 
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from gateway.cli.output import Cell, Line, Table, Word, duration, show, value
+from gateway.cli.output import Block, Cell, Line, Table, Word, duration, show, value
 from gateway.cli.scan.place import Where
 from gateway.scan.found import Found
 from gateway.scan.paste import configured_as, toml
@@ -67,25 +68,28 @@ class Screen:
 
 
 def show_report(search: Search, where: Where, spent: float, *, stopped: bool, failure: str) -> None:
-    """Print everything for people."""
-    if search.found:
-        show([_table(search, where)])
+    """Print the TOML on stdout, which may be a file, and everything else for people on stderr."""
+    blocks: list[Block] = [_table(search, where), Line([])] if search.found else []
     for clash in search.clashes:
-        show([Line([Word(clash.sentence, "bad")]), Line([clash.fix], 2)])
-    for remark in search.remarks:
-        show([Line([Word(remark, "warn")])])
+        blocks += [Line([Word(clash.sentence, "bad")]), Line([clash.fix], 2)]
+    blocks += [Line([Word(remark, "warn")]) for remark in search.remarks]
     if failure:
-        show([Line([Word(f"the line broke: {failure}", "bad")])])
-    text = toml(search.found, where.around)
-    if text:
-        place = f" into {where.config}" if where.config else " into the configuration"
-        show([Line([]), Line([Word(f"# to paste{place}; linli check says whether it is right", "dim")])])
-        click.echo(text, nl=False)
+        blocks.append(Line([Word(f"the line broke: {failure}", "bad")]))
     end = "stopped" if stopped else "done" if search.complete else "broken off"
     count = len(search.found)
-    show([Line([]), Line([Word(f"{end} after {duration(spent)}: {count} device{'s' * (count != 1)} found", "dim")])])
+    blocks.append(Line([Word(f"{end} after {duration(spent)}: {count} device{'s' * (count != 1)} found", "dim")]))
     if not search.found and not search.clashes and not stopped:
-        show([Line([NOTHING])])
+        blocks.append(Line([NOTHING]))
+    show(blocks, err=True)
+    text = toml(search.found, where.around)
+    if text:
+        place = f" into {_printable(where.config)}" if where.config else " into the configuration"
+        sys.stderr.flush()
+        click.echo(f"# to paste{place}; linli check says whether it is right\n{text}", nl=False)
+
+
+def _printable(path: Path) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(path))
 
 
 def _table(search: Search, where: Where) -> Table:
