@@ -41,7 +41,7 @@ COMMANDS = {
     "demo": Entry("demo", "demo", "Run a small simulated community."),
     "doctor": Entry("unbuilt", "doctor", "Examine this machine (not built yet)."),
     "camera": Entry("unbuilt", "camera", "Find, aim and test cameras (not built yet)."),
-    "evidence": Entry("unbuilt", "evidence", "Verify exported evidence (not built yet)."),
+    "evidence": Entry("evidence", "evidence", "Take out records with their pictures, and prove them offline."),
 }
 
 

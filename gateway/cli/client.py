@@ -55,6 +55,10 @@ class Daemon:
         address = f"/v1/streams/{stream}/records?{urlencode(query)}"
         return msgspec.json.decode(self._exchange("GET", address, None, wait + PATIENCE), type=Page)
 
+    def media(self, sha256: str) -> bytes:
+        """Fetch a picture or clip."""
+        return self._exchange("GET", f"/v1/media/{sha256}", None)
+
     def _exchange(self, method: str, address: str, body: bytes | None, patience: float = PATIENCE) -> bytes:
         connection = _UnixConnection(self.path, patience)
         try:

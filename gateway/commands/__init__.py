@@ -44,6 +44,7 @@ VERBS: dict[str, dict[str, Argument]] = {
     "alarms": {"all": Argument(bool, default=False)},
     "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
     "records": RANGE,
+    "evidence": {"records": Argument(str, required=True), "reason": Argument(str, required=True)},
     "replay": RANGE,
     "frames": {"line": Argument(str), "after": Argument(int), "wait_ms": Argument(int, default=0, most=60_000)},
     "exchange": {
@@ -74,6 +75,16 @@ class Acting(Protocol):
         """What could not be done."""
 
 
+class Vouching(Viewed, Protocol):
+    """Signs records with media, and hands them out."""
+
+    def problems(self) -> Sequence[Problem]:
+        """What keeps it from signing."""
+
+    async def export(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+        """Everything of a bundle but its files."""
+
+
 class Commands:
     """Executes verbs. Answers are ready for ``msgspec.json.encode``; a record in them is its stored bytes.
 
@@ -102,6 +113,7 @@ class Commands:
         self._unbuilt = Unbuilt(self._notices)
         self._acting, self._writes = acting, writes
         self.strangers: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # whom the API slows down
+        self.evidence: Vouching | None = None
         self._started, self._started_at = clock.monotonic(), clock.wall()
 
     async def execute(self, verb: str, arguments: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
@@ -128,8 +140,8 @@ class Commands:
                 return await self._ack(values["alarm"], values["note"], actor)
             case "frames" | "exchange":
                 return await self._on_the_wire(verb, values)
-            case "records" | "replay":
-                return await self._records(values["stream"], values["after"], values["limit"])
+            case "records" | "replay" | "evidence":
+                return await (self._records(values) if verb != "evidence" else self._take_out(values, actor))
         time = self._clock.rfc3339(self._clock.wall())
         return {"gateway": self._settings.gateway.id, "version": __version__, "time": time}
 
@@ -177,6 +189,9 @@ class Commands:
         if self._acting is not None:
             state["actions"] = [dict(row) for row in self._acting.view()]
             found = [*self._acting.problems(), *found]
+        if self.evidence is not None:
+            state["evidence"] = dict(self.evidence.view())
+            found = [*self.evidence.problems(), *found]
         state["problems"] = [*found, *(notice for notice in self._notices if notice["part"] not in told)]
         return state
 
@@ -278,9 +293,14 @@ class Commands:
         await self._apply(transition)
         return self._alarm(transition.state)
 
-    async def _records(self, stream: str | None, after: str | None, limit: int) -> dict[str, Any]:
-        cursor = self._cursor(stream, after)
-        found = await self._store.records(cursor.stream, cursor.sequence, limit, ANSWER_BYTES)
+    async def _take_out(self, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        if self.evidence is None:
+            raise CommandError("this gateway has no camera, so it has no evidence", 404)
+        return await self.evidence.export(values["records"].split(), values["reason"], actor)
+
+    async def _records(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        cursor = self._cursor(values["stream"], values["after"])
+        found = await self._store.records(cursor.stream, cursor.sequence, values["limit"], ANSWER_BYTES)
         end = found[-1].sequence if found else cursor.sequence
         return {
             "records": [msgspec.Raw(record.json) for record in found],

@@ -28,6 +28,7 @@ from gateway.store import Store
 
 if TYPE_CHECKING:
     from gateway.daemon.actions import Actions
+    from gateway.daemon.evidence import Evidence
     from gateway.links import AnyLine
     from gateway.sources import AnySource
     from gateway.vision import Camera
@@ -68,6 +69,7 @@ class Parts:
     commands: Commands
     api: Api
     actions: "Actions | None"
+    evidence: "Evidence | None"
 
     async def announce_start(self) -> None:
         """Write down that we run, with which configuration, and what of it is not built."""
@@ -155,7 +157,17 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
 
         uplinks.append(Gat1400Uplink(settings.uplink.gat1400, store, clock))
     api = Api(settings, store, commands, clock, health=core.trouble)
-    return Parts(plan, clock, store, core, list(lines.values()), sources, cameras, uplinks, commands, api, actions)
+    evidence = commands.evidence = _evidence(plan, store, clock)
+    lines_in_order = list(lines.values())
+    return Parts(plan, clock, store, core, lines_in_order, sources, cameras, uplinks, commands, api, actions, evidence)
+
+
+def _evidence(plan: Plan, store: Store, clock: SystemClock) -> "Evidence | None":
+    if not plan.cameras:
+        return None
+    from gateway.daemon.evidence import Evidence  # only cameras make media
+
+    return Evidence(plan.settings.gateway.id, plan.settings.gateway.state, store, clock)
 
 
 def _notices(plan: Plan, clock: SystemClock) -> list[Problem]:

@@ -99,6 +99,8 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
         start("time", _watch_time(parts)),
         start("api", parts.api.run()),
     ]
+    if parts.evidence is not None:
+        core.append(start("evidence", parts.evidence.run()))
     uplinks = [start(f"uplink {uplink.name}", uplink.run()) for uplink in parts.uplinks]
     lines = [start(f"line {line.name}", line.run()) for line in parts.lines]
     inputs = [start(f"device {name}", source.run()) for name, source in parts.sources.items()]
