@@ -246,6 +246,8 @@ class Committer:
             self._waits_since = -math.inf
             self._trouble(error)
             return False
+        if batch.erasures:
+            await loop.run_in_executor(self._writer, database.scrub)
         self.held, self._hold.bytes = done.held, done.held_bytes
         look_at = -math.inf if release else self._clock.monotonic() + LOOK_EVERY
         self._look_at = look_at if done.held else math.inf

@@ -1,6 +1,7 @@
 """The writer's side of the database: one transaction a commit, from drafts to rows. Lives in the writer thread."""
 
 import contextlib
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +11,15 @@ from pathlib import Path
 from gateway.contract import STREAMS, Draft, Record, Stream, record_id
 from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
+from gateway.store.erasure import Erased, Eraser, Erasure, overwrite_free_pages
 from gateway.store.media import MediaIndex
 from gateway.store.migrate import checksum
 from gateway.store.notices import held_damaged
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
 from gateway.store.queue import Batch, CursorKey
 from gateway.store.retention import Budget, Evictor, Gap
+
+log = logging.getLogger("linli.store")
 
 Row = tuple[int, int, int, int, bytes]
 ROW_RECORDS = 256
@@ -24,6 +28,9 @@ CACHE = -512  # KiB of page cache: the hot path touches a handful of pages
 EVICT_AT_ONCE = 8 << 20  # a smaller quota than before is reached in steps, not in one long stall
 FRAME = 24  # bytes of a frame of the write-ahead log besides its page
 SHRINK_IN_MEMORY = 16 << 20  # VACUUM keeps its copy in memory
+# Debian's SQLite overwrites deleted pages with zeros, which would write every byte a third time; FAST does so only
+# within pages that are written anyway, and what is erased on demand is overwritten whole.
+SECURE_DELETE = "FAST"
 PAGES_PER_COMMIT = 6  # of the tree, besides those of the payload
 
 
@@ -70,6 +77,7 @@ class Committed:
     again: bool = False  # more is to be evicted than was done at once
     held: int = 0  # records that still wait for the clock, and their bytes
     held_bytes: int = 0
+    erased: frozenset[Stream] = frozenset()  # streams that have lost records from their middle
 
 
 class Database:
@@ -101,6 +109,7 @@ class Database:
         self.firsts: dict[Stream, int] = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         self._envelope = Envelope(gateway, self.epoch)
         self._evictor = Evictor(self._connection, budget)
+        self._eraser = Eraser(self._connection)
         self.media = MediaIndex(self._connection, media_quota)
         self.boot = boot
         self.held = HeldRows(self._connection, boot)
@@ -160,6 +169,9 @@ class Database:
             notices = self.media.account(batch, stamp, expiry.media)
             if self.held.spoilt:
                 notices.append(held_damaged(self.gateway, stamp.wall, self.held.spoilt))
+            for erasure in batch.erasures:
+                gaps += self._erase(erasure, drafts, notices, stamp)
+                done.erased |= {gap.stream for gap in gaps if gap.cause == "erased"}
             for notice in notices:
                 drafts.setdefault("management", []).append(waiting(notice, stamp.quality))
             rows: dict[Stream, list[Row]] = {}
@@ -193,6 +205,33 @@ class Database:
         done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)
         return done
+
+    def _erase(
+        self, erasure: Erasure, drafts: dict[Stream, list[Waiting]], notices: list[Draft], stamp: Stamp
+    ) -> list[Gap]:
+        self._connection.execute("PRAGMA secure_delete = ON")
+        gaps = [gap for stream, each in erasure.records.items() for gap in self._eraser.erase(stream, each)]
+        told, files, size = self.media.erase(erasure.files, stamp)
+        notices += told
+        counts = {
+            stream: sum(gap.last - gap.first + 1 for gap in gaps if gap.stream == stream) for stream in erasure.records
+        }
+        erasure.done = Erased(counts, files, size)
+        told_by = erasure.tell(erasure.done)
+        drafts.setdefault(told_by.stream, []).append(waiting(told_by, stamp.quality))
+        return gaps
+
+    def scrub(self) -> None:
+        """Overwrite what earlier deletions left in free pages, and put the log away, which has it too."""
+        try:
+            with self._transaction():
+                overwrite_free_pages(self._connection, self._page_size)
+        except sqlite3.OperationalError as error:
+            log.warning("free pages of the store are not overwritten: %s", error)
+        finally:
+            self._connection.execute(f"PRAGMA secure_delete = {SECURE_DELETE}")
+        busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._log_bytes = self._log_bytes if busy else 0
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -318,8 +357,7 @@ def connect(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}{'?immutable=1' if still else ''}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
     connection.execute(f"PRAGMA cache_size = {CACHE:d}")
-    # Debian's SQLite overwrites deleted pages with zeros, which would write every byte a third time.
-    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute(f"PRAGMA secure_delete = {SECURE_DELETE}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 

@@ -18,7 +18,8 @@ from gateway.store.media import MediaFolder
 from gateway.store.migrate import VERSION
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
 from gateway.store.seals import broken_seals
-from gateway.store.types import TYPES, UUID7_PATTERN
+from gateway.store.types import TYPES
+from gateway.store.words import UUID7_PATTERN
 from gateway.store.wreck import DATABASE
 
 TABLES: dict[str, frozenset[str]] = {

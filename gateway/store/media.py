@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.contract import Draft, record_id
@@ -51,6 +52,24 @@ class MediaIndex:
                 break
             notices += told
         return notices
+
+    def erase(self, files: Iterable[str], stamp: Stamp) -> tuple[list[Draft], int, int]:
+        """Forget these files, behind ``account`` in a transaction: what says so, how many they were, their bytes."""
+        gone: list[str] = []
+        freed = 0
+        for sha256 in dict.fromkeys(files):
+            row = self._connection.execute("SELECT bytes, suffix FROM media WHERE sha256 = ?", (sha256,)).fetchone()
+            if row:
+                self._forget(sha256)
+                self._doomed.append(f"{sha256}.{row[1]}")
+                gone.append(sha256)
+                freed += row[0]
+        told = []
+        for at in range(0, len(gone), NAMED_AT_ONCE):
+            part = gone[at : at + NAMED_AT_ONCE]
+            data = {"count": len(part), "bytes": freed if not at else 0, "cause": "erased", "sha256": part}
+            told.append(Draft("management", "linli.media.gap.v1", "", "media", stamp.wall, data, record_id(stamp.wall)))
+        return told, len(gone), freed
 
     def _forget(self, sha256: str) -> None:
         row = self._connection.execute("SELECT bytes FROM media WHERE sha256 = ?", (sha256,)).fetchone()

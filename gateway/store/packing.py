@@ -25,6 +25,8 @@ STALE_AFTER = 16_384  # ... but no sooner than so many records
 SAMPLE_BYTES = 192 << 10
 DICTIONARY_BYTES = 64 << 10
 
+# A plate in a dictionary could not be erased: every row that needs the dictionary would have to be written anew.
+PERSONAL = b'"type":"linli.vehicle.'
 BEFORE_TIME = b'","time":"'
 ID_AT = len(BEFORE_ID)
 ID_END = ID_AT + 36
@@ -171,6 +173,8 @@ class Packer:
             return
         for part in parts:
             self._sampled += 1
+            if PERSONAL in part.who:
+                continue
             if len(self._samples) * size < SAMPLE_BYTES * max(1, self._sampled):
                 self._samples[part.who] = part
 
@@ -178,9 +182,9 @@ class Packer:
         """Return the content of a better dictionary, once enough was seen to make one; then start to learn anew."""
         if self._sampled < LEARN_RECORDS:
             return None
-        content = write_text(list(self._samples.values()))
+        content = write_text(list(self._samples.values())) if self._samples else b""
         self._samples, self._sampled, self._seen, self._missed = {}, 0, 0, 0
-        return content if len(content) <= DICTIONARY_BYTES else None
+        return content if 0 < len(content) <= DICTIONARY_BYTES else None
 
 
 def _seal(first: int, number: int, form: int, count: int, body: bytes) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.contract import SEND_ORDER, STREAMS, Stream
 from gateway.store.envelope import Waiting
+from gateway.store.erasure import Erasure
 
 ROOM = 4 << 20  # bytes of perception and management that may wait
 URGENT_ROOM = 16 << 20  # bytes of alarms and disposals that may wait for a disk that does not write
@@ -32,6 +33,7 @@ class Batch:
     cursors: dict[CursorKey, int] = field(default_factory=dict)
     media: list[MediaEntry] = field(default_factory=list)
     media_room: int = 0
+    erasures: list[Erasure] = field(default_factory=list)
 
 
 class Queue:
@@ -42,6 +44,7 @@ class Queue:
         self.cursors: dict[CursorKey, int] = {}
         self.media: list[MediaEntry] = []
         self.media_room = 0
+        self.erasures: list[Erasure] = []
         self._room = room
         self._urgent_room = urgent_room
         self._drafts: dict[Stream, deque[Waiting]] = {stream: deque() for stream in STREAMS}
@@ -60,7 +63,7 @@ class Queue:
 
     def empty(self) -> bool:
         """Tell whether nothing waits but perhaps cursors."""
-        return not (any(self._drafts.values()) or self.facts or self.media or self.media_room)
+        return not (any(self._drafts.values()) or self.facts or self.media or self.media_room or self.erasures)
 
     def has(self, streams: Iterable[Stream]) -> bool:
         """Tell whether a draft of these streams waits."""
@@ -88,6 +91,7 @@ class Queue:
         batch.cursors, self.cursors = self.cursors, {}
         batch.media, self.media = self.media, []
         batch.media_room, self.media_room = self.media_room, 0
+        batch.erasures, self.erasures = self.erasures, []
         return batch
 
     def restore(self, batch: Batch) -> None:
@@ -99,6 +103,7 @@ class Queue:
         self.cursors = {**batch.cursors, **self.cursors}
         self.media = batch.media + self.media
         self.media_room = max(self.media_room, batch.media_room)
+        self.erasures = batch.erasures + self.erasures
 
     def shed(self) -> Counter[Stream]:
         """Drop the oldest of the least important until all fits; returns how many by stream."""

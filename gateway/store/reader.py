@@ -25,7 +25,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
-        self._rows: OrderedDict[tuple[Stream, int], bytes] = OrderedDict()
+        self._rows: OrderedDict[tuple[Stream, int, int], bytes] = OrderedDict()
         self._dictionaries: OrderedDict[int, Dictionary] = OrderedDict()
 
     def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None) -> list[Record]:
@@ -77,16 +77,16 @@ class Reader:
         )
         try:
             for first, last, number, payload in rows:
-                yield first, last, self._unpacked(stream, first, number, payload)
+                yield first, last, self._unpacked((stream, first, last), number, payload)
         finally:
             rows.close()
 
-    def _unpacked(self, stream: Stream, first: int, number: int, payload: bytes) -> bytes:
-        key = (stream, first)
+    def _unpacked(self, key: tuple[Stream, int, int], number: int, payload: bytes) -> bytes:
+        # With the last number too: a row that has lost records to an erasure is another row.
         if key in self._rows:
             self._rows.move_to_end(key)
             return self._rows[key]
-        row = self._rows[key] = unpack_lines(payload, first, number, self._dictionary)
+        row = self._rows[key] = unpack_lines(payload, key[1], number, self._dictionary)
         if len(self._rows) > ROWS_KEPT:
             self._rows.popitem(last=False)
         return row

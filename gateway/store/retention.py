@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 512
 
 EVICTED_FIRST: tuple[Stream, ...] = ("perception", "management", "disposal", "alarm")
 
-Cause = Literal["quota", "age"]
+Cause = Literal["quota", "age", "erased"]
 
 
 @dataclass(frozen=True, slots=True)

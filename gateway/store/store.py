@@ -15,6 +15,7 @@ from gateway.store.commits import Committer
 from gateway.store.database import SQLITE_TROUBLE, Committed, Database, Expiry, is_damage
 from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
+from gateway.store.erasure import Erased, Erasure
 from gateway.store.gallery import Media
 from gateway.store.media import MediaFolder
 from gateway.store.opening import DiskError, Opened, Opener, mark_suspect
@@ -48,6 +49,7 @@ class Store:
     ``epoch`` names this incarnation of the database, ``newest`` the last time known in it (ns; 0: none) when it was
     opened. ``media(sha256)`` finds a file and its content type; None when it is unknown or was evicted.
     ``await runs(stream, after, limit, max_bytes)`` reads like ``records``, but as some runs, each within the limits.
+    ``await erase(erasure)`` erases for good and returns what was there; LinliError when nothing was.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Store:
         )
         self.media: Callable[[str], tuple[Path, str] | None] = self._media.find
         self.runs = self._runs
+        self.erase = self._erase
         self._salvage: Salvage | None = None
         self._salvaging: asyncio.Task[None] | None = None
         self._estranged = False
@@ -220,6 +223,17 @@ class Store:
         found = await self._read(Reader.records, stream, after, limit, max_bytes)
         # The reader may already see a commit that nobody here was told of.
         return [record for record in found if record.sequence <= last]
+
+    async def _erase(self, erasure: Erasure) -> Erased:
+        await self.committed()  # a clip that is just being filed, or a record on its way, is erased like any other
+        self._commits.queue.erasures.append(erasure)
+        self._commits.touch(urgent=True)
+        await self.committed()
+        # Files go in the one thread that writes them: what was submitted before is done then.
+        await asyncio.get_running_loop().run_in_executor(self._threads.files, int)
+        if erasure.done is None:
+            raise LinliError(f"nothing was erased: {self.failing or 'the store has ended'}; try again")
+        return erasure.done
 
     async def _runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> list[Run]:
         if after >= self._last[stream] or limit < 1:
@@ -364,6 +378,8 @@ class Store:
         for stream, records in done.records.items():
             self._last[stream] = records[-1].sequence
             RECORDS.labels(stream=stream).inc(len(records))
+        for stream in done.erased:
+            self._tail.forget(stream)
         for stream in STREAMS:
             self._tail.extend(stream, done.records.get(stream, ()), self._firsts[stream])
         self._media.committed(done)

@@ -31,6 +31,11 @@ class Tail:
         while kept and (self._bytes[stream] > self._room[stream] or kept[0].sequence < first):
             self._bytes[stream] -= len(kept.popleft().json)
 
+    def forget(self, stream: Stream) -> None:
+        """Let go of all of a stream: some of it is gone from the disk too."""
+        self._records[stream].clear()
+        self._bytes[stream] = 0
+
     def after(self, stream: Stream, sequence: int, limit: int, max_bytes: int | None) -> list[Record] | None:
         """Return what follows, at least one record; None when it is not all here."""
         kept = self._records[stream]

@@ -7,77 +7,51 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.contract import STREAMS, Stream
-
-Schema = Mapping[str, Any]
+from gateway.store.vehicles import ACCESSED, DWELL, ERASED, OCCUPANCY, PASSAGE, RECOUNT
+from gateway.store.words import (
+    FILE_NEEDED,
+    PICTURE,
+    SHA256,
+    SHARE,
+    TIME,
+    UUID7_PATTERN,
+    Schema,
+    list_of,
+    map_of,
+    number,
+    one_of,
+    or_null,
+    table,
+    text,
+    whole,
+)
 
 SCHEMA_HOST = "https://linli.example/schemas"
-TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}(Z|[+-]\d{2}:\d{2})$"
-UUID7_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 
-def _text(meaning: str = "", pattern: str = "") -> Schema:
-    return {
-        "type": "string",
-        **({"description": meaning} if meaning else {}),
-        **({"pattern": pattern} if pattern else {}),
-    }
-
-
-def _whole(meaning: str, least: int = 0) -> Schema:
-    return {"type": "integer", "minimum": least, "description": meaning}
-
-
-def _number(meaning: str) -> Schema:
-    return {"type": "number", "description": meaning}
-
-
-def _one_of(*values: str | None) -> Schema:
-    return {"enum": list(values)}
-
-
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _map(values: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": values}
-
-
-def _table(needed: Mapping[str, Schema], more: Mapping[str, Schema] | None = None) -> Schema:
-    """An object; it may grow members that a reader does not know, and must ignore."""
-    return {"type": "object", "required": list(needed), "properties": {**needed, **(more or {})}}
-
-
-TIME = _text("RFC 3339 with milliseconds and offset", TIME_PATTERN)
-SHA256 = _text("SHA-256 in hexadecimal", "^[0-9a-f]{64}$")
-SHARE = {"type": "number", "minimum": 0, "maximum": 1, "description": "confidence, 0 to 1"}
 SCALAR = {"type": ["number", "boolean", "string"]}
-SEVERITY = _one_of("warning", "minor", "major", "critical")
-STREAM = _one_of(*STREAMS)
+SEVERITY = one_of("warning", "minor", "major", "critical")
+STREAM = one_of(*STREAMS)
 POINT: Schema = {
-    **_table(
-        {"value": {"type": ["number", "boolean", "string", "null"]}, "quality": _one_of("good", "uncertain", "bad")},
-        {"unit": _text("of the value; empty when it has none"), "reason": _text("why it is bad"), "time": TIME},
+    **table(
+        {"value": {"type": ["number", "boolean", "string", "null"]}, "quality": one_of("good", "uncertain", "bad")},
+        {"unit": text("of the value; empty when it has none"), "reason": text("why it is bad"), "time": TIME},
     ),
     "if": {"properties": {"quality": {"const": "bad"}}},
     "then": {"required": ["reason"], "properties": {"value": {"type": "null"}}},
     "else": {"properties": {"value": SCALAR}},
 }
-COMMAND = _table(
+COMMAND = table(
     {
         "command": {"const": "write"},
-        "by": _text("uid:<user>, mqtt:<who asks>, alarm:<name>, camera:<name>"),
-        "device": _text(),
-        "point": _text(),
+        "by": text("uid:<user>, mqtt:<who asks>, alarm:<name>, camera:<name>"),
+        "device": text(),
+        "point": text(),
         "value": {**SCALAR, "description": "what was asked for"},
-        "before": {**_or_null(POINT), "description": "read before the write; null when nothing was sent"},
-        "after": {**_or_null(POINT), "description": "read back after it"},
+        "before": {**or_null(POINT), "description": "read before the write; null when nothing was sent"},
+        "after": {**or_null(POINT), "description": "read back after it"},
         "outcome": {
-            **_one_of("done", "refused", "failed", "mismatch", "unverified"),
+            **one_of("done", "refused", "failed", "mismatch", "unverified"),
             "description": "refused: by the gateway, nothing was sent; mismatch: read back otherwise; "
             "unverified: not read back",
         },
@@ -85,104 +59,76 @@ COMMAND = _table(
         "done_at": TIME,
     },
     {
-        "unit": _text("of the values; empty when they have none"),
-        "reason": _or_null(_text("a short code")),
-        "text": _or_null(_text("a sentence for people")),
-        "alarm": _text("whose action it was"),
-        "occurrence": _or_null(_text("id of the raised record", UUID7_PATTERN)),
+        "unit": text("of the values; empty when they have none"),
+        "reason": or_null(text("a short code")),
+        "text": or_null(text("a sentence for people")),
+        "alarm": text("whose action it was"),
+        "occurrence": or_null(text("id of the raised record", UUID7_PATTERN)),
         "cause": {
-            **_one_of("raised", "uncovered", "restart", "cleared", "acknowledged", "allowed", "ended"),
+            **one_of("raised", "uncovered", "restart", "cleared", "acknowledged", "allowed", "ended"),
             "description": "uncovered: a newer alarm has let go of the point; allowed: a plate on the allow list; "
             "ended: a pulse is over",
         },
-        "camera": _text("whose gate it was"),
-        "attempts": _whole("until now", 1),
+        "camera": text("whose gate it was"),
+        "attempts": whole("until now", 1),
     },
 )
-FILE_NEEDED = {"sha256": SHA256, "bytes": _whole("length of the file", 1), "content_type": _text()}
-PICTURE = _table(FILE_NEEDED, {"frame_time": TIME, "frame_sha256": SHA256})
-ALARM = _table(
+ALARM = table(
     {
-        "occurrence": _text("id of the raised record", UUID7_PATTERN),
-        "state": _text("state of ISA-18.2"),
+        "occurrence": text("id of the raised record", UUID7_PATTERN),
+        "state": text("state of ISA-18.2"),
         "severity": SEVERITY,
-        "text": _map(_text()),
-        "when": _text("the condition as configured"),
-        "points": _map(POINT),
+        "text": map_of(text()),
+        "when": text("the condition as configured"),
+        "points": map_of(POINT),
         "raised_at": TIME,
     },
     {
-        "acknowledged_at": _or_null(TIME),
-        "cleared_at": _or_null(TIME),
-        "by": _or_null(_text()),
-        "note": _or_null(_text()),
+        "acknowledged_at": or_null(TIME),
+        "cleared_at": or_null(TIME),
+        "by": or_null(text()),
+        "note": or_null(text()),
     },
 )
-STATE = _table(
+STATE = table(
     {
-        "state": _one_of("starting", "online", "degraded", "offline", "ended"),
-        "reason": _text("a short code", "^[a-z0-9_-]+$"),
-        "text": _text("a sentence for people"),
+        "state": one_of("starting", "online", "degraded", "offline", "ended"),
+        "reason": text("a short code", "^[a-z0-9_-]+$"),
+        "text": text("a sentence for people"),
     }
 )
-EVENT = _table(
+EVENT = table(
     {
-        "event": _text("fire, manual_alarm, fault, state, operation, …", "^[a-z0-9_-]+$"),
-        "text": _text("a sentence for people"),
+        "event": text("fire, manual_alarm, fault, state, operation, …", "^[a-z0-9_-]+$"),
+        "text": text("a sentence for people"),
     },
     {
-        "states": _list(_text("what holds now")),
-        "over": _list(_text("what held before and does no more")),
-        "system": _table(
-            {"type": _whole("its number in GB/T 26875.3"), "address": _whole("of the system")}, {"name": _text()}
+        "states": list_of(text("what holds now")),
+        "over": list_of(text("what held before and does no more")),
+        "system": table(
+            {"type": whole("its number in GB/T 26875.3"), "address": whole("of the system")}, {"name": text()}
         ),
-        "component": _table(
+        "component": table(
             {
-                "type": _whole("its number in GB/T 26875.3"),
-                "circuit": _whole("zone or loop"),
-                "number": _whole("position in it"),
+                "type": whole("its number in GB/T 26875.3"),
+                "circuit": whole("zone or loop"),
+                "number": whole("position in it"),
             },
-            {"name": _text()},
+            {"name": text()},
         ),
-        "note": _text("what the station says of the place, in its own words"),
-        "operator": _whole("number of who operated the device"),
+        "note": text("what the station says of the place, in its own words"),
+        "operator": whole("number of who operated the device"),
         "device_time": {**TIME, "description": "when it happened, by the device's own clock"},
     },
 )
-PASSAGE = _table(
-    {
-        "lane": _text(),
-        "direction": _text("in, out, none; without lanes also toward, away, left, right"),
-        "plate": _or_null(
-            _table(
-                {
-                    "text": _or_null(_text()),
-                    "kind": _or_null(_text()),
-                    "status": _or_null(_text()),
-                    "confidence": SHARE,
-                },
-                {"color": _or_null(_text()), "characters": _list(SHARE)},
-            )
-        ),
-        "first_time": TIME,
-        "last_time": TIME,
-    },
-    {
-        "vehicle": _table({"type": _or_null(_text()), "color": _or_null(_text())}),
-        "list": _or_null(_text("the list that the plate stands on")),
-        "picture": _or_null(PICTURE),
-        "clip": _or_null(_table(FILE_NEEDED)),
-        "reads": _list(_table({"time": TIME, "text": _text(), "confidence": SHARE})),
-    },
-)
-FALL = _table(
+FALL = table(
     {
         "trajectory": {
             "type": "array",
             "minItems": 1,
             "items": {
                 "type": "array",
-                "prefixItems": [TIME, _number("x in pixels"), _number("y in pixels")],
+                "prefixItems": [TIME, number("x in pixels"), number("y in pixels")],
                 "minItems": 3,
                 "maxItems": 3,
             },
@@ -190,57 +136,58 @@ FALL = _table(
         "confidence": SHARE,
     },
     {
-        "size_px": _number("of the object"),
-        "origin": _or_null(
-            _table(
+        "size_px": number("of the object"),
+        "origin": or_null(
+            table(
                 {},
                 {
-                    "floor": _whole("1 is the ground"),
-                    "column": _whole("from 1 at the left"),
-                    "interval": _list(_whole("floor")),
+                    "floor": whole("1 is the ground"),
+                    "column": whole("from 1 at the left"),
+                    "interval": list_of(whole("floor")),
                 },
             )
         ),
-        "picture": _or_null(PICTURE),
-        "clip": _or_null(_table(FILE_NEEDED)),
+        "picture": or_null(PICTURE),
+        "clip": or_null(table(FILE_NEEDED)),
     },
 )
-GAP = _table(
+GAP = table(
     {
         "stream": STREAM,
-        "first": _whole("first sequence that is gone", 1),
-        "last": _whole("last sequence that is gone", 1),
-        "count": _whole("last - first + 1", 1),
-        "cause": _one_of("quota", "age", "erased"),
+        "first": whole("first sequence that is gone", 1),
+        "last": whole("last sequence that is gone", 1),
+        "count": whole("last - first + 1", 1),
+        "cause": one_of("quota", "age", "erased"),
     }
 )
-MEDIA_GAP = _table(
+MEDIA_GAP = table(
     {
-        "count": _whole("files that are gone", 1),
-        "bytes": _whole("their length together"),
-        "cause": _one_of("quota", "age", "erased", "unsent"),
-        "sha256": _list(SHA256),
+        "count": whole("files that are gone", 1),
+        "bytes": whole("their length together"),
+        "cause": one_of("quota", "age", "erased", "unsent"),
+        "sha256": list_of(SHA256),
     },
     {
-        "uplink": _text("unsent: the uplink that came too late for them"),
-        "records": _list(_table({"id": _text(), "sequence": _text()})),
+        "uplink": text("unsent: the uplink that came too late for them"),
+        "records": list_of(table({"id": text(), "sequence": text()})),
     },
 )
-REFUSAL = _table(
-    {"uplink": _text(), "stream": _or_null(STREAM), "text": _text("a sentence for people")},
-    {"code": _text(), "meaning": _text(), "records": _list(_table({"id": _text(), "sequence": _text()}))},
+REFUSAL = table(
+    {"uplink": text(), "stream": or_null(STREAM), "text": text("a sentence for people")},
+    {"code": text(), "meaning": text(), "records": list_of(table({"id": text(), "sequence": text()}))},
 )
 
-STRANGER = _table(
+STRANGER = table(
     {
-        "address": _text("IPv4 address, or the /64 of an IPv6 address"),
-        "count": _whole("wrong tokens from there since `since`", 1),
+        "address": text("IPv4 address, or the /64 of an IPv6 address"),
+        "count": whole("wrong tokens from there since `since`", 1),
         "since": TIME,
         "until": {**TIME, "description": "when the slowdown of this address ends"},
-        "text": _text("a sentence for people"),
+        "text": text("a sentence for people"),
     },
-    {"others": _whole("slowdowns since the last such record that have none: there were too many")},
+    {"others": whole("slowdowns since the last such record that have none: there were too many")},
 )
+
 
 PERCEPTION: tuple[Stream, ...] = ("perception",)
 MANAGEMENT: tuple[Stream, ...] = ("management",)
@@ -248,14 +195,19 @@ ALARMS: tuple[Stream, ...] = ("alarm",)
 DISPOSAL: tuple[Stream, ...] = ("disposal",)
 # Type of record -> (the streams it may stand in, what it says, its data).
 TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
-    "linli.reading.v1": (PERCEPTION, "one read of one device", _table({"points": {**_map(POINT), "minProperties": 1}})),
+    "linli.reading.v1": (
+        PERCEPTION,
+        "one read of one device",
+        table({"points": {**map_of(POINT), "minProperties": 1}}),
+    ),
     "linli.vehicle.passage.v1": (PERCEPTION, "one vehicle passing one lane", PASSAGE),
-    "linli.parking.occupancy.v1": (PERCEPTION, "how full the parking places are", _table({})),
+    "linli.vehicle.dwell.v1": (PERCEPTION, "a vehicle stands where none may for long", DWELL),
+    "linli.parking.occupancy.v1": (PERCEPTION, "how full a parking area is", OCCUPANCY),
     "linli.falling_object.v1": (PERCEPTION, "one object falling from a facade", FALL),
     "linli.media.ready.v1": (
         ("perception", "management"),
         "a clip that ended after its record",
-        _table({"record": _text("id of that record"), **FILE_NEEDED}),
+        table({"record": text("id of that record"), **FILE_NEEDED}),
     ),
     "linli.alarm.raised.v1": (ALARMS, "an alarm was raised", ALARM),
     "linli.alarm.updated.v1": (ALARMS, "an alarm has changed", ALARM),
@@ -268,8 +220,8 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     ),
     "linli.camera.state.v1": (MANAGEMENT, "a camera has changed its state", STATE),
     "linli.gateway.state.v1": (MANAGEMENT, "the gateway has changed its state", STATE),
-    "linli.config.changed.v1": (MANAGEMENT, "the gateway runs with another configuration", _table({"sha256": SHA256})),
-    "linli.inspection.v1": (MANAGEMENT, "the gateway was inspected", _table({})),
+    "linli.config.changed.v1": (MANAGEMENT, "the gateway runs with another configuration", table({"sha256": SHA256})),
+    "linli.inspection.v1": (MANAGEMENT, "the gateway was inspected", table({})),
     "linli.uplink.refused.v1": (MANAGEMENT, "an uplink's far end refused something", REFUSAL),
     "linli.uplink.accepted.v1": (MANAGEMENT, "what was refused is taken again", REFUSAL),
     "linli.api.refused.v1": (MANAGEMENT, "somebody guesses tokens and is slowed down", STRANGER),
@@ -278,11 +230,14 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     "linli.disposal.acknowledged.v1": (
         DISPOSAL,
         "somebody has acknowledged an alarm",
-        _table(
-            {"alarm": _text(), "occurrence": _text("id of the raised record"), "by": _text()},
-            {"note": _or_null(_text())},
+        table(
+            {"alarm": text(), "occurrence": text("id of the raised record"), "by": text()},
+            {"note": or_null(text())},
         ),
     ),
+    "linli.disposal.erased.v1": (DISPOSAL, "personal data was erased; gap records say which numbers", ERASED),
+    "linli.disposal.accessed.v1": (DISPOSAL, "somebody has looked up or taken out personal data", ACCESSED),
+    "linli.disposal.recount.v1": (DISPOSAL, "somebody has set how many vehicles are inside", RECOUNT),
     "linli.disposal.command.v1": (DISPOSAL, "a point of a device was set, or was not", COMMAND),
 }
 
@@ -292,26 +247,24 @@ def schema(kind: str) -> dict[str, Any]:
     streams, meaning, data = TYPES[kind]
     members: dict[str, Schema] = {
         "specversion": {"const": "1.0"},
-        "id": _text("UUIDv7, the same on every resend", UUID7_PATTERN),
-        "source": _text(
-            "/gateways/<gateway>, and /<device or camera> if it is of one", r"^/gateways/[a-z0-9-]+(/.+)?$"
-        ),
+        "id": text("UUIDv7, the same on every resend", UUID7_PATTERN),
+        "source": text("/gateways/<gateway>, and /<device or camera> if it is of one", r"^/gateways/[a-z0-9-]+(/.+)?$"),
         "type": {"const": kind},
-        "subject": _text("the device, lane or alarm"),
+        "subject": text("the device, lane or alarm"),
         "time": {**TIME, "description": "when it happened"},
         "datacontenttype": {"const": "application/json"},
-        "stream": _one_of(*streams),
-        "epoch": _text("one incarnation of the store", "^[a-z0-9]+$"),
-        "sequence": _text("strictly +1 in a stream of an epoch, from 1", r"^\d{20}$"),
+        "stream": one_of(*streams),
+        "epoch": text("one incarnation of the store", "^[a-z0-9]+$"),
+        "sequence": text("strictly +1 in a stream of an epoch, from 1", r"^\d{20}$"),
         "recordedtime": {**TIME, "description": "when it was committed"},
-        "timequality": _one_of("synced", "holdover", "unknown"),
+        "timequality": one_of("synced", "holdover", "unknown"),
         "data": data,
     }
     attributes: dict[str, Schema] = {
-        "bootid": _text("with `monotonic`, if the time was not known: the boot that it counts from"),
-        "monotonic": _text("seconds since the boot began, by a clock that never steps", r"^-?\d+\.\d{3}$"),
-        "formerepoch": _text("of a record salvaged from a damaged store: the epoch it stood in", "^[a-z0-9]+$"),
-        "formersequence": _text("and its sequence there", r"^\d{20}$"),
+        "bootid": text("with `monotonic`, if the time was not known: the boot that it counts from"),
+        "monotonic": text("seconds since the boot began, by a clock that never steps", r"^-?\d+\.\d{3}$"),
+        "formerepoch": text("of a record salvaged from a damaged store: the epoch it stood in", "^[a-z0-9]+$"),
+        "formersequence": text("and its sequence there", r"^\d{20}$"),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -332,8 +285,8 @@ def write_schemas(folder: Path) -> None:
     """Write ``<type>.json`` for every type."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in TYPES:
-        text = json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
-        (folder / f"{kind}.json").write_text(text, encoding="utf-8")
+        content = json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+        (folder / f"{kind}.json").write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":
