@@ -45,12 +45,14 @@ def log_trouble(path: Path) -> str | None:
         frames = list(_frames(content, page_size))
         if believed == 0 and frames and frames[0].salts != (salt1, salt2):
             return _not_copied(path, content, frames, page_size)
-    commits = 0
+    ended = 0  # the page whose frame ended the first commit that SQLite does not believe
     for frame in frames[believed:]:
-        if frame.salts == (salt1, salt2):
-            if commits:
-                return "a commit in the write-ahead log is not what was written, and others follow it"
-            commits += frame.commit
+        if frame.salts != (salt1, salt2):
+            continue
+        # Where a sector is larger than a page, SQLite fills it up with copies of the frame that ends the commit.
+        if ended and not (frame.commit and frame.page == ended):
+            return "a commit in the write-ahead log is not what was written, and others follow it"
+        ended = frame.page if frame.commit else ended
     return None
 
 

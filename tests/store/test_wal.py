@@ -72,3 +72,18 @@ async def test_damage_of_the_log_begins_a_new_epoch(tmp_path):
         await store.committed()
         reasons = [event["data"]["text"] for event in await everything(store, "management")]
         assert any("write-ahead log" in reason for reason in reasons)
+
+
+async def test_a_torn_end_that_fills_its_sector_is_a_power_cut_too(tmp_path):
+    """Where a sector is larger than a page, SQLite writes the frame that ends a commit several times."""
+    path, epoch = await crashed(tmp_path)
+
+    def tear_and_fill(content):
+        last = bytes(content[-FRAME:])
+        content += last * 6
+        content[-7 * FRAME + 30] ^= 4
+
+    edited(path, tear_and_fill)
+    assert log_trouble(path / "records.db") is None
+    async with opened(path) as store:
+        assert store.epoch == epoch
