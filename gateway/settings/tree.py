@@ -7,6 +7,7 @@ from gateway.settings.camera import CameraSettings
 from gateway.settings.core import ApiSettings, GatewaySettings, StoreSettings, UplinkSettings
 from gateway.settings.devices import DeviceSettings, LineSettings
 from gateway.settings.rules import AlarmSettings
+from gateway.settings.vision import VisionSettings
 
 
 class Settings(Table):
@@ -20,3 +21,4 @@ class Settings(Table):
     device: tuple[DeviceSettings, ...] = Field(default=(), description="devices on the lines")
     alarm: tuple[AlarmSettings, ...] = Field(default=(), description="what is watched for")
     camera: tuple[CameraSettings, ...] = Field(default=(), description="cameras")
+    vision: VisionSettings = Field(default=VisionSettings(), description="what the cameras' models run on")

@@ -53,15 +53,22 @@ class Camera:
     """Runs one camera for as long as the gateway runs; nothing that happens in it ends the gateway."""
 
     def __init__(
-        self, settings: CameraSettings, folder_of_models: Path, clock: Clock, put: Put, keep: float = 0.0
+        self,
+        settings: CameraSettings,
+        folder_of_models: Path,
+        clock: Clock,
+        put: Put,
+        keep: float = 0.0,
+        providers: tuple[str, ...] = (),
     ) -> None:
-        """``keep``: how many seconds before an alarm ``clip`` may be asked for."""
+        """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on."""
         self.name = settings.name
         self._settings = settings
         self._models = folder_of_models
         self._clock = clock
         self._put = put
         self._keep = keep
+        self._providers = providers
         self._state = SourceState.STARTING
         self._reason = "starting"
         self._sentence = "the camera is being opened"
@@ -148,7 +155,8 @@ class Camera:
         self._owed.clear()
         complaints = asyncio.create_task(self._log_complaints(worker, secret))
         try:
-            job = Job(self._settings.model_dump(mode="json"), str(self._models), secret, self._keep)
+            settings = self._settings.model_dump(mode="json")
+            job = Job(settings, str(self._models), secret, self._keep, self._providers)
             if worker.stdin is not None:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
                 with contextlib.suppress(ConnectionError):

@@ -12,13 +12,14 @@ class Job(msgspec.Struct, frozen=True):
     """Everything a worker needs, on the first line of its standard input; the password never goes by argv.
 
     ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs, ``keep`` the seconds before an alarm
-    that a clip may be asked for.
+    that a clip may be asked for, ``providers`` what models run on.
     """
 
     camera: dict[str, Any]
     models: str
     password: str = ""
     keep: float = 0.0
+    providers: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True):

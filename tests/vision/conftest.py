@@ -15,7 +15,7 @@ from gateway.vision.sight import ModelSight
 @pytest.fixture(scope="session")
 def models() -> Path:
     folder = models_folder()
-    missing = [pack.name for pack in packs(folder) if not pack.present]
+    missing = [pack.name for pack in packs(folder) if not (pack.present or pack.optional)]
     if missing or not packs(folder):
         pytest.skip(f"MODEL PACKS MISSING ({', '.join(missing)}): run scripts/setup or `linli model pull`")
     return folder

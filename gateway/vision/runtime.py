@@ -1,0 +1,84 @@
+"""Runs models: opens a pack's file on the best of the wanted providers that this machine's onnxruntime has."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from gateway.vision.packs import Pack, PackError
+
+CPU = "cpu"
+# The words of `[vision] providers`, and what onnxruntime calls them.
+PROVIDERS = {
+    CPU: "CPUExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "acl": "ACLExecutionProvider",
+    "armnn": "ArmNNExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+    "rknpu": "RknpuExecutionProvider",
+}
+# onnxruntime's errors have no common root below Exception.
+MODEL_ERRORS = (
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.ModelLoaded,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotImplemented,
+    native.EPFail,
+    native.EngineError,
+    native.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+LONGEST_REASON = 200
+
+
+def available() -> tuple[str, ...]:
+    """The providers that this onnxruntime was built with, in the words of the configuration."""
+    built = set(onnxruntime.get_available_providers())
+    return tuple(word for word, name in PROVIDERS.items() if name in built)
+
+
+def usable(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted that there are, the CPU always last."""
+    there = available()
+    return (*(word for word in dict.fromkeys(wanted) if word in there and word != CPU), CPU)
+
+
+def missing(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted that this onnxruntime does not have."""
+    there = available()
+    return tuple(word for word in dict.fromkeys(wanted) if word not in there)
+
+
+def open_session(pack: Pack) -> onnxruntime.InferenceSession:
+    """Load a pack's model for one thread after its check; PackError when it is not the manifest's or does not load."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # crops of many sizes would keep an arena for each
+    providers = [PROVIDERS[word] for word in usable(pack.providers)]
+    try:
+        return onnxruntime.InferenceSession(pack.checked(), options, providers=providers)
+    except MODEL_ERRORS as error:
+        raise PackError(f"model pack {pack.name} does not load here: {reason(error)}", "models_refused") from error
+
+
+def reason(error: Exception) -> str:
+    """What the runtime said, in one short line."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+
+
+def runs_on(session: Any) -> str:  # noqa: ANN401 - the runtime's own type is not annotated
+    """The provider that a session really took, in the configuration's word."""
+    names = session.get_providers()
+    return next((word for word, name in PROVIDERS.items() if names and name == names[0]), str(names[0]))
