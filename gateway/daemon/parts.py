@@ -236,4 +236,8 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
     from gateway.vision import Camera  # a sensors-only gateway does not load it
 
     folder, alarms = plan.models_folder, plan.settings.alarm
-    return [Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name)) for camera in plan.cameras]
+    providers = plan.settings.vision.providers
+    return [
+        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers)
+        for camera in plan.cameras
+    ]
