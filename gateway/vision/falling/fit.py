@@ -38,6 +38,11 @@ class FallFit:
     misfits: Values
     offsets: Values
 
+    def speed_after(self, seconds: float) -> float:
+        """Speed downwards (m/s) so long after the first point."""
+        start = np.arctanh(np.clip(self.speed / self.terminal, -0.95, 0.9999))
+        return float(self.terminal * np.tanh(GRAVITY * seconds / self.terminal + start))
+
 
 def early(times: Values) -> int:
     """How many points of a track (seconds from its first) are its early part; at least 8, if it has them."""

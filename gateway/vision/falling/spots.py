@@ -112,7 +112,7 @@ class SpotFinder:
                 continue
             part = self._difference[top : top + tall, left : left + wide]
             peak = float(part.max())
-            weight = np.where(part * 3 > peak, part, 0).astype(np.float32)
+            weight = np.where(part > peak / 3, part, 0).astype(np.float32)
             whole = float(weight.sum())
             area = float(np.count_nonzero(weight))
             if area > LARGEST or whole <= 0:

@@ -209,7 +209,7 @@ class FallWatch:
             at = find_origin(measured, self.facade)
             origin = Origin(at.floor, at.column, at.interval)
             size_cm = round(way.size() / measured.pixels_per_metre * 100, 1)
-            speed = round(max(0.0, measured.traits["speed_last"] / measured.early.stretch), 1)
+            speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
         picture = draw_way(told.frame, places, origin)
         if told.done:
             shown = told.frame

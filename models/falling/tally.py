@@ -1,0 +1,106 @@
+"""Sums up what the detector made of many clips: recall by size and contrast, silence, floors, delay; all synthetic."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+BINS = ((2.0, 3.0), (3.0, 4.0), (4.0, 6.0), (6.0, 9.0), (9.0, 16.5))
+CONTRASTS = ((10.0, 30.0), (30.0, 81.0))
+VISIBLE = 8  # frames: a fall seen in fewer cannot be told by its eighth
+Row = dict[str, Any]
+
+
+def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    if not of:
+        return 0.0, 1.0
+    share = hits / of
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def most(count: int, hours: float) -> float:
+    """The upper end of the 95 % interval (one-sided, Poisson) of events an hour."""
+    if hours <= 0:
+        return math.inf
+    low, high = 0.0, 10.0 + 4.0 * count
+    for _ in range(60):
+        mean = (low + high) / 2
+        under = sum(math.exp(-mean) * mean**k / math.factorial(k) for k in range(count + 1))
+        low, high = (mean, high) if under > 0.05 else (low, mean)
+    return high / hours
+
+
+def share(hits: int, of: int) -> str:
+    """A share with its interval, as text."""
+    if not of:
+        return "none"
+    low, high = wilson(hits, of)
+    return f"{hits}/{of} = {100 * hits / of:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def recall(falls: Sequence[Row], least: float) -> list[str]:
+    """Recall by size bin and contrast."""
+    lines = ["recall (synthetic)       contrast 10 to 30                      contrast 30 to 80"]
+    for low, high in BINS:
+        cells = []
+        for dim, bright in CONTRASTS:
+            chosen = [fall for fall in falls if low <= fall["size"] < high and dim <= fall["contrast"] < bright]
+            cells.append(share(sum(fall["sure"] >= least for fall in chosen), len(chosen)))
+        lines.append(f"  {low:4.1f} to {high:4.1f} px       {cells[0]:38} {cells[1]}")
+    for name, low in (("from 4 px, contrast from 30", 4.0), ("3 to 4 px, contrast from 30", 3.0)):
+        chosen = [f for f in falls if f["contrast"] >= 30 and f["size"] >= low and (low >= 4 or f["size"] < 4)]
+        lines.append(f"  {name}: {share(sum(fall['sure'] >= least for fall in chosen), len(chosen))}")
+    return lines
+
+
+def floors(falls: Iterable[Row]) -> list[str]:
+    """How well the floor of the release is told."""
+    told = [fall for fall in falls if fall.get("told_floor") is not None]
+    if not told:
+        return ["floors (synthetic): none told"]
+    exact = sum(fall["told_floor"] == fall["floor"] for fall in told)
+    near = sum(abs(fall["told_floor"] - fall["floor"]) <= 1 for fall in told)
+    covered = sum(fall["interval"][0] <= fall["floor"] <= fall["interval"][1] for fall in told)
+    width = sum(fall["interval"][1] - fall["interval"][0] + 1 for fall in told) / len(told)
+    column = sum(fall["told_column"] == fall["column"] for fall in told)
+    return [
+        f"floor exact (synthetic): {share(exact, len(told))}",
+        f"floor within one (synthetic): {share(near, len(told))}",
+        f"90 % interval covers (synthetic): {share(covered, len(told))}, mean width {width:.2f} floors",
+        f"column exact (synthetic): {share(column, len(told))}",
+    ]
+
+
+def delays(falls: Iterable[Row]) -> list[str]:
+    """Seconds from the eighth visible frame to the alarm."""
+    late = sorted(fall["delay"] for fall in falls if fall.get("delay") is not None)
+    if not late:
+        return ["delay (synthetic): none"]
+    middle, ninety = late[len(late) // 2], late[int(0.9 * len(late))]
+    soon = sum(delay <= 1.0 for delay in late)
+    return [
+        f"alarm after the eighth visible frame (synthetic): median {middle:.2f} s, 90 % within {ninety:.2f} s, "
+        f"worst {late[-1]:.2f} s; within 1 s: {share(soon, len(late))}"
+    ]
+
+
+def silence(clips: Sequence[Row], least: float) -> list[str]:
+    """False alarms an hour, all together and by what disturbs."""
+    kinds: dict[str, list[float]] = {}
+    for clip in clips:
+        name = "+".join(sorted(clip["kinds"])) or "calm"
+        for kind in {name if len(clip["kinds"]) < 2 else "two kinds"}:
+            row = kinds.setdefault(kind, [0, 0.0])
+            row[0] += sum(sure >= least for sure in clip["false"])
+            row[1] += clip["seconds"] / 3600
+    hours = sum(row[1] for row in kinds.values())
+    count = int(sum(row[0] for row in kinds.values()))
+    lines = [
+        f"false alarms (synthetic, birds and insects counted): {count} in {hours:.2f} camera-hours of distractors "
+        f"= {count / max(1e-9, hours):.2f} an hour, below {most(count, hours):.2f} at 95 %"
+    ]
+    for kind, row in sorted(kinds.items(), key=lambda entry: -entry[1][0]):
+        lines.append(f"  {kind:12} {int(row[0]):3} in {row[1] * 60:.1f} minutes")
+    return lines

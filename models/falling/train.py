@@ -1,0 +1,182 @@
+"""Trains the verifier on gathered ways: falls against everything else; writes the ONNX file and its manifest."""
+
+import argparse
+import hashlib
+import itertools
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from gateway.vision.falling.candidate import TRAITS
+
+HIDDEN = (24, 12)
+FAR = 4.0  # standard deviations beyond which a trait says nothing more
+FOLDS = 5
+MEMBERS = 4  # networks whose mean answers: what only one of them believes is not told
+OTHERS_WEIGH = 2.0  # a false alarm costs more than a fall that is told a moment later
+OPSET = 17
+HERE = Path(__file__).resolve().parent
+FILE = "fall-verifier.onnx"
+
+
+class Rows(NamedTuple):
+    """Measures of ways: traits, 1 for a fall, weight, the clip and the way within all."""
+
+    traits: npt.NDArray[np.float32]
+    falls: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+    clips: npt.NDArray[np.int64]
+    ways: npt.NDArray[np.int64]
+
+
+def load(folder: Path) -> Rows:
+    """All gathered rows; every way weighs the same, however often it was judged."""
+    traits, falls, weights, clips, ways = [], [], [], [], []
+    number = 0
+    for clip, path in enumerate(sorted(folder.glob("*.traits"))):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if tuple(told["names"]) != TRAITS:
+            raise SystemExit(f"{path} has other traits than the product; gather again with --anew")
+        for way in sorted(set(told["ways"])):
+            places = [place for place, other in enumerate(told["ways"]) if other == way]
+            labels = [told["falls"][place] >= 0 for place in places]
+            number += 1
+            for place, label in zip(places, labels, strict=True):
+                traits.append(told["traits"][place])
+                falls.append(float(label))
+                weights.append((1.0 if label else OTHERS_WEIGH) / len(places))
+                clips.append(clip)
+                ways.append(number)
+    return Rows(
+        np.array(traits, np.float32),
+        np.array(falls, np.float32),
+        np.array(weights, np.float32),
+        np.array(clips),
+        np.array(ways),
+    )
+
+
+class Net(torch.nn.Module):
+    """Three small layers over traits of mean 0 and deviation 1."""
+
+    def __init__(self, mean: npt.NDArray[np.float32], spread: npt.NDArray[np.float32]) -> None:
+        super().__init__()
+        self.mean, self.spread = torch.from_numpy(mean), torch.from_numpy(spread)
+        sizes = (len(mean), *HIDDEN, 1)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(*pair) for pair in itertools.pairwise(sizes))
+
+    def forward(self, traits: torch.Tensor) -> torch.Tensor:
+        """Log odds of a fall."""
+        values = torch.clamp((traits - self.mean) / self.spread, -FAR, FAR)
+        for layer in self.layers[:-1]:
+            values = torch.relu(layer(values))
+        return self.layers[-1](values)[:, 0]
+
+
+def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> Net:
+    """Fit to the chosen rows, with noise on the traits so that no single clip is learnt by heart."""
+    torch.manual_seed(seed)
+    traits, falls, weights = rows.traits[chosen], rows.falls[chosen], rows.weights[chosen]
+    net = Net(traits.mean(axis=0), traits.std(axis=0) + 1e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    given, wanted, weigh = torch.from_numpy(traits), torch.from_numpy(falls), torch.from_numpy(weights)
+    balance = torch.where(wanted > 0.5, 1.0 / weigh[wanted > 0.5].sum(), 1.0 / weigh[wanted < 0.5].sum())
+    for _ in range(steps):
+        picked = torch.multinomial(weigh * balance, 256, replacement=True)
+        noisy = given[picked] + 0.12 * net.spread * torch.randn(256, given.shape[1])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(noisy), wanted[picked] * 0.98 + 0.01)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+def judged(net: Net, rows: Rows) -> npt.NDArray[np.float64]:
+    """Probability of a fall for every row."""
+    with torch.no_grad():
+        return np.asarray(torch.sigmoid(net(torch.from_numpy(rows.traits))), np.float64)
+
+
+def report(rows: Rows, sure: npt.NDArray[np.float64]) -> None:
+    """Print how many ways would be told, by the surest judgement of each."""
+    ways = {way: place for place, way in enumerate(np.unique(rows.ways))}
+    best, fall = np.zeros(len(ways)), np.zeros(len(ways), bool)
+    for way, probability, label in zip(rows.ways, sure, rows.falls, strict=True):
+        best[ways[way]] = max(best[ways[way]], probability)
+        fall[ways[way]] |= label > 0.5
+    for least in (0.5, 0.7, 0.9, 0.95):
+        told = best >= least
+        print(
+            f"least {least:.2f}: {int((told & fall).sum())} of {int(fall.sum())} falls, "
+            f"{int((told & ~fall).sum())} of {int((~fall).sum())} others"
+        )
+
+
+def export(nets: Sequence[Net], path: Path) -> None:
+    """Write the networks with their scaling as one ONNX file, their mean answer: ``traits`` (n, many) to ``fall``."""
+    constants = {"low": np.float32(-FAR), "high": np.float32(FAR)}
+    nodes = []
+    for one, net in enumerate(nets):
+        constants |= {f"mean{one}": net.mean.numpy(), f"spread{one}": net.spread.numpy()}
+        nodes.append(helper.make_node("Sub", ["traits", f"mean{one}"], [f"centred{one}"]))
+        nodes.append(helper.make_node("Div", [f"centred{one}", f"spread{one}"], [f"scaled{one}"]))
+        value = f"in{one}"
+        nodes.append(helper.make_node("Clip", [f"scaled{one}", "low", "high"], [value]))
+        for place, layer in enumerate(net.layers):
+            name = f"{one}_{place}"
+            constants[f"w{name}"] = layer.weight.detach().numpy()
+            constants[f"b{name}"] = layer.bias.detach().numpy()
+            nodes.append(helper.make_node("Gemm", [value, f"w{name}", f"b{name}"], [f"g{name}"], transB=1))
+            last = place == len(net.layers) - 1
+            value = f"out{one}" if last else f"x{name}"
+            nodes.append(helper.make_node("Sigmoid" if last else "Relu", [f"g{name}"], [value]))
+    nodes.append(helper.make_node("Mean", [f"out{one}" for one in range(len(nets))], ["fall"]))
+    graph = helper.make_graph(
+        nodes,
+        "fall-verifier",
+        [helper.make_tensor_value_info("traits", TensorProto.FLOAT, ["n", len(TRAITS)])],
+        [helper.make_tensor_value_info("fall", TensorProto.FLOAT, ["n", 1])],
+        [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    model.metadata_props.add(key="traits", value=",".join(TRAITS))
+    onnx.checker.check_model(model)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def main() -> int:
+    """Cross-validate by clips, train on all, export, and write the sum into the manifest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="with .traits files of the train split")
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--target", type=Path, default=HERE / "files" / FILE)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = load(given.folder)
+    print(f"{len(rows.falls)} rows of {len(np.unique(rows.ways))} ways in {len(np.unique(rows.clips))} clips")
+    sure = np.zeros(len(rows.falls))
+    for fold in range(FOLDS):
+        aside = rows.clips % FOLDS == fold
+        nets = [train(rows, ~aside, MEMBERS * fold + member, given.steps) for member in range(MEMBERS)]
+        sure[aside] = np.mean([judged(net, rows) for net in nets], axis=0)[aside]
+    print("synthetic, clips that were held out:")
+    report(rows, sure)
+    everything = np.ones(len(rows.falls), bool)
+    export([train(rows, everything, 100 + member, given.steps) for member in range(MEMBERS)], given.target)
+    print(f"{given.target}: SHA-256 {hashlib.sha256(given.target.read_bytes()).hexdigest()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
