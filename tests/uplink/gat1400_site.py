@@ -65,12 +65,15 @@ class PassageStore(MemoryStore):
 
 
 def settings(folder: Path, port: int, **options: Any) -> Gat1400Settings:
+    """``alive``: seconds between keep-alives, also fewer than a configuration may say."""
     secret = folder / "password"
     secret.write_text(options.pop("password", PASSWORD) + "\n")
     camera = {"device_id": CAMERA, "tollgate_id": TOLLGATE, "heading": "east", "lanes": {"main": 2}}
     given = {"url": f"http://127.0.0.1:{port}", "device_id": GATEWAY, "password_file": secret,
              "camera": {"north-gate": camera | options.pop("camera", {})}}  # fmt: skip
-    return Gat1400Settings.model_validate(given | options)
+    alive = options.pop("alive", None)
+    made = Gat1400Settings.model_validate(given | options)
+    return made if alive is None else made.model_copy(update={"keepalive": alive})
 
 
 def make(store: PassageStore, port: int, clock: Clock | None = None, **options: Any) -> Gat1400Uplink:

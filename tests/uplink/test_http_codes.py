@@ -90,3 +90,9 @@ def test_what_a_platform_says_is_one_printable_line(body: bytes, kind: str) -> N
 )
 def test_what_is_taken_of_an_answer(kind: str, body: bytes, text: str) -> None:
     assert acknowledgement(Answer(400, {"content-type": kind}, body), SystemClock()).text == text
+
+
+@pytest.mark.parametrize("body", [b'{"x":' + b"[" * 2000, b'{"detail":7}', b"\xff", b"[]", b""])
+def test_a_body_that_says_nothing_says_nothing(body: bytes) -> None:
+    answer = Answer(503, {"content-type": "application/problem+json"}, body)
+    assert acknowledgement(answer, SystemClock()).text == ""

@@ -20,6 +20,7 @@ from gateway.uplink.gat1400.picture import JPEG, Image, load
 from gateway.uplink.gat1400.session import Session
 from gateway.uplink.gat1400.statuses import Status, read_statuses
 from gateway.uplink.gat1400.vehicle import (
+    ID_DIGITS,
     Passage,
     UnsendableError,
     camera_of,
@@ -319,8 +320,8 @@ class Delivery:
 
 
 def _by_vehicle(batch: Sequence[Going], statuses: Sequence[Status]) -> dict[str, Status]:
-    """Which status is whose: by id, or by being the only one."""
+    """Which status is whose: by id, or by being the only one, unless it bears another vehicle's id."""
     ids = {going.passage.id for going in batch}
-    if len(batch) == len(statuses) == 1:
+    if len(batch) == len(statuses) == 1 and len(statuses[0].id) != ID_DIGITS:
         return {next(iter(ids)): statuses[0]}
     return {status.id: status for status in statuses if status.id in ids}

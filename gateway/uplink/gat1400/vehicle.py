@@ -16,6 +16,7 @@ ZONE = timezone(timedelta(hours=8))
 TIME = "%Y%m%d%H%M%S"
 SERIALS = 100_000  # an id has room for five digits
 IMAGE, MOTOR_VEHICLE = "02", "02"
+ID_DIGITS = 48
 THE_ONLY_ONE = "00001"  # vehicle of a picture
 AUTOMATIC = 1  # InfoKind
 UNREAD, NO_PLATE = "-", "无车牌"

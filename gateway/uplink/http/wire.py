@@ -110,7 +110,7 @@ def _said(answer: Answer) -> str:
     if kind.endswith("json"):
         try:
             problem = msgspec.json.decode(answer.body, type=_Problem)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return ""
         return clean(problem.detail or problem.title)
     return clean(answer.body.decode("utf-8", "replace")).strip() if kind == "text/plain" else ""
