@@ -31,16 +31,17 @@ COMMANDS = {
     "alarms": Entry("alarms", "alarms", "Show the alarms that are raised or wait for an acknowledgement."),
     "ack": Entry("alarms", "ack", "Acknowledge an alarm."),
     "records": Entry("records", "records", "Show the records of a stream."),
+    "vehicles": Entry("vehicles", "vehicles", "Parking areas; find, take out or erase what is recorded of a plate."),
     "verify": Entry("verify", "verify", "Prove that a store is sound and complete; daemon or not."),
     "replay": Entry("replay", "replay", "Run a recorded clip through a camera's pipeline and print its records."),
     "token": Entry("token", "token", "Make tokens for platforms that pull records."),
     "schema": Entry("check", "schema", "Print the JSON Schema of the configuration."),
     "model": Entry("model", "model", "Fetch and check the models that cameras need."),
+    "camera": Entry("camera", "camera", "Aim and test cameras."),
     "scan": Entry("scan", "scan", "Find the devices on a line, and print the TOML for them."),
     "simulate": Entry("simulate", "simulate", "Serve every configured device on this machine, to rehearse a site."),
     "demo": Entry("demo", "demo", "Run a small simulated community."),
     "doctor": Entry("unbuilt", "doctor", "Examine this machine (not built yet)."),
-    "camera": Entry("unbuilt", "camera", "Find, aim and test cameras (not built yet)."),
     "evidence": Entry("evidence", "evidence", "Take out records with their pictures, and prove them offline."),
 }
 

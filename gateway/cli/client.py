@@ -25,6 +25,10 @@ class Refusal(click.ClickException):
     """The daemon refused, or there is none; the message says what to do."""
 
 
+class NotRunningError(Refusal):
+    """There is no daemon."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, patience: float) -> None:
         super().__init__("localhost", timeout=patience)
@@ -42,10 +46,10 @@ class Daemon:
     def __init__(self, path: Path, line: str = "") -> None:
         self.path, self.line = path, line
 
-    def ask(self, verb: str, **arguments: object) -> Any:  # noqa: ANN401 - any JSON
-        """Have a command executed; Refusal when it cannot be."""
+    def ask(self, verb: str, *, patience: float = PATIENCE, **arguments: object) -> Any:  # noqa: ANN401 - any JSON
+        """Have a command executed, within ``patience`` seconds; Refusal when it cannot be."""
         given = {name: value for name, value in arguments.items() if value is not None}
-        return msgspec.json.decode(self._exchange("POST", f"/local/{verb}", msgspec.json.encode(given)))
+        return msgspec.json.decode(self._exchange("POST", f"/local/{verb}", msgspec.json.encode(given), patience))
 
     def records(self, stream: str, after: str | None, limit: int, wait: float = 0.0) -> "Page":
         """Fetch records after a cursor, waiting up to ``wait`` seconds for the first."""
@@ -66,7 +70,7 @@ class Daemon:
             answer = connection.getresponse()
             content = answer.read()
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            raise Refusal(
+            raise NotRunningError(
                 f"the gateway is not running: nobody listens at {self.path}. Start it with: sudo systemctl start linli "
                 "(or linli run -c FILE). If it keeps its state elsewhere, name it with --state DIR or -c FILE."
             ) from None

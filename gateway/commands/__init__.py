@@ -30,6 +30,7 @@ RANGE = {
     "after": Argument(str),
     "limit": Argument(int, default=1000, least=1, most=10_000),
 }
+PLATE = {"plate": Argument(str, required=True), "reason": Argument(str, required=True)}
 VERBS: dict[str, dict[str, Argument]] = {
     "status": {},
     "ping": {},
@@ -47,6 +48,14 @@ VERBS: dict[str, dict[str, Argument]] = {
     "evidence": {"records": Argument(str, required=True), "reason": Argument(str, required=True)},
     "replay": RANGE,
     "frames": {"line": Argument(str), "after": Argument(int), "wait_ms": Argument(int, default=0, most=60_000)},
+    "vehicles-find": {**PLATE, "export": Argument(bool, default=False)},
+    "vehicles-erase": PLATE,
+    "parking": {},
+    "parking-reset": {
+        "area": Argument(str, required=True),
+        "inside": Argument(int, required=True, most=100_000),
+        "note": Argument(str),
+    },
     "exchange": {
         "line": Argument(str, required=True),
         "send": Argument(str, required=True),
@@ -85,6 +94,19 @@ class Vouching(Viewed, Protocol):
         """Everything of a bundle but its files."""
 
 
+class Counting(Protocol):
+    """Who counts vehicles, as far as it can be asked."""
+
+    def view(self) -> Sequence[Mapping[str, Any]]:
+        """Every parking area, ready for JSON."""
+
+    async def reset(self, area: str, inside: int, by: str, note: str | None) -> Mapping[str, Any]:
+        """So many are inside now; CommandError 404 for an area that does not exist."""
+
+    def problems(self) -> Sequence[Problem]:
+        """Counts that cannot be right."""
+
+
 class Commands:
     """Executes verbs. Answers are ready for ``msgspec.json.encode``; a record in them is its stored bytes.
 
@@ -112,6 +134,7 @@ class Commands:
         self._clock, self._apply, self._notices = clock, apply, tuple(notices)
         self._unbuilt = Unbuilt(self._notices)
         self._acting, self._writes = acting, writes
+        self.parking: Counting | None = None
         self.strangers: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # whom the API slows down
         self.evidence: Vouching | None = None
         self._started, self._started_at = clock.monotonic(), clock.wall()
@@ -134,12 +157,12 @@ class Commands:
                 return await self._read(values["device"], values["point"], frames=values["frames"])
             case "write":
                 return await self._write(values, actor)
-            case "alarms":
-                return self._alarms(values["all"])
-            case "ack":
-                return await self._ack(values["alarm"], values["note"], actor)
+            case "alarms" | "ack":
+                return self._alarms(values["all"]) if verb == "alarms" else await self._ack(values, actor)
             case "frames" | "exchange":
                 return await self._on_the_wire(verb, values)
+            case "vehicles-find" | "vehicles-erase" | "parking" | "parking-reset":
+                return await self._on_vehicles(verb, values, actor)
             case "records" | "replay" | "evidence":
                 return await (self._records(values) if verb != "evidence" else self._take_out(values, actor))
         time = self._clock.rfc3339(self._clock.wall())
@@ -192,6 +215,9 @@ class Commands:
         if self.evidence is not None:
             state["evidence"] = dict(self.evidence.view())
             found = [*self.evidence.problems(), *found]
+        if self.parking is not None:
+            state["parking"] = [dict(area) for area in self.parking.view()]
+            found = [*found, *self.parking.problems()]
         state["problems"] = [*found, *(notice for notice in self._notices if notice["part"] not in told)]
         return state
 
@@ -275,6 +301,20 @@ class Commands:
         spelled = values["spelled"]
         return await self.writes.command(values["device"], values["point"], values["value"], actor, spelled=spelled)
 
+    async def _on_vehicles(self, verb: str, values: Mapping[str, Any], actor: str) -> Any:  # noqa: ANN401 - any JSON
+        if verb == "parking":
+            return [dict(area) for area in self.parking.view()] if self.parking else []
+        if verb == "parking-reset":
+            if self.parking is None:
+                raise CommandError("no camera counts for a parking area; give one spaces or area", 404)
+            return await self.parking.reset(values["area"], values["inside"], actor, values["note"])
+        from gateway.commands.personal import Personal  # asked for a few times a year
+
+        personal, plate, reason = Personal(self._store, self._clock), values["plate"], values["reason"]
+        if verb == "vehicles-erase":
+            return await personal.erase(plate, reason, actor)
+        return await personal.find(plate, reason, actor, "export" if values["export"] else "find")
+
     async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
         """Record that a write was refused before it came here (too old, used before)."""
         device, point, value = (arguments.get(name) for name in ("device", "point", "value"))
@@ -287,8 +327,8 @@ class Commands:
             value = value[:LONGEST_TEXT] if isinstance(value, str) else value
             await self.writes.refused(Wish(source.name, point, value, actor), error)
 
-    async def _ack(self, alarm: str, note: str | None, actor: str) -> dict[str, Any]:
-        clock = self._clock
+    async def _ack(self, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        clock, alarm, note = self._clock, values["alarm"], values["note"]
         transition = self._rules.acknowledge(alarm, actor, note, clock.wall(), clock.monotonic())
         await self._apply(transition)
         return self._alarm(transition.state)

@@ -1,0 +1,104 @@
+"""`linli vehicles`: find, export, delete, with a daemon and without one."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import linli
+from tests.site import Daemon, free_port, head
+from tests.store.desk import opened, reading
+from tests.store.test_erasure import PLATE, holds, passage
+
+JPEG = b"\xff\xd8\xff one car"
+REASON = ("--reason", "asked by its owner")
+
+
+async def fill(state: Path) -> str:
+    """Two passages of one plate, one of another, a picture, and a clip that came later; the picture's name."""
+    async with opened(state) as store:
+        picture = await store.put_media(JPEG, "image/jpeg", "jpg")
+        clip = await store.put_media(b"clip", "video/mp4", "mp4")
+        first, second = passage(PLATE, picture), passage(PLATE)
+        ready = reading()
+        data = {"record": first.id, **clip}
+        later = type(ready)("perception", "linli.media.ready.v1", "gate", "main", ready.time, data, ready.id)
+        await store.put([reading(), first, passage("沪A98K7"), later, second, reading()])
+    return str(picture["sha256"])
+
+
+def run(config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(linli, ["vehicles", *arguments, "-c", str(config)])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> tuple[Path, Path, str, int]:
+    state, api = tmp_path / "state", free_port()
+    config = tmp_path / "linli.toml"
+    config.write_text(head(state, api))
+    return config, state, asyncio.run(fill(state)), api
+
+
+def test_without_a_daemon(site: tuple[Path, Path, str, int], tmp_path: Path) -> None:
+    config, state, picture, _ = site
+    found = run(config, "find", "沪a·98K76", *REASON, "--json")
+    assert found.exit_code == 0, found.output
+    answer = json.loads(found.stdout)
+    assert (answer["counts"], answer["files"][0]) == ({"perception": 3}, picture)
+
+    done = run(config, "export", PLATE, *REASON, "--to", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert f"{picture}.jpg" in names
+    assert [name.rpartition(".")[2] for name in names if name[0] not in "rS"].count("mp4") == 1
+    assert len((tmp_path / "out" / "records.jsonl").read_text().splitlines()) == 3
+
+    gone = run(config, "delete", PLATE, *REASON)
+    assert gone.exit_code == 0, gone.output
+    assert "3 records and 2 files" in gone.stdout
+    assert holds(state, PLATE) == []
+    assert not list((state / "media").rglob("*.*"))
+    assert run(config, "delete", PLATE, *REASON).exit_code == 1
+    assert json.loads(run(config, "find", "沪A98K7", *REASON, "--json").stdout)["counts"] == {"perception": 1}
+    verified = CliRunner().invoke(linli, ["verify", str(state), "--media"])
+    assert verified.exit_code == 0, verified.output
+
+
+def test_while_the_daemon_runs(site: tuple[Path, Path, str, int]) -> None:
+    config, state, _, api = site
+    daemon = Daemon(config, api).start()
+    try:
+        answer = json.loads(run(config, "find", PLATE, *REASON, "--json").stdout)
+        assert answer["counts"] == {"perception": 3}
+        gone = run(config, "delete", PLATE, *REASON, "--json")
+        assert gone.exit_code == 0, gone.output
+        assert json.loads(gone.stdout)["files"] == 2
+        assert holds(state, PLATE) == []
+        records = daemon.pull("perception", 1)
+        assert PLATE not in json.dumps(records, ensure_ascii=False)
+        gaps = [record["data"] for record in records if record["type"] == "linli.gap.v1"]
+        assert sum(gap["count"] for gap in gaps if gap["cause"] == "erased") == 3
+        told = [record for record in daemon.pull("disposal", 2) if "erased" in record["type"]]
+        assert told[0]["data"]["records"] == {"perception": 3}
+        assert told[0]["data"]["reason"] == "asked by its owner"
+    finally:
+        assert daemon.stop() == 0, daemon.tail()
+    assert PLATE not in daemon.tail()
+    assert CliRunner().invoke(linli, ["verify", str(state)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("find", PLATE, "--reason", "x"), "say why"),
+        (("delete", PLATE, "--reason", f"{PLATE} asked"), "names the plate"),
+        (("find", "沪", *REASON), "whole plate"),
+        (("delete", "粤B00000", *REASON), "nothing is recorded"),
+    ],
+)
+def test_what_is_refused(site: tuple[Path, Path, str, int], arguments: tuple[str, ...], why: str) -> None:
+    result = run(site[0], *arguments)
+    assert result.exit_code != 0
+    assert why in result.output
