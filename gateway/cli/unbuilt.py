@@ -14,4 +14,3 @@ def _announced(name: str, text: str, instead: str) -> click.Command:
 
 
 doctor = _announced("doctor", "Examine this machine and its surroundings.", "Until then: linli status.")
-camera = _announced("camera", "Find, aim and test cameras.", "Until then, linli check --probe grabs a frame of each.")

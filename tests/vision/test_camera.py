@@ -134,7 +134,7 @@ async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path)
 
 
 async def test_a_model_with_a_flipped_bit_is_not_used(demo_clip: Path, models: Path, tmp_path: Path) -> None:
-    for pack in packs(models):
+    for pack in (pack for pack in packs(models) if pack.present):
         folder = tmp_path / pack.name / "files"
         folder.mkdir(parents=True)
         (tmp_path / pack.name / "manifest.toml").write_bytes((models / pack.name / "manifest.toml").read_bytes())
