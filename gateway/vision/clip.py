@@ -98,7 +98,6 @@ def _decoded(decoder: Any, coded: Coded | None) -> list[Any]:  # noqa: ANN401
     if coded is None:
         return list(decoder.decode(None))
     packet = av.Packet(bytes(coded.packet))
-    packet.pts, packet.dts, packet.time_base = coded.packet.pts, coded.packet.dts, coded.packet.time_base
     packet.opaque = coded.index
     try:
         return list(decoder.decode(packet))

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -73,16 +72,18 @@ def test_a_stream_that_breaks_off_is_played_so_far(tmp_path: Path) -> None:
     assert all(later.time > earlier.time for earlier, later in pairwise(frames))
 
 
-def test_time_stamps_that_repeat_go_back_or_are_missing_never_turn_time_back(demo_clip: Path) -> None:
-    stamps = [0.0, 0.04, 0.04, 0.08, 0.06, None, None, 0.4, -3.0, 0.44]
-    packets = [SimpleNamespace(decode=lambda stamp=stamp: [SimpleNamespace(time=stamp)]) for stamp in stamps]
-    capture = Capture(str(demo_clip))
-    capture._container.close()
-    capture._container = SimpleNamespace(demux=lambda _: iter(packets))
-    times = [frame.time for frame in capture.frames()]
-    assert len(times) == len(stamps)
-    assert times == sorted(set(times))
-    assert times[7] == pytest.approx(0.4)
+def test_a_picture_alone_is_the_same_as_in_its_row(demo_clip: Path) -> None:
+    whole = Capture(str(demo_clip))
+    packets = list(whole.packets(start=0))
+    rows = [frame for coded in packets for frame in whole.decode(coded)] + whole.drain()
+    key = next(coded for coded in packets[1:] if coded.key)
+    single = Capture(str(demo_clip))
+    frame = single.alone(next(coded for coded in single.packets(start=0) if coded.index == key.index))
+    assert frame is not None
+    beside = next(row for row in rows if row.index == key.index)
+    assert (frame.time, frame.wall) == (beside.time, beside.wall)
+    assert np.array_equal(frame.luma, beside.luma)
+    assert len(rows) == len(packets)
 
 
 @pytest.fixture

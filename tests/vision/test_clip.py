@@ -1,0 +1,107 @@
+"""Clips: joined from packets where nothing is hidden, masked and encoded where something is."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from gateway.vision.clip import ClipError, make_clip
+from gateway.vision.clips import OWED, Clips
+from gateway.vision.messages import Clip
+from gateway.vision.ring import PacketRing
+from tests.vision.coded import SECOND, coded, packets_of, write_small_clip
+
+LEFT = [[(0, 0), (160, 0), (160, 240), (0, 240)]]
+
+
+def shown(mp4: bytes, path: Path) -> list[Any]:
+    path.write_bytes(mp4)
+    with av.open(str(path)) as container:
+        return [(frame.time, frame.to_ndarray(format="bgr24")) for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("bframes", ["0", "3"])
+def test_what_is_joined_is_what_came(bframes: str, tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 3.0, (1, 2), bf=bframes))
+    kept = packets[25:]
+    assert kept[0].key
+    frames = shown(make_clip(kept, capture.stream, (), 0), tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "c.mp4")) as container:
+        first = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)][25]
+    assert len(frames) == 50
+    assert np.array_equal(frames[0][1], first)  # the very pixels: nothing was encoded anew
+    assert [time for time, _ in frames] == pytest.approx([index / 25 for index in range(50)], abs=0.005)
+
+
+def test_a_mask_is_burnt_in_and_the_clip_begins_where_it_should(tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 3.0, (1, 2)))
+    frames = shown(make_clip(packets[25:], capture.stream, LEFT, round(1.4 * SECOND)), tmp_path / "out.mp4")
+    assert len(frames) == 40
+    for _, picture in frames:
+        assert picture[:, :150].max() < 40
+        assert picture[:, 170:].mean() > 60
+
+
+def test_broken_packets_are_stepped_over(tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 2.0))
+    noise = av.Packet(np.random.default_rng(1).bytes(packets[30].size))
+    packets[30] = packets[30].__class__(noise, 30, 1.2, 0, 0.0, False, packets[30].size)
+    assert len(shown(make_clip(packets, capture.stream, LEFT, 0), tmp_path / "out.mp4")) > 40
+
+
+def test_no_packets_no_clip(tmp_path: Path) -> None:
+    capture, _ = packets_of(write_small_clip(tmp_path / "c.mp4", 0.2))
+    with pytest.raises(ClipError, match="no picture"):
+        make_clip([], capture.stream, (), 0)
+
+
+def test_a_clip_waits_for_its_end_and_comes_once(tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 4.0))
+    told: list[Clip] = []
+    ring = PacketRing(60.0)
+    clips = Clips(ring, (), told.append)
+    assert clips.ask("one", round(1.2 * SECOND), round(2.0 * SECOND))
+    for one in packets:
+        ring.add(one)
+        clips.tick(capture.stream)
+        assert one.time >= 2.0 or not clips.making
+    while clips.making:
+        pass
+    clips.tick(capture.stream, over=True)
+    assert [(clip.token, clip.begin, clip.end, clip.trouble) for clip in told] == [("one", SECOND, 2 * SECOND, "")]
+
+
+def test_what_is_owed_at_the_end_is_made_of_what_is_there(tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 1.0))
+    told: list[Clip] = []
+    ring = PacketRing(60.0)
+    clips = Clips(ring, (), told.append)
+    clips.ask("late", 0, 100 * SECOND)
+    for one in packets:
+        ring.add(one)
+    clips.tick(capture.stream, over=True)
+    while clips.making:
+        pass
+    assert len(shown(told[0].mp4, tmp_path / "out.mp4")) == 25
+
+
+def test_too_many_at_once_are_refused() -> None:
+    clips = Clips(PacketRing(1.0), (), lambda _: None)
+    asked = [clips.ask(str(number), 0, SECOND) for number in range(OWED + 1)]
+    assert asked == [*itertools.repeat(True, OWED), False]
+
+
+def test_a_clip_that_cannot_be_made_says_why() -> None:
+    told: list[Clip] = []
+    ring = PacketRing(1.0)
+    ring.add(coded(1))  # no key frame
+    clips = Clips(ring, (), told.append)
+    clips.ask("none", 0, SECOND)
+    clips.tick(None, over=True)
+    while clips.making:
+        pass
+    assert told[0].mp4 == b""
+    assert "no picture" in told[0].trouble

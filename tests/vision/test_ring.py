@@ -1,0 +1,44 @@
+"""The ring of packets: whole groups, bounded by seconds and bytes."""
+
+from gateway.vision.ring import PacketRing
+from tests.vision.coded import SECOND, coded
+
+
+def filled(ring: PacketRing, count: int, group: int = 25, size: int = 1000) -> PacketRing:
+    for index in range(count):
+        ring.add(coded(index, size, key=index % group == 0))
+    return ring
+
+
+def test_a_clip_begins_with_the_key_frame_before_it() -> None:
+    ring = filled(PacketRing(60.0), 200)
+    found = ring.between(round(3.3 * SECOND), round(5.0 * SECOND))
+    assert (found[0].index, found[0].key, found[-1].index) == (75, True, 125)
+
+
+def test_what_is_older_than_the_ring_is_not_there_and_the_rest_begins_whole() -> None:
+    ring = filled(PacketRing(2.0), 500)
+    found = ring.between(0, 100 * SECOND)
+    assert found[0].key
+    assert 2.0 <= found[-1].time - found[0].time < 3.1
+
+
+def test_a_high_bit_rate_shortens_the_ring() -> None:
+    ring = filled(PacketRing(60.0, most_bytes=40_000), 500)
+    found = ring.between(0, 100 * SECOND)
+    assert found[0].key
+    assert sum(one.size for one in found) <= 40_000
+
+
+def test_one_group_larger_than_the_ring_is_not_kept_at_all() -> None:
+    ring = filled(PacketRing(60.0, most_bytes=10_000), 100, group=1000)
+    assert all(not one.key for one in ring.between(0, 100 * SECOND))
+
+
+def test_without_a_key_frame_there_is_nothing_to_show() -> None:
+    ring = PacketRing(60.0)
+    for index in range(1, 50):
+        ring.add(coded(index))
+    assert ring.between(0, 100 * SECOND) == []
+    ring.clear()
+    assert ring.newest is None
