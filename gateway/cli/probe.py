@@ -15,7 +15,7 @@ from gateway.settings.resolve import ResolvedDevice
 from gateway.settings.secret import read_secret
 
 if TYPE_CHECKING:
-    from gateway.settings import HttpSettings, MqttSettings
+    from gateway.settings import Gat1400Settings, HttpSettings, MqttSettings
     from gateway.uplink.address import Broker
 
 OPEN_SECONDS = 8.0
@@ -42,6 +42,8 @@ def probe_all(plan: Plan) -> Iterator[Probe]:
         yield from _brokers(plan.settings.uplink.mqtt, plan.settings.gateway.id)
     if plan.settings.uplink.http is not None:
         yield asyncio.run(_platform(plan.settings.uplink.http))
+    if plan.settings.uplink.gat1400 is not None:
+        yield asyncio.run(_view_library(plan.settings.uplink.gat1400))
 
 
 async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
@@ -218,3 +220,25 @@ async def _platform(settings: "HttpSettings") -> Probe:
     except (ConfigError, ConnectionFailedError) as error:
         return Probe("uplink", "http", False, str(error))
     return Probe("uplink", "http", True, f"{place.url} takes the connection")
+
+
+async def _view_library(settings: "Gat1400Settings") -> Probe:
+    """Register and take leave; a daemon that is registered meanwhile registers again by itself."""
+    from gateway.uplink.address import tls_context
+    from gateway.uplink.dial import ConnectionFailedError
+    from gateway.uplink.gat1400.session import Session, place_of
+
+    place = place_of(settings)
+    try:
+        session = Session(settings, tls_context(settings) if place.tls else None, SystemClock())
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await session.register()
+                await session.unregister()
+        finally:
+            session.close()
+    except (ConfigError, ConnectionFailedError) as error:
+        return Probe("uplink", "gat1400", False, str(error))
+    except TimeoutError:
+        return Probe("uplink", "gat1400", False, f"{place.url} does not answer; check address, port and network")
+    return Probe("uplink", "gat1400", True, f"{place.url} registers this gateway")

@@ -3,9 +3,11 @@
 from urllib.parse import urlsplit
 
 from gateway.plan.findings import Findings, Sketch
-from gateway.settings import Gat1400Settings
+from gateway.settings import CameraSettings, Gat1400Settings
 from gateway.settings.address import is_loopback
+from gateway.settings.core import ViewedCameraSettings
 from gateway.settings.document import Keys
+from gateway.settings.nearest import did_you_mean
 
 KEYS: Keys = ("uplink", "gat1400")
 
@@ -16,22 +18,30 @@ def check_gat1400(sketch: Sketch, findings: Findings) -> None:
     if settings is None:
         return
     _check_address(settings, findings)
-    known = {camera.name: camera for camera in sketch.settings.camera}
+    cameras = {camera.name: camera for camera in sketch.settings.camera}
     codes: dict[str, Keys] = {settings.device_id: (*KEYS, "device_id")}
     for name, viewed in settings.camera.items():
         keys: Keys = (*KEYS, "camera", name)
-        if name not in sketch.names("camera"):
-            findings.error(keys, "there is no camera of this name; add a [[camera]], or correct the name")
-        elif name in known and known[name].vehicles is None:
-            findings.error(keys, "this camera looks for no vehicles; add [camera.vehicles] below it")
         first = codes.setdefault(viewed.device_id, (*keys, "device_id"))
         if first != (*keys, "device_id"):
             line = findings.document.line(first)
             findings.error((*keys, "device_id"), f"line {line} has this code already; each has its own")
-        lanes = known[name].vehicles if name in known else None
-        for lane in viewed.lanes if lanes is not None else ():
-            if lane not in ({one.name for one in lanes.lanes} if lanes is not None and lanes.lanes else {name}):
-                findings.error((*keys, "lanes", lane), "this camera has no lane of this name; correct it")
+        if name in cameras:
+            _check_camera(cameras[name], viewed, keys, findings)
+        elif name not in sketch.names("camera"):
+            hint = did_you_mean(name, sketch.names("camera"), what="cameras: write a [[camera]] first")
+            findings.error(keys, f'there is no camera "{name}"; {hint}')
+
+
+def _check_camera(camera: CameraSettings, viewed: ViewedCameraSettings, keys: Keys, findings: Findings) -> None:
+    if camera.vehicles is None:
+        findings.error(keys, "this camera looks for no vehicles; add [camera.vehicles] below it")
+        return
+    lanes = {lane.name for lane in camera.vehicles.lanes} or {camera.name}  # without lanes, the picture is one
+    for lane in viewed.lanes:
+        if lane not in lanes:
+            sentence = f'this camera has no lane "{lane}"; {did_you_mean(lane, lanes)}'
+            findings.error((*keys, "lanes", lane), sentence)
 
 
 def _check_address(settings: Gat1400Settings, findings: Findings) -> None:

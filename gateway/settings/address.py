@@ -67,7 +67,7 @@ def _platform(text: str) -> str:
     except ValueError:
         raise ValueError("is not an address; expected https://HOST/PATH") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user or password, which status and logs would show; write token_file instead")
+        raise ValueError(CREDENTIALS)
     if parts.scheme not in ("https", "http"):
         raise ValueError("is not a platform's address; expected https://HOST/PATH, or http:// without TLS")
     if not parts.hostname or bad_port:
