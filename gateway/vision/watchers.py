@@ -8,11 +8,13 @@ from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
 from gateway.vision.gate import VehicleGate
 from gateway.vision.lists import PlateLists
-from gateway.vision.messages import Message, Passage
+from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import PackError
 from gateway.vision.swap import LiveSight
 
 Span = tuple[int, int]
+FALL_BEFORE, FALL_AFTER = 6.5, 2.0  # seconds: five before the release, though it is seen a little later
+LONGEST_FALL = 15.0
 LONGEST_PASSAGE = 30.0  # seconds of a passage that its clip shows at most: a car may stand in a lane for long
 
 
@@ -100,7 +102,6 @@ class FallWatcher:
     """Objects that fall; every frame counts, always."""
 
     sleeps = False
-    trouble = ("", "")
 
     def __init__(self, camera: CameraSettings, models: Path) -> None:
         from gateway.vision.falling.judge import best_judge  # a lane does not load it
@@ -108,8 +109,14 @@ class FallWatcher:
 
         judge, missing = best_judge(models)
         self._watch = FallWatch(camera, judge)
-        if missing is not None:
-            self.trouble = (missing.reason, f"{missing}; until then a plain rule tells what falls")
+        self._missing = missing
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """A view that is not as it should be, or a missing verifier."""
+        if self._watch.trouble[0] or self._missing is None:
+            return self._watch.trouble
+        return self._missing.reason, f"{self._missing}; until then a plain rule tells what falls"
 
     @property
     def busy(self) -> bool:
@@ -125,8 +132,11 @@ class FallWatcher:
         return self._watch.finish()
 
     def clip(self, message: Message) -> Span | None:
-        """No clip yet."""
-        return None
+        """From five seconds before the release until the thing is down."""
+        if not isinstance(message, Fall):
+            return None
+        first, last = message.trajectory[0][0], message.trajectory[-1][0]
+        return first - round(FALL_BEFORE * 1e9), last + round(FALL_AFTER * 1e9)
 
 
 def watchers_of(camera: CameraSettings, models: Path, providers: Sequence[str] = ()) -> list[Watcher]:
@@ -142,4 +152,5 @@ def watchers_of(camera: CameraSettings, models: Path, providers: Sequence[str] =
 def seconds_kept(camera: CameraSettings, asked: float) -> float:
     """How many seconds of packets a camera has to remember for its clips; ``asked``: for those of alarms."""
     clip = camera.vehicles.clip if camera.vehicles else None
-    return max(asked, clip.before + LONGEST_PASSAGE if clip else 0.0)
+    falls = FALL_BEFORE + LONGEST_FALL if camera.falling else 0.0
+    return max(asked, falls, clip.before + LONGEST_PASSAGE if clip else 0.0)

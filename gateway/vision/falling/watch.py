@@ -15,6 +15,7 @@ from gateway.vision.falling.candidate import LEAST_POINTS, Measured, measure
 from gateway.vision.falling.chains import Chain, Chains
 from gateway.vision.falling.facade import FLOOR_METRES, Facade
 from gateway.vision.falling.fit import GRAVITY
+from gateway.vision.falling.guard import ViewGuard
 from gateway.vision.falling.judge import Judge
 from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.picture import draw_way
@@ -70,7 +71,7 @@ class FallWatch:
         self._offset = 0
         self._told: list[Told] = []
         self._number = 0
-        self.looked = 0
+        self._guard = ViewGuard()
 
     def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:
         """Look at one frame that came at ``wall`` (ns since 1970)."""
@@ -79,8 +80,13 @@ class FallWatch:
         self._offset = wall - round(frame.time * 1e9)
         self._frame = frame
         found: list[Fell | Fall] = []
+        self._guard.look(frame.luma, frame.time)
+        if self._guard.blind:
+            self._finder = None
+            for chain in self._chains.finish():
+                found += self._end(chain)
+            return found
         for time, spots in self._finder.feed(frame.luma, frame.time):
-            self.looked += 1
             over = self._chains.feed(time, spots)
             self._bustle.log.append((time, len(spots), len(self._chains.linker.open)))
             found += self._look(time)
@@ -97,6 +103,11 @@ class FallWatch:
             found += self._end(chain)
         self._finder = None
         return found
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """Reason and sentence when the view is not as it should be, both empty when it is."""
+        return self._guard.reason, self._guard.sentence
 
     @property
     def busy(self) -> bool:

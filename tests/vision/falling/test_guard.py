@@ -1,0 +1,86 @@
+"""Each way in which the view itself is wrong has its own name, and goes away when it is over."""
+
+import cv2
+import numpy as np
+import pytest
+
+from gateway.vision.falling.guard import OVER, PATIENCE, ViewGuard
+from tests.vision.falling.drawn import HEIGHT, WIDTH, frames, wall
+
+STILL = wall()
+
+
+def noisy(picture: np.ndarray, look: int) -> np.ndarray:
+    dice = np.random.default_rng(look)
+    return np.clip(picture + dice.normal(0, 1.5, picture.shape), 0, 255).astype(np.uint8)
+
+
+def looks(guard: ViewGuard, change, count: int, start: float) -> str:
+    for look in range(count):
+        guard.look(noisy(change(STILL.copy(), look), look), start + look)
+    return guard.reason
+
+
+def shifted(picture: np.ndarray, x: float, y: float) -> np.ndarray:
+    return cv2.warpAffine(picture, np.array([[1, 0, x], [0, 1, y]], np.float32), (WIDTH, HEIGHT), borderMode=3)
+
+
+def crawling(picture: np.ndarray, look: int) -> np.ndarray:
+    cv2.circle(picture, (120 + 230 * (look % 2), 200 + 90 * (look % 3)), 80, 20.0, -1)
+    return picture
+
+
+WRONG = {
+    "dark": lambda picture, look: picture * 0.06,
+    "covered": lambda picture, look: cv2.GaussianBlur(picture, (0, 0), 25),
+    "moved": lambda picture, look: shifted(picture, 14, 6),
+    "spider": crawling,
+}
+
+
+@pytest.mark.parametrize("reason", WRONG)
+def test_every_fault_has_its_name_and_goes_away(reason: str) -> None:
+    guard = ViewGuard()
+    assert looks(guard, lambda picture, look: picture, 8, 0.0) == ""
+    assert looks(guard, WRONG[reason], PATIENCE[reason] - 1, 10.0) == ""
+    assert looks(guard, WRONG[reason], 2 * PATIENCE[reason] + 2, 40.0) == reason
+    assert guard.sentence
+    assert guard.blind == (reason != "spider")
+    assert looks(guard, lambda picture, look: picture, OVER + 20, 90.0) == ""
+
+
+def test_a_picture_that_stands_still_is_frozen() -> None:
+    guard = ViewGuard()
+    frame = noisy(STILL, 0)
+    for look in range(PATIENCE["frozen"] + 2):
+        guard.look(frame, float(look))
+    assert guard.reason == "frozen"
+
+
+def test_another_view_is_moved_even_without_a_common_edge() -> None:
+    guard = ViewGuard(noisy(STILL, 0))
+    other = np.ascontiguousarray(np.rot90(STILL, 2)[:, ::-1])
+    dice = np.random.default_rng(4)
+    for _ in range(40):
+        x, y = (int(value) for value in dice.integers(0, 440, 2))
+        cv2.rectangle(other, (x, y), (x + 60, y + 9), float(dice.uniform(20, 220)), -1)
+    assert looks(guard, lambda picture, look: other.copy(), PATIENCE["moved"] + 2, 0.0) == "moved"
+
+
+def test_sway_shadow_exposure_and_falls_are_no_fault() -> None:
+    guard = ViewGuard()
+    dice = np.random.default_rng(2)
+    gains = dice.uniform(0.6, 1.25, 60)
+
+    def weather(picture: np.ndarray, look: int) -> np.ndarray:
+        picture[:, : 40 + 4 * look] *= 0.7
+        return shifted(picture, *dice.uniform(-1, 1, 2)) * gains[look]
+
+    assert looks(guard, weather, 60, 0.0) == ""
+
+
+def test_frames_between_two_looks_cost_nothing() -> None:
+    guard = ViewGuard()
+    for frame in frames([], 0.5):
+        guard.look(frame.luma, frame.time)
+    assert guard.reason == ""
