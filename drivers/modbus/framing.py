@@ -37,6 +37,8 @@ EXCEPTIONS = {
 }
 RTU_OVERHEAD = 5  # unit, function, byte count, CRC
 ASCII_SHORTEST = 4  # unit, function, byte count or code, LRC
+ASCII_ENDS = 3  # colon, carriage return, line feed
+READ = 4096  # bytes at once
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")
 MBAP = 7
 LONGEST_PDU = 254  # length field of MBAP: unit and PDU
@@ -153,13 +155,14 @@ class RtuFraming(Framing):
                 await pipe.read()
 
     async def _exchange(self, pipe: Pipe, span: Span) -> bytes:
-        request = self._request(span)
+        request, size = self._request(span), self._answer_size(span)
         await pipe.drain_input()
         await pipe.write(request)
-        buffer = b""
+        buffer, missing = b"", size
         while True:
             try:
-                buffer += await pipe.read()
+                # No byte more than the answer has: what stands behind it may be another device's, and is the line's.
+                buffer += await pipe.read(missing if missing > 0 else READ)
             except DeviceSilentError:
                 if buffer not in (b"", request):
                     raise self._incomplete(buffer.removeprefix(request), span) from None
@@ -167,9 +170,11 @@ class RtuFraming(Framing):
             if request.startswith(buffer):
                 continue  # an echo so far
             self._echoes = buffer.startswith(request)
-            pdu = self._find(buffer.removeprefix(request), span)
+            answer = buffer.removeprefix(request)
+            pdu = self._find(answer, span)
             if pdu is not None:
                 return pdu
+            missing = size - len(answer)
 
     async def tell(self, pipe: Pipe, order: Order) -> None:
         """As ``Framing.tell``. The answer may be the question word for word: only the line's habit tells its echo."""
@@ -198,6 +203,9 @@ class RtuFraming(Framing):
         if answer[:3] == head[: len(answer)]:
             return DeviceError(f"{span}: the answer breaks off after {len(answer)} of {size} bytes", "cut", answer)
         return DeviceError(f"{span}: the answer is cut short or damaged", "damaged", answer)
+
+    def _answer_size(self, span: Span) -> int:
+        return RTU_OVERHEAD + _data_bytes(span)
 
     def _normal(self, data: bytes) -> bytes:
         return data
@@ -258,6 +266,9 @@ class AsciiFraming(RtuFraming):
         if damaged:
             raise DeviceError(f"{span}: wrong LRC; check wiring, termination and earth", "crc", buffer)
         return None
+
+    def _answer_size(self, span: Span) -> int:
+        return 2 * (_data_bytes(span) + ASCII_SHORTEST) + ASCII_ENDS
 
     def _normal(self, data: bytes) -> bytes:
         return data.upper()

@@ -97,6 +97,9 @@ class StreamPipe:
     async def drain_input(self) -> bytes:
         """Throw away, and return, what came unasked."""
         data = self._unasked + self._buffer
+        if self.questions:
+            before, within = self.strays
+            self.strays = (before, within + len(self._buffer))
         self._unasked = b""
         self._buffer.clear()
         return data
@@ -108,6 +111,9 @@ class StreamPipe:
     async def _send(self, data: bytes) -> float:
         """Hand the bytes to the system; return the seconds they will take on the wire."""
         raise NotImplementedError
+
+    def _look(self) -> None:
+        """Take what has come although the loop had no time yet to say so."""
 
     def _silence(self) -> float:
         """Seconds of silence that separate two frames; a network needs none."""
@@ -121,6 +127,7 @@ class StreamPipe:
         limit = self._loop.time() + wait + LONGEST_LATE
         while wait > 0 and self._loop.time() < limit:
             await self._clock.sleep(wait)
+            self._look()
             wait = self._still_to_keep_quiet()
         before, within = self.strays
         late = len(self._buffer)

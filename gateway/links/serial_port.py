@@ -86,6 +86,10 @@ class SerialPipe(StreamPipe):
         finally:
             self._loop.remove_writer(self._fd)
 
+    def _look(self) -> None:
+        if self.error is None:
+            self._readable()
+
     def _readable(self) -> None:
         try:
             data = os.read(self._fd, 4096)
