@@ -10,6 +10,7 @@ import pytest
 
 from gateway.uplink import lane as lane_module
 from gateway.uplink import pause as pause_module
+from gateway.uplink.gat1400 import delivery as delivery_module
 from tests.uplink.gat1400_platform import CAMERA, TOLLGATE, ViewLibrary
 from tests.uplink.gat1400_site import LOCAL, PassageStore, jpeg, make, metric, running
 from tests.uplink.http_platform import Asked, Reply
@@ -32,8 +33,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries within tenths of a second."""
     for module in (lane_module, pause_module):
         monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
-        monkeypatch.setattr(module, "LAST_RETRY", 0.05)
-    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.05)
+        monkeypatch.setattr(module, "LAST_RETRY", 0.02)
+    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.02)
 
 
 def settled(store: PassageStore) -> bool:
@@ -292,6 +293,18 @@ async def test_a_request_that_is_too_large_is_halved_then_sent_without_its_pictu
     assert [int(identity[36:41]) for identity in bare] == [4]
 
 
+async def test_what_is_too_large_without_a_picture_is_parked(
+    library: ViewLibrary, store: PassageStore, quick: None
+) -> None:
+    await store.passage()
+    await store.passage(jpeg())
+    library.before = lambda asked: Reply(413) if asked.target.endswith("MotorVehicles") else None
+    async with running(make(store, library.port)):
+        await until(lambda: settled(store))
+    assert [told["code"] for told in store.told("linli.uplink.refused.v1")] == ["413", "413"]
+    assert len(library.asked("MotorVehicles")) <= 5
+
+
 async def test_the_vehicle_at_fault_is_found_when_a_whole_request_is_refused(
     library: ViewLibrary, store: PassageStore, quick: None
 ) -> None:
@@ -357,7 +370,10 @@ async def test_what_was_evicted_is_passed_over(library: ViewLibrary, store: Pass
     assert library.serials() == [4, 5]
 
 
-async def test_a_store_that_cannot_be_read_is_a_problem_until_it_can(library: ViewLibrary, store: PassageStore) -> None:
+async def test_a_store_that_cannot_be_read_is_a_problem_until_it_can(
+    library: ViewLibrary, store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "PAUSE_SECONDS", 0.05)
     await store.passage()
     store.broken = True
     async with running(make(store, library.port)) as uplink:

@@ -16,6 +16,7 @@ from gateway.settings.core import StoreSettings
 from gateway.store import Store
 from gateway.uplink import lane as lane_module
 from gateway.uplink import pause as pause_module
+from gateway.uplink.gat1400 import push as push_module
 from gateway.uplink.gat1400.push import Gat1400Uplink
 from tests.faults.proxy import FaultProxy
 from tests.uplink.gat1400_platform import ViewLibrary
@@ -52,8 +53,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries within tenths of a second."""
     for module in (lane_module, pause_module):
         monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
-        monkeypatch.setattr(module, "LAST_RETRY", 0.05)
-    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.05)
+        monkeypatch.setattr(module, "LAST_RETRY", 0.02)
+    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.02)
 
 
 def settled(store: PassageStore | Store) -> bool:
@@ -177,7 +178,10 @@ async def test_a_keep_alive_that_is_refused(library: ViewLibrary, store: Passage
         await until(lambda: uplink.view()["state"] == "online")
 
 
-async def test_a_platform_that_says_nothing_delays_no_stop(library: ViewLibrary, store: PassageStore) -> None:
+async def test_a_platform_that_says_nothing_delays_no_stop(
+    library: ViewLibrary, store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_module, "LEAVE_SECONDS", 0.2)
     await store.passage()
     async with running(make(store, library.port)) as uplink:
         await until(lambda: settled(store))

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,13 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         warnings.warn("openssl is missing: the TLS tests are SKIPPED", stacklevel=2)
         pytest.skip("no openssl to make test certificates with")
-    folder = tmp_path_factory.mktemp("papers")
+    return made(tmp_path_factory.getbasetemp() / "papers")
+
+
+@cache
+def made(folder: Path) -> Path:
+    """Keys and certificates, made once for all tests of a run."""
+    folder.mkdir()
     for name in ("right-ca", "wrong-ca"):
         authority(folder, name)
     certificate(folder, "server", "right-ca", "DNS:localhost,IP:127.0.0.1")

@@ -267,7 +267,7 @@ class Delivery:
             self._most = self._limit = len(batch) // 2
         elif len(batch) > 1 and (verdict is Verdict.AT_FAULT or code == codes.CONFLICT):
             self._limit = 1
-        elif verdict is Verdict.TOO_LARGE and not batch[0].bare:
+        elif verdict is Verdict.TOO_LARGE and not batch[0].too_large:
             batch[0].too_large = True
         elif verdict in SPLITS:
             await self._give_up(batch, code, text)
