@@ -96,9 +96,10 @@ def opened(line: bytes, key: str) -> bytes:
     try:
         parts = msgspec.json.decode(line, type=_Line)
         body = bytes(parts.signed)
-        if msgspec.json.encode(parts) != line:
+        signature = bytes.fromhex(parts.signature)
+        if msgspec.json.encode(_Line(parts.signed, signature.hex())) != line:
             raise EvidenceError("it is not written as it was signed")
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(parts.signature), PURPOSE + body)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, PURPOSE + body)
     except InvalidSignature:
         raise EvidenceError("its signature is not by this key, or it was changed afterwards") from None
     except (msgspec.DecodeError, ValueError) as error:
