@@ -41,7 +41,7 @@ def check(path: Path, probe: bool, as_json: bool) -> None:
     report: dict[str, Any] = {
         "ok": True,
         "problems": [],
-        "warnings": list(plan.warnings),
+        "warnings": [*plan.warnings, *plan.broken_list_lines()],
         "summary": {
             "lines": len(plan.settings.line),
             "devices": len(plan.settings.device),
@@ -51,9 +51,9 @@ def check(path: Path, probe: bool, as_json: bool) -> None:
         },
     }
     if not as_json:
-        for warning in plan.warnings:
+        for warning in report["warnings"]:
             click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
-        click.echo(f"{path}: {click.style('OK', fg='green')}: {_summary(report['summary'], len(plan.warnings))}")
+        click.echo(f"{path}: {click.style('OK', fg='green')}: {_summary(report['summary'], len(report['warnings']))}")
     failed = 0
     if probe:
         from gateway.cli.probe import probe_all

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
 
 from gateway.contract import BusItem, Clock, DeviceEvent, Draft, Reading, VisionEvent
 from gateway.daemon.drafts import draft_of, event_draft, vision_draft
@@ -19,8 +21,16 @@ PICTURES = 64
 PICTURE_PATIENCE = 10.0
 TICK = 0.25
 STUCK = 15.0
+NO_FACTS: Mapping[str, bytes | None] = MappingProxyType({})
 
 log = logging.getLogger("linli.core")
+
+
+class Counts(Protocol):
+    """What is counted from what comes by."""
+
+    def take(self, item: BusItem) -> tuple[list[Draft], dict[str, bytes | None]]:
+        """Records and facts to be stored together with the item's own record."""
 
 
 class Core:
@@ -31,6 +41,7 @@ class Core:
         self._bus: asyncio.Queue[BusItem | None] = asyncio.Queue(BUS_ITEMS)
         self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
         self.turned = clock.monotonic()
+        self.counts: Counts | None = None
 
     async def put(self, item: BusItem) -> None:
         """Give one item to the bus; waits while it is full."""
@@ -83,7 +94,8 @@ class Core:
                     except (OSError, TimeoutError) as error:
                         DROPPED.labels("media", "disk").inc()
                         log.warning("picture of %s not stored: %s", event.camera, error or "the disk is too slow")
-                await self._store_within([vision_draft(event, media)])
+                drafts, facts = self.counts.take(event) if self.counts else ([], NO_FACTS)
+                await self._store_within([vision_draft(event, media), *drafts], facts)
             finally:
                 self._pictures.task_done()
 
@@ -95,6 +107,7 @@ class Core:
 
     async def _take(self, items: Sequence[BusItem | None]) -> None:
         drafts: list[Draft] = []
+        facts: dict[str, bytes | None] = {}
         for item in items:
             if item is None:
                 continue
@@ -108,13 +121,17 @@ class Core:
                 await self._store.put([event_draft(item)], urgent=True)
             elif not isinstance(item, Reading) or item.record:
                 drafts.append(draft_of(item))
+                if self.counts is not None and not isinstance(item, Reading):
+                    counted, remembered = self.counts.take(item)
+                    drafts += counted
+                    facts |= remembered
         if drafts:
-            await self._store_within(drafts)
+            await self._store_within(drafts, facts)
 
-    async def _store_within(self, drafts: Sequence[Draft]) -> None:
+    async def _store_within(self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None]) -> None:
         try:
             async with asyncio.timeout(DISK_PATIENCE):
-                await self._store.put(drafts)
+                await self._store.put(drafts, facts=facts)
         except TimeoutError:
             DROPPED.labels("store", "overload").inc(len(drafts))
 

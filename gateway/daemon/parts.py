@@ -29,6 +29,7 @@ from gateway.store import Store
 if TYPE_CHECKING:
     from gateway.daemon.actions import Actions
     from gateway.daemon.evidence import Evidence
+    from gateway.daemon.parking import Parking
     from gateway.links import AnyLine
     from gateway.sources import AnySource
     from gateway.vision import Camera
@@ -69,6 +70,7 @@ class Parts:
     commands: Commands
     api: Api
     actions: "Actions | None"
+    parking: "Parking | None"
     evidence: "Evidence | None"
 
     async def announce_start(self) -> None:
@@ -157,9 +159,12 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
 
         uplinks.append(Gat1400Uplink(settings.uplink.gat1400, store, clock))
     api = Api(settings, store, commands, clock, health=core.trouble)
+    parking = core.counts = commands.parking = _parking(plan, store, clock)
     evidence = commands.evidence = _evidence(plan, store, clock)
     lines_in_order = list(lines.values())
-    return Parts(plan, clock, store, core, lines_in_order, sources, cameras, uplinks, commands, api, actions, evidence)
+    return Parts(
+        plan, clock, store, core, lines_in_order, sources, cameras, uplinks, commands, api, actions, parking, evidence
+    )
 
 
 def _evidence(plan: Plan, store: Store, clock: SystemClock) -> "Evidence | None":
@@ -189,6 +194,15 @@ def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock
     from gateway.daemon.actions import Actions  # a gateway whose alarms set nothing needs none
 
     return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock))
+
+
+def _parking(plan: Plan, store: Store, clock: SystemClock) -> "Parking | None":
+    if all(camera.vehicles is None for camera in plan.cameras):
+        return None
+    from gateway.daemon.parking import Parking, areas_of  # a gateway without gates counts nothing
+
+    areas = areas_of(plan.cameras)
+    return Parking(areas, store, clock) if areas else None
 
 
 def _say_and_act(actions: "Actions", transition: Transition) -> None:

@@ -60,16 +60,21 @@ def _check_actions(keys: Keys, alarm: AlarmSettings, sketch: Sketch, devices: De
             elif any(camera.name == action.clip and camera.unblurred is None for _, camera in sketch.items("camera")):
                 findings.warning((*where, "clip"), f"{NO_CLIP} of this camera are made; {UNBLURRED}")
             continue
-        device, dot, name = action.write.partition(".")
-        if not dot:
-            findings.error((*where, "write"), 'expected DEVICE.POINT such as "siren.output"')
-        elif device not in sketch.names("device"):
-            hint = did_you_mean(device, sketch.names("device"), what="devices")
-            findings.error((*where, "write"), f'there is no device "{device}"; {hint}')
-        elif device in devices.resolved:
-            points = devices.resolved[device].spec.points
-            if _check_write(where, action, points, name, findings) and device in devices.drivers:
-                _check_values(where, action, devices.drivers[device], name, findings)
+        check_write(where, action, sketch, devices, findings)
+
+
+def check_write(where: Keys, action: WriteAction, sketch: Sketch, devices: Devices, findings: Findings) -> None:
+    """Check that what is to be written can be, as far as is known without the device."""
+    device, dot, name = action.write.partition(".")
+    if not dot:
+        findings.error((*where, "write"), 'expected DEVICE.POINT such as "siren.output"')
+    elif device not in sketch.names("device"):
+        hint = did_you_mean(device, sketch.names("device"), what="devices")
+        findings.error((*where, "write"), f'there is no device "{device}"; {hint}')
+    elif device in devices.resolved:
+        points = devices.resolved[device].spec.points
+        if _check_point(where, action, points, name, findings) and device in devices.drivers:
+            _check_values(where, action, devices.drivers[device], name, findings)
 
 
 def _check_values(where: Keys, action: WriteAction, driver: Driver, name: str, findings: Findings) -> None:
@@ -87,7 +92,7 @@ def _check_values(where: Keys, action: WriteAction, driver: Driver, name: str, f
             break
 
 
-def _check_write(where: Keys, action: WriteAction, points: Mapping[str, Point], name: str, findings: Findings) -> bool:
+def _check_point(where: Keys, action: WriteAction, points: Mapping[str, Point], name: str, findings: Findings) -> bool:
     """Check what needs no driver; True when the driver may go on."""
     point = points.get(name)
     device = action.write.partition(".")[0]

@@ -14,6 +14,7 @@ from gateway.plan.findings import Findings, NotBuilt, sketch
 from gateway.plan.gat1400 import check_gat1400
 from gateway.plan.stations import check_stations
 from gateway.plan.unbuilt import find_unbuilt
+from gateway.plan.vehicles import broken_list_lines, check_vehicles
 from gateway.rules import Rules
 from gateway.settings import CameraSettings, Settings
 from gateway.settings.document import Document
@@ -53,6 +54,10 @@ class Plan:
 
         return models_folder()
 
+    def broken_list_lines(self) -> list[str]:
+        """Sentences about lines of plate lists that are left out, ``LIST:LINE: …``."""
+        return broken_list_lines(self.cameras, self.settings.gateway.timezone)
+
     def refuse_missing_files(self) -> None:
         """ConfigError when a secret or certificate is missing: ``check`` only warns, the daemon does not start."""
         faults = [fault for file in self._files if file.needed and (fault := file.fault()) is not None]
@@ -79,6 +84,7 @@ def load_plan(path: Path) -> Plan:
     devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)
     check_stations(sound, devices.stations, findings)
     rules = compile_alarms(sound, devices, findings)
+    check_vehicles(sound, devices, findings)
     files = named_files(sound, findings)
     if findings.errors or findings.unreadable:
         raise ConfigError(*findings.unreadable, *refusal(findings.errors).problems)

@@ -93,6 +93,7 @@ OCCUPANCY = table(
             {
                 "below": whole("vehicles that left though none was inside"),
                 "above": whole("most vehicles beyond the places"),
+                "blind": whole("seconds in which a gate was not seen"),
             },
             {"nights": list_of(table({"date": text("the morning's date"), "least": whole("fewest vehicles inside")}))},
         ),

@@ -1,0 +1,85 @@
+"""What a configuration says of gates, areas and lists, judged as a whole."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.contract import ConfigError
+from gateway.plan import load_plan
+
+HEAD = """[gateway]
+id = "test-gate"
+state = "state"
+[[line]]
+name = "plant"
+tcp = "127.0.0.1:1502"
+[[device]]
+name = "barrier"
+driver = "modbus"
+line = "plant"
+address = 1
+every = "1s"
+[device.points.open]
+at = "coil:0"
+type = "bool"
+write = true
+[device.points.state]
+at = "coil:1"
+type = "bool"
+"""
+LANES = 'lanes = [{ name = "main", line = [[0, 10], [100, 10]], enter = "down" }]\n'
+
+
+def camera(name: str, text: str) -> str:
+    return f'[[camera]]\nname = "{name}"\nurl = "rtsp://x/1"\npurpose = "gate"\n[camera.vehicles]\n{text}\n'
+
+
+def told(tmp_path: Path, *cameras: str) -> tuple[tuple[str, ...], list[str]]:
+    """Errors, or else warnings, of a configuration with these cameras."""
+    path = tmp_path / "linli.toml"
+    path.write_text(HEAD + "".join(cameras), encoding="utf-8")
+    try:
+        plan = load_plan(path)
+    except ConfigError as error:
+        return error.problems, []
+    return (), [*plan.warnings, *plan.broken_list_lines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('open = { write = "barrier.open", value = true }', "for a moment"),
+        ('open = { write = "barrier.open", value = true, for = "1s", until = "cleared" }', "until and for"),
+        ('open = { write = "barrier.state", value = true, for = "1s" }', "may not be written"),
+        ('open = { write = "barier.open", value = true, for = "1s" }', 'did you mean "barrier"'),
+        ('open = { write = "barrier.open", value = 3, for = "1s", else = 0 }', "switched with true or false"),
+        ("spaces = 3\ncharging = 4", "more than spaces"),
+        ('zones = [{ name = "a", area = [[0, 0], [1, 0]] }]', "three"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    errors, _ = told(tmp_path, camera("north", LANES + text))
+    assert len(errors) == 1
+    assert why in errors[0]
+
+
+def test_gates_of_one_area_agree(tmp_path: Path) -> None:
+    north, south = camera("north", LANES + 'area = "yard"\nspaces = 5'), camera("south", LANES + 'area = "yard"')
+    assert told(tmp_path, north, south) == ((), [])
+    (error,), _ = told(tmp_path, north, camera("south", LANES + 'area = "yard"\nspaces = 6'))
+    assert 'the area "yard" 5' in error
+
+
+def test_what_cannot_work_is_said(tmp_path: Path) -> None:
+    opens = 'open = { write = "barrier.open", value = true, for = "1s" }'
+    _, warnings = told(tmp_path, camera("north", f"spaces = 5\n{opens}"))
+    assert [("without lanes" in each, "never opens" in each) for each in warnings] == [(True, False), (False, True)]
+
+
+def test_broken_lines_of_a_list_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "allow.csv"
+    path.write_text("plate,from\n沪A12345,2026-01-01\n沪A1O345,\n沪A12345,soon\n", encoding="utf-8")
+    lists = f'lists = {{ allow = "{path}" }}'
+    _, warnings = told(tmp_path, camera("north", lists), camera("south", lists))
+    assert [each.partition(": ")[0] for each in warnings] == [f"{path}:3", f"{path}:4"]
+    assert not any("沪" in each.partition("expected")[0] for each in warnings)
