@@ -7,6 +7,8 @@ import click
 # The subcommand's file and attribute have its own name; the line is the one of the list.
 SUBCOMMANDS = {
     "test": "Say on one page whether a camera is fit for its purpose.",
+    "calibrate": "Find the building in the picture by four corners, for falling objects.",
+    "report": "Say how small a falling object may be on each floor, and what the view misses.",
     "aim": "See a camera live while you turn it: lanes, plate sizes, exposure.",
 }
 

@@ -1,0 +1,84 @@
+"""`linli camera calibrate`: where the building stands in a camera's picture, from four corners and its floors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.camera.frame import first_frame
+from gateway.cli.camera.report import report_tables
+from gateway.cli.output import json_option, print_json, show
+
+if TYPE_CHECKING:
+    from gateway.settings.camera import FacadeSettings
+
+
+@click.command()
+@click.argument("camera")
+@click.argument("corners", nargs=4, metavar="GROUND-LEFT GROUND-RIGHT ROOF-LEFT ROOF-RIGHT")
+@click.option("--floors", type=click.IntRange(1, 200), required=True, help="Floors of the building; the ground is 1.")
+@click.option("--columns", type=click.IntRange(1, 100), default=1, show_default=True, help="Flats side by side.")
+@click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Where to draw the floors; default: CAMERA-facade.jpg."
+)
+@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@json_option
+def calibrate(
+    camera: str,
+    corners: tuple[str, ...],
+    floors: int,
+    columns: int,
+    frame: Path | None,
+    picture: Path | None,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Find the facade in CAMERA's picture by its four corners, each X,Y in pixels; they may lie outside of it.
+
+    Prints the line for [camera.falling] and what can be seen of each floor, and draws the floors into a picture:
+    they must lie on the building's own.
+    """
+    settings = _facade([_corner(text) for text in corners], floors, columns)
+    shown = first_frame(camera, config, frame)
+    import cv2
+
+    from gateway.vision.falling.geometry import draw_floors, facade_toml, facade_view
+
+    target = picture or Path(f"{camera}-facade.jpg")
+    done, data = cv2.imencode(".jpg", draw_floors(shown.copy(), settings))
+    try:
+        target.write_bytes(data.tobytes() if done else b"")
+    except OSError as error:
+        raise click.ClickException(f"{target}: {error.strerror}; name another file with --picture") from error
+    height, width = shown.shape[:2]
+    view = facade_view(settings, width, height)
+    if as_json:
+        rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
+        print_json({"toml": facade_toml(settings), "picture": str(target), "floors": rows, "cameras": view.cameras})
+        return
+    click.echo(f"[camera.falling]\n{facade_toml(settings)}\n")
+    show(report_tables(view))
+    click.echo(f"\nThe floors are drawn in {target}: they must lie on the building's own.", err=True)
+
+
+def _corner(text: str) -> tuple[float, float]:
+    x, _, y = text.partition(",")
+    try:
+        return float(x), float(y)
+    except ValueError as error:
+        raise click.UsageError(f"{text}: expected two numbers with a comma, such as 410,1890") from error
+
+
+def _facade(corners: list[tuple[float, float]], floors: int, columns: int) -> "FacadeSettings":
+    from pydantic import ValidationError
+
+    from gateway.settings.camera import FacadeSettings
+
+    given = {"floors": floors, "columns": columns, "ground": corners[:2], "roof": corners[2:]}
+    try:
+        return FacadeSettings.model_validate(given)
+    except ValidationError as error:
+        said = "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
+        raise click.UsageError(f"the corners make no wall: {said}") from error

@@ -1,0 +1,68 @@
+"""`linli camera report`: what a camera sees of its facade: the smallest object of each floor, and what it misses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.camera.frame import camera_settings, first_frame
+from gateway.cli.output import Line, Table, json_option, print_json, show
+
+if TYPE_CHECKING:
+    from gateway.vision.falling.geometry import FacadeView
+
+
+@click.command()
+@click.argument("camera")
+@click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
+@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@json_option
+def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None:
+    """Say for each floor of CAMERA's facade how small a falling object may be, and whether more cameras are needed."""
+    settings = camera_settings(camera, config)
+    if settings.falling is None or settings.falling.facade is None:
+        raise click.ClickException(f"camera {camera} has no facade; find it with: linli camera calibrate {camera}")
+    from gateway.vision.falling.geometry import facade_view
+
+    height, width = first_frame(camera, config, frame).shape[:2]
+    view = facade_view(settings.falling.facade, width, height)
+    if as_json:
+        rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
+        print_json({"floors": rows, "distance": round(view.distance, 1), "cameras": view.cameras})
+        return
+    show(report_tables(view))
+
+
+def report_tables(view: "FacadeView") -> "list[Table | Line]":
+    """The floors from the top down, every fifth and the ends, and what follows from them."""
+    count = len(view.floors)
+    rows = [
+        (str(one.floor), f"{one.pixels_per_metre:.1f} px/m", f"{one.smallest_cm:.0f} cm", f"{100 * one.seen:.0f} %")
+        for one in reversed(view.floors)
+        if one.floor in (1, count) or one.floor % 5 == 0
+    ]
+    blocks: list[Table | Line] = [Table(("floor", "scale", "smallest object", "in the picture"), rows)]
+    if view.unseen:
+        blocks.append(Line((f"Not in the picture: floors {ranges(view.unseen)}.",)))
+    if view.small:
+        blocks.append(Line((f"Only larger things are seen for sure on floors {ranges(view.small)}.",)))
+    if view.cameras == 0:
+        blocks.append(Line(("No floor is in the picture: check the corners.",)))
+    elif view.cameras > 1:
+        blocks.append(Line((f"For a bottle (20 cm) on every floor it takes about {view.cameras} cameras.",)))
+    else:
+        blocks.append(Line(("One camera is enough for a bottle (20 cm) on every floor.",)))
+    return blocks
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers in order, neighbours joined: 1 to 3, 7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts)

@@ -1,0 +1,73 @@
+"""`linli camera calibrate` and `report`: from four corners to floors, and to what can be seen of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("cv2", reason="the extra `vision` is not installed")
+
+import cv2
+
+from gateway.cli import linli
+from gateway.cli.camera.report import ranges
+from tests.vision.falling.drawn import FACADE, HEIGHT, WIDTH, wall
+
+CORNERS = ["90,620", "390,620", "90,40", "390,40"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    cv2.imwrite(str(tmp_path / "view.png"), wall())
+    falling = (
+        f"[camera.falling]\nfacade = {{ floors = {FACADE['floors']}, columns = 3, ground = {FACADE['ground']}, "
+        f"roof = {FACADE['roof']} }}\n"
+    )
+    (tmp_path / "c.toml").write_text(
+        f'[gateway]\nid = "gw-1"\nsite = "x"\nstate = "{tmp_path}/s"\n[store]\n[api]\nlisten = "127.0.0.1:8470"\n'
+        f'[[camera]]\nname = "tower"\nurl = "{tmp_path}/view.png"\npurpose = "falls"\n{falling}'
+        f'[[camera]]\nname = "bare"\nurl = "{tmp_path}/view.png"\npurpose = "falls"\n[camera.falling]\n'
+    )
+    return tmp_path
+
+
+def run(*words: object):
+    return CliRunner().invoke(linli, [str(word) for word in words])
+
+
+def test_calibrate_prints_toml_and_draws_the_floors(site: Path) -> None:
+    drawn = site / "drawn.jpg"
+    done = run("camera", "calibrate", "tower", *CORNERS, "--floors", 12, "-c", site / "c.toml", "--picture", drawn)
+    assert done.exit_code == 0, done.output
+    assert "facade = { floors = 12, ground = [[90, 620], [390, 620]], roof = [[90, 40], [390, 40]] }" in done.output
+    picture = cv2.imread(str(drawn))
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    green = (picture[..., 1].astype(int) - picture[..., 2] > 60).sum(axis=1)
+    assert sum(green > 200) >= 12
+
+
+def test_report_tells_the_smallest_object_of_every_floor(site: Path) -> None:
+    done = run("camera", "report", "tower", "-c", site / "c.toml", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.output)
+    assert [row["floor"] for row in told["floors"]] == list(range(1, 13))
+    # 580 pixels for 12 floors of 2.9 m: 4 pixels are 24 cm.
+    assert told["floors"][5]["smallest_cm"] == pytest.approx(24.0, abs=0.2)
+    assert told["cameras"] == 2
+    assert "floors 1 to 12" in run("camera", "report", "tower", "-c", site / "c.toml").output
+
+
+def test_what_cannot_be_is_said(site: Path) -> None:
+    crossed = run(
+        "camera", "calibrate", "tower", CORNERS[1], CORNERS[0], *CORNERS[2:], "--floors", 12, "-c", site / "c.toml"
+    )
+    assert crossed.exit_code == 2
+    assert "do not span a wall" in crossed.output
+    assert "expected two numbers" in run("camera", "calibrate", "tower", "a,b", *CORNERS[1:], "--floors", 3).output
+    assert "linli camera calibrate bare" in run("camera", "report", "bare", "-c", site / "c.toml").output
+    assert "has no camera" in run("camera", "report", "other", "-c", site / "c.toml").output
+
+
+def test_ranges() -> None:
+    assert ranges([1, 2, 3, 7]) == "1 to 3, 7"
