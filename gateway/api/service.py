@@ -22,6 +22,7 @@ from gateway import __version__
 from gateway.api.access import Access, Caller
 from gateway.api.endpoint import Call, Endpoint
 from gateway.api.listen import listen_local, listen_tcp, remove_socket
+from gateway.api.live import LIVE_ENDPOINTS
 from gateway.api.media import MEDIA_ENDPOINTS
 from gateway.api.openapi import describe
 from gateway.api.patience import Patience
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
     from gateway.commands import Commands
     from gateway.store import Store
 
-ENDPOINTS: tuple[Endpoint, ...] = (*PULL_ENDPOINTS, *MEDIA_ENDPOINTS, *STATE_ENDPOINTS, *PAGE_ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *PULL_ENDPOINTS,
+    *MEDIA_ENDPOINTS,
+    *LIVE_ENDPOINTS,
+    *STATE_ENDPOINTS,
+    *PAGE_ENDPOINTS,
+)
 FINISH_SECONDS = 1.0  # for answers on their way when the API is stopped
 ABORT_SECONDS = 0.5
 

@@ -42,6 +42,7 @@ VERBS: dict[str, dict[str, Argument]] = {
         "value": Argument(VALUE, required=True),
         "spelled": Argument(bool, default=False),
     },
+    "peek": {"camera": Argument(str, required=True)},
     "alarms": {"all": Argument(bool, default=False)},
     "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
     "records": RANGE,
@@ -72,6 +73,13 @@ class Viewed(Protocol):
 
     def view(self) -> Mapping[str, Any]:
         """The state, ready for JSON."""
+
+
+class Watching(Viewed, Protocol):
+    """A camera."""
+
+    async def peek(self) -> dict[str, Any]:
+        """A picture of now for whoever aims it; CommandError 409 without one."""
 
 
 class Acting(Protocol):
@@ -121,7 +129,7 @@ class Commands:
         rules: Rules,
         sources: Mapping[str, "AnySource"],
         lines: Sequence["AnyLine"],
-        cameras: Sequence[Viewed],
+        cameras: Sequence[Watching],
         uplinks: Sequence[Viewed],
         clock: Clock,
         apply: Callable[[Transition], Awaitable[None]],
@@ -153,8 +161,8 @@ class Commands:
         match verb:
             case "status" | "devices":
                 return self.status() if verb == "status" else self._devices()
-            case "read":
-                return await self._read(values["device"], values["point"], frames=values["frames"])
+            case "read" | "peek":
+                return await (self._read(values) if verb == "read" else self._camera(values["camera"]).peek())
             case "write":
                 return await self._write(values, actor)
             case "alarms" | "ack":
@@ -230,6 +238,13 @@ class Commands:
         missing = (device for device in self._settings.device if device.name not in self._sources)
         return [*rows, *(self._unbuilt.device(device) for device in missing)]
 
+    def _camera(self, name: str) -> Watching:
+        for camera in self._cameras:
+            if camera.view()["name"] == name:
+                return camera
+        names = [camera.view()["name"] for camera in self._cameras]
+        raise CommandError(f'no camera "{name[:80]}"; {did_you_mean(name, names, what="cameras")}', 404)
+
     def _shown_cameras(self) -> list[dict[str, Any]]:
         rows = [dict(camera.view()) for camera in self._cameras]
         names = {row["name"] for row in rows}
@@ -273,7 +288,8 @@ class Commands:
                 )
         return rows
 
-    async def _read(self, name: str, point: str | None, *, frames: bool) -> dict[str, Any]:
+    async def _read(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        name, point, frames = asked["device"], asked["point"], asked["frames"]
         source = self._sources.get(name)
         if source is None:
             raise CommandError(f'no device "{name[:80]}"; {did_you_mean(name, self._sources)}', 404)

@@ -21,7 +21,23 @@ from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
 from gateway.vision.events import clip_event, fall_event, fell_event, passage_event, shown_passage
-from gateway.vision.messages import LONGEST, Ask, Beat, Clip, Fall, Fell, Gone, Job, Opened, Passage, Trouble, unpack
+from gateway.vision.messages import (
+    LONGEST,
+    Ask,
+    Beat,
+    Clip,
+    Fall,
+    Fell,
+    Gone,
+    Job,
+    Opened,
+    Passage,
+    Peek,
+    Trouble,
+    View,
+    unpack,
+)
+from gateway.vision.peek import Peeks
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
@@ -80,6 +96,7 @@ class Camera:
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
         self._worker: asyncio.subprocess.Process | None = None
         self._owed: dict[str, Owed] = {}
+        self._peeks = Peeks(self.name, clock)
         self._asked = 0
 
     def view(self) -> dict[str, Any]:
@@ -110,6 +127,17 @@ class Camera:
         token = f"g{self._asked}"
         worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
         self._owed[token] = Owed(record, self.name)
+        return True
+
+    async def peek(self) -> dict[str, Any]:
+        """A picture of now for whoever aims the camera, and what is to be improved; CommandError 409 without one."""
+        return await self._peeks.view(self._ask_view)
+
+    def _ask_view(self) -> bool:
+        worker = self._worker
+        if self._size is None or worker is None or worker.stdin is None:
+            return False
+        worker.stdin.write(msgspec.json.encode(Peek()) + b"\n")
         return True
 
     async def run(self) -> None:
@@ -164,6 +192,7 @@ class Camera:
             await self._listen(worker)
         finally:
             self._worker = None
+            self._peeks.lost()
             try:
                 await self._stop(worker)
             finally:
@@ -198,7 +227,7 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Beat | Trouble | Passage | Fell | Fall | Clip) -> None:
+    async def _take(self, message: Opened | Beat | Trouble | Passage | Fell | Fall | Clip | View) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -208,6 +237,8 @@ class Camera:
                 await self._become_open()
         elif isinstance(message, Beat):
             self._count(message)
+        elif isinstance(message, View):
+            self._peeks.take(message)
         elif isinstance(message, Clip):
             await self._file(message)
         else:

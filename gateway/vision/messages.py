@@ -22,12 +22,16 @@ class Job(msgspec.Struct, frozen=True):
     providers: tuple[str, ...] = ()
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, tag=True):
     """A further line of its standard input: make a clip of the ``before`` and ``after`` seconds around now."""
 
     token: str
     before: float
     after: float
+
+
+class Peek(msgspec.Struct, frozen=True, tag=True):
+    """A further line of its standard input: send a ``View`` of the next frame."""
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
@@ -109,6 +113,34 @@ class Clip(msgspec.Struct, frozen=True, tag=True):
     trouble: str = ""
 
 
+class PlateSize(msgspec.Struct, frozen=True):
+    """A plate as the installer needs it: width in pixels, tilt in degrees, sharpness, share of it burnt out."""
+
+    width: float
+    tilt: float
+    sharpness: float
+    burnt: float
+
+
+class View(msgspec.Struct, frozen=True, tag=True):
+    """One frame for whoever aims the camera: the picture with lanes and plate sizes, and what was measured in it.
+
+    ``time`` in ns since 1970, the size that of the camera's own frame in pixels, ``middle`` its middle grey level,
+    ``dark`` and ``burnt`` shares of it; ``advice`` are words of the page.
+    """
+
+    jpeg: bytes
+    time: int
+    width: int
+    height: int
+    plates: tuple[PlateSize, ...]
+    middle: int
+    dark: float
+    burnt: float
+    sharpness: float
+    advice: tuple[str, ...]
+
+
 class Fell(msgspec.Struct, frozen=True, tag=True):
     """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
 
@@ -147,7 +179,7 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
 
 
-Message = Opened | Beat | Trouble | Gone | Passage | Clip | Fell | Fall
+Message = Opened | Beat | Trouble | Gone | Passage | Clip | View | Fell | Fall
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import msgspec
@@ -24,9 +24,12 @@ from gateway.vision.capture import Capture, Frame
 from gateway.vision.clips import Clips
 from gateway.vision.feed import Feed
 from gateway.vision.live import Live
-from gateway.vision.messages import Ask, Beat, Fall, Gone, Job, Message, Opened, Passage, Trouble, send
+from gateway.vision.messages import Ask, Beat, Fall, Gone, Job, Message, Opened, Passage, Peek, Trouble, send
 from gateway.vision.ring import PacketRing
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
+
+if TYPE_CHECKING:
+    from gateway.vision.aim import Aim
 
 BEAT_EVERY = 1.0
 WAITING = (4.0, 20.0)  # seconds of packets that wait for analysis; the longer where every frame counts
@@ -42,7 +45,7 @@ NOTHING_LEFT = 3  # exit code: said why on the pipe
 class Worker:
     """One camera from its first frame to its end or failure; ``asked`` holds what the gateway asks for meanwhile."""
 
-    def __init__(self, job: Job, out: BinaryIO, asked: "queue.SimpleQueue[Ask] | None" = None) -> None:
+    def __init__(self, job: Job, out: BinaryIO, asked: "queue.SimpleQueue[Ask | Peek] | None" = None) -> None:
         self._job = job
         self._camera = CameraSettings.model_validate(job.camera)
         self._out = out
@@ -62,6 +65,8 @@ class Worker:
         self._trouble = ("", "")
         self._behind = False
         self._looked = -SELDOM
+        self._peeked = False
+        self._aim: Aim | None = None
 
     def run(self) -> None:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
@@ -170,6 +175,17 @@ class Worker:
             if watcher.busy:
                 feed.stir(frame.time)
         self._counts[1] += looked
+        if self._peeked:
+            self._peeked = False
+            self._show(frame)
+
+    def _show(self, frame: Frame) -> None:
+        """Answer whoever aims the camera; the first look loads what it takes."""
+        if self._aim is None:
+            from gateway.vision.aim import Aim
+
+            self._aim = Aim(self._camera, Path(self._job.models), self._job.providers)
+        self._say(self._aim.look(frame))
 
     def _tell(self, watcher: Watcher, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -202,7 +218,10 @@ class Worker:
             self._clips.tick(self._stream)
         self._tell_alive()
 
-    def _owe(self, ask: Ask) -> None:
+    def _owe(self, ask: Ask | Peek) -> None:
+        if isinstance(ask, Peek):
+            self._peeked = True
+            return
         now = time.time_ns()
         if self._clips is not None:
             self._clips.ask(ask.token, now - round(ask.before * 1e9), now + round(ask.after * 1e9))
@@ -241,13 +260,13 @@ class Worker:
             send(self._out, message)
 
 
-def _end_with_parent(asked: "queue.SimpleQueue[Ask]") -> None:
+def _end_with_parent(asked: "queue.SimpleQueue[Ask | Peek]") -> None:
     """Never outlive the gateway: the kernel ends us with it, and so does the end of our standard input."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     def listen() -> None:
         for line in sys.stdin.buffer:
-            asked.put(msgspec.json.decode(line, type=Ask))
+            asked.put(msgspec.json.decode(line, type=Ask | Peek))
         os._exit(0)
 
     threading.Thread(target=listen, name="parent", daemon=True).start()
@@ -259,7 +278,7 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a codec prints must not get between the messages
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    asked: queue.SimpleQueue[Ask] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[Ask | Peek] = queue.SimpleQueue()
     _end_with_parent(asked)
     cv2.setNumThreads(1)
     try:
