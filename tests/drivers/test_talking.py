@@ -66,6 +66,19 @@ async def test_a_distance_sensor_that_talks_faster_than_it_is_read():
     assert max(late) <= 5
 
 
+async def test_what_speaks_by_itself_is_waited_for_however_quick_it_was():
+    """What the line learns of those that are asked says nothing about when a device speaks next."""
+    stage = Stage(FarSide(), profile("dyp-a02yyuw"), every="10ms", timeout="5s")
+
+    async def speech() -> None:
+        await talk(stage.far, map(distance, range(300, 340)))
+        await talk(stage.far, map(distance, range(400, 404)), 0.4)
+
+    await stage.until(lambda: max(good(stage, "distance"), default=0) >= 0.4, speech())
+    assert stage.states == ["starting", "online"]
+    assert len(good(stage, "distance")) == len(stage.readings)
+
+
 async def test_a_weather_station_with_two_sentences():
     stage = Stage(FarSide(), profile("nmea-weather"), every="50ms")
     said = itertools.cycle(

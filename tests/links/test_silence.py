@@ -116,6 +116,17 @@ async def test_silent_devices_never_cost_their_line_more_than_three_per_cent(sil
     assert min(heard) >= 0.98 * seconds / EVERY
 
 
+def test_who_is_alone_on_its_line_is_always_waited_for_wholly():
+    line = Line(LineSettings(name="bus", tcp="10.0.0.1:502"), LeapClock())
+    tally = line.attach("one", 1)
+    for _ in range(20):
+        tally.add("", 0.01, 0.01)
+    line._budget.charge(1000.0, 0.0)
+    assert line.patience("one", 30.0, doubtful=True) == 30.0
+    line.attach("two", 2)
+    assert line.patience("one", 30.0, doubtful=True) == SHORTEST
+
+
 def test_the_wait_for_a_device_follows_from_how_long_it_takes():
     budget = SilentBudget(0.0)
     assert budget.patience(1.0, None, 0.0, doubtful=True) == 1.0
