@@ -22,6 +22,8 @@ from gateway.vision.timeline import Timeline
 OPEN_SECONDS = 7.0  # together with the parent's own deadline nothing hangs for 10 s
 READ_SECONDS = 7.0
 BROKEN_PACKETS = 250  # in a row, before a stream counts as broken
+KEYLESS = 10.0  # seconds that a first key frame is waited for; some cameras refresh a picture bit by bit and have none
+STEP = 0.001  # seconds between two pictures at least
 UNFINISHED = 64  # packets of which a decoder may still owe the picture
 # The luma plane comes first and has 8 bits in these; anything else is converted.
 LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray"})
@@ -130,6 +132,7 @@ class Capture:
         self._period = float(1 / rate) if 1 <= rate <= 240 else 0.04
         self._fed: dict[int, Coded] = {}
         self._broken = 0
+        self._headless = True
         self._last: float | None = None
         self._seen: float | None = None
 
@@ -171,6 +174,9 @@ class Capture:
 
         Broken packets are stepped over; LinkError when there is nothing else.
         """
+        if self._headless and not coded.key and coded.time < KEYLESS:
+            return []
+        self._headless = False
         self._fed[coded.index] = coded
         if len(self._fed) > UNFINISHED:
             del self._fed[next(iter(self._fed))]
@@ -245,8 +251,8 @@ class Capture:
         return frames
 
     def _onward(self, seconds: float) -> float:
-        """Cameras repeat and mix up time stamps; a step of half a frame keeps the order."""
-        return max(seconds, 0.0) if self._last is None else max(seconds, self._last + 0.5 * self._period)
+        """Cameras repeat and mix up time stamps; a small step keeps the order, whatever the true rate is."""
+        return max(seconds, 0.0) if self._last is None else max(seconds, self._last + STEP)
 
     def _stumble(self, error: av.error.FFmpegError) -> None:
         self._broken += 1
