@@ -370,6 +370,50 @@ async def test_what_was_evicted_is_passed_over(library: ViewLibrary, store: Pass
     assert library.serials() == [4, 5]
 
 
+async def test_what_is_erased_while_it_waits_never_leaves(
+    library: ViewLibrary, store: PassageStore, quick: None
+) -> None:
+    for _ in range(5):
+        await store.passage(jpeg())
+    library.before = lambda asked: Reply(503) if asked.target.endswith("MotorVehicles") else None
+    async with running(make(store, library.port)) as uplink:
+        await until(lambda: bool(uplink.view()["held"]))
+        store.streams["perception"] = [
+            record for record in store.streams["perception"] if record.sequence not in (1, 3)
+        ]
+        asked = len(library.http.asked)
+        await until(lambda: len(library.http.asked) >= asked + 2)  # what was on its way has been refused
+        library.before = lambda asked: None
+        await until(lambda: settled(store))
+    assert library.serials() == [2, 4, 5]
+
+
+async def test_a_hold_is_over_when_its_vehicle_is_parked(
+    library: ViewLibrary, store: PassageStore, quick: None
+) -> None:
+    await store.passage()
+    library.status = lambda vehicle, tries: (2, "busy") if tries == 1 else (8, "no")
+    async with running(make(store, library.port)) as uplink:
+        await until(lambda: settled(store))
+        assert (uplink.view()["held"], uplink.view()["problems"], uplink.view()["parked"]) == ({}, [], 1)
+
+
+async def test_a_conflict_that_says_why_is_a_delivery(library: ViewLibrary, store: PassageStore, quick: None) -> None:
+    for _ in range(3):
+        await store.passage()
+
+    def after(asked: Asked, reply: Reply) -> Reply:
+        if not asked.target.endswith("MotorVehicles"):
+            return reply
+        return Reply(409, {"Content-Type": "text/plain"}, "记录已存在".encode())
+
+    library.after = after
+    async with running(make(store, library.port)):
+        await until(lambda: settled(store))
+    assert library.serials() == [1, 2, 3]
+    assert len(library.asked("MotorVehicles")) == 5, "together, alone, two together, alone twice"
+
+
 async def test_a_store_that_cannot_be_read_is_a_problem_until_it_can(
     library: ViewLibrary, store: PassageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,13 @@ class Delivery:
             return False
         if not self._going:
             return await self._look()
-        await self._send(session)
+        try:
+            await self._forget_erased()
+        except CommandError as error:
+            self._cannot_read(str(error))
+            return False
+        if self._going:
+            await self._send(session)
         return True
 
     # ------------------------------------------------------------------------------------------------ reading
@@ -144,9 +150,7 @@ class Delivery:
         try:
             records = await self._store.records(STREAM, self._read_to, CHUNK_RECORDS, CHUNK_BYTES)
         except CommandError as error:
-            if str(error) != self.unreadable:
-                log.warning("%s: %s", NAME, error)
-            self.unreadable, self._paused_until = str(error), self._clock.monotonic() + PAUSE_SECONDS
+            self._cannot_read(str(error))
             return False
         self.unreadable = ""
         # Without records, everything up to here was evicted: a gap record accounts for it.
@@ -165,6 +169,20 @@ class Delivery:
         self._advance()
         return True
 
+    def _cannot_read(self, sentence: str) -> None:
+        if sentence != self.unreadable:
+            log.warning("%s: %s", NAME, sentence)
+        self.unreadable, self._paused_until = sentence, self._clock.monotonic() + PAUSE_SECONDS
+
+    async def _forget_erased(self) -> None:
+        """Drop what is no longer in the store: it may wait here for days, and somebody may have had it deleted."""
+        for going in list(self._going)[: self._limit]:
+            sequence = going.passage.record.sequence
+            found = await self._store.records(STREAM, sequence - 1, 1)
+            if not found or found[0].sequence != sequence:
+                self._going.remove(going)
+        self._advance()
+
     def _advance(self) -> None:
         settled = self._going[0].passage.record.sequence - 1 if self._going else self._read_to
         if settled > self._store.position(NAME, STREAM):
@@ -180,7 +198,7 @@ class Delivery:
         finally:
             self.in_flight = 0
         if 200 <= answer.status < 300:
-            await self._judge(batch, _by_vehicle(batch, read_statuses(answer.body)), answer)
+            await self._judge(batch, _by_vehicle(batch, read_statuses(answer.body)))
         else:
             await self._refused(batch, answer)
         self._advance()
@@ -214,7 +232,7 @@ class Delivery:
 
     # ------------------------------------------------------------------------------------------------ judging
 
-    async def _judge(self, batch: Sequence[Going], found: Mapping[str, Status], answer: Answer) -> None:
+    async def _judge(self, batch: Sequence[Going], found: Mapping[str, Status]) -> None:
         """Settle each vehicle by its own status."""
         if not found and len(batch) > 1:
             self._most = self._limit = 1  # whose status it is, is plain when there is one vehicle only
@@ -238,8 +256,6 @@ class Delivery:
             await self._give_up(group, code, found[group[0].passage.id].text)
         if wait is not None:
             await self._wait(wait.code, wait.text)
-        elif not doomed and self._hold is not None:
-            self._hold.accepted(self._clock.monotonic())
 
     def _is_doomed(self, code: int, going: Going) -> bool:
         verdict = codes.verdict(code)
@@ -252,6 +268,12 @@ class Delivery:
         self.taken += 1
         self.bare += going.bare
         DELIVERED.labels(NAME, STREAM).inc()
+        self._moves()
+
+    def _moves(self) -> None:
+        """Something is settled, so nothing is held; what is refused in the same answer says otherwise afterwards."""
+        if self._hold is not None:
+            self._hold.accepted(self._clock.monotonic())
 
     async def _refused(self, batch: Sequence[Going], answer: Answer) -> None:
         """The whole request is refused: smaller ones find out which vehicle is at fault."""
@@ -283,6 +305,7 @@ class Delivery:
             for going in parked:
                 self._going.remove(going)
             self._parked_in_a_row += len(parked)
+            self._moves()
         if len(parked) < len(group):
             await self._wait(code, text, told=True)
 
