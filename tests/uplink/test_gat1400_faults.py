@@ -14,6 +14,7 @@ from gateway.clock import SystemClock
 from gateway.contract import Draft, record_id
 from gateway.settings.core import StoreSettings
 from gateway.store import Store
+from gateway.store.erasure import Erasure
 from gateway.uplink import lane as lane_module
 from gateway.uplink import pause as pause_module
 from gateway.uplink.gat1400 import push as push_module
@@ -332,3 +333,26 @@ async def test_a_slow_link_is_slow_and_nothing_else(library: ViewLibrary, store:
             await until(lambda: settled(store))
             assert uplink.view()["registrations"] == 1
     assert library.serials() == [1, 2, 3]
+
+
+async def test_a_passage_erased_from_the_store_is_not_told_any_more(tmp_path: Path, library: ViewLibrary) -> None:
+    (tmp_path / "state").mkdir()
+    library.before = lambda asked: Reply(503) if asked.target.endswith("MotorVehicles") else None
+
+    def told(done: object) -> Draft:
+        return Draft("disposal", "linli.disposal.erased.v1", "", "vehicle", 0, {}, record_id(0))
+
+    async with opened(tmp_path) as store:
+        for number in range(3):
+            await drive_by(store, jpeg(pad=number), number)
+        await store.committed()
+        there = await passages(store)
+        uplink = Gat1400Uplink(settings(tmp_path, library.port), store, SystemClock())
+        async with running(uplink):
+            await until(lambda: bool(uplink.view()["held"]))
+            await store.erase(Erasure({"perception": [there[1]]}, [], told))
+            asked = len(library.http.asked)
+            await until(lambda: len(library.http.asked) >= asked + 2)
+            library.before = lambda asked: None
+            await until(lambda: settled(store))
+    assert library.serials() == [there[0], there[2]]
