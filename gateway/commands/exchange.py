@@ -26,7 +26,9 @@ MOST_BYTES = 4096
 
 
 async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Send one read and return what came until all was quiet: ``{"heard": hex}``, empty after silence.
+    """Send one read and return what came until all was quiet: ``{"heard": hex, "first_ms": …}``, empty after silence.
+
+    ``first_ms`` runs from the question to the first byte, without the wait for a turn; None after silence.
 
     CommandError 400 for what cannot be sent, 403 for what does not only read, 404 for no such line, 409 for a line
     that is not open or does not take the speed.
@@ -36,13 +38,17 @@ async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, 
     if serial is not None and line.kind is not LineKind.SERIAL:
         raise CommandError(f"line {line.name} is no serial port: it has no speed")
     heard = bytearray()
+    first_ms: float | None = None
 
     async def work(pipe: Pipe) -> None:
+        nonlocal first_ms
         await pipe.drain_input()
         await pipe.write(question)
+        asked = clock.monotonic()
         # Silence is no fault of the line's devices here, and costs their budget nothing.
         with contextlib.suppress(DeviceSilentError, TimeoutError):
             heard.extend(await pipe.read())
+            first_ms = round((clock.monotonic() - asked) * 1000, 1)
             while len(heard) < MOST_BYTES:
                 whole = answers_in("tcp" if len(question) == MBAP_SIZE else "rtu", bytes(heard))[0]
                 async with asyncio.timeout(QUIET_WHOLE if whole else QUIET[line.kind]):
@@ -53,7 +59,7 @@ async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, 
         await line.transact(work, deadline=deadline, timeout=timeout, serial=serial)
     except LinkError as error:
         raise CommandError(str(error), 409) from None
-    return {"heard": heard.hex()}
+    return {"heard": heard.hex(), "first_ms": first_ms}
 
 
 def _line(lines: Iterable[AnyLine], name: str) -> Line:

@@ -139,7 +139,7 @@ class StreamPipe:
             if self.error is not None:
                 raise self.error
             if self._loop.time() >= self._deadline:
-                raise DeviceSilentError(f"no answer within {self._timeout:g} s on {self.address}")
+                raise DeviceSilentError(f"no answer within {round(self._timeout, 2):g} s on {self.address}")
             waiter = self._waiter = self._loop.create_future()
             if self._timer is None:
                 self._timer = self._loop.call_at(self._deadline, self._time_up)

@@ -69,7 +69,7 @@ class Search:
     """One search. ``found``, ``clashes`` and ``remarks`` grow while it runs, and hold when it is stopped.
 
     ``own``: what the line is set to; ``shared``: others ask on it meanwhile; ``settled``: a device whose profile is
-    known, so that none is looked for.
+    known, so that none is looked for; ``timing``: what answers are timed by, if not by ``clock``.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Search:
         wanted: Wanted,
         sheets: Sequence[Sheet],
         *,
+        timing: Clock | None = None,
         own: SerialSettings | None = None,
         shared: bool = False,
         settled: Callable[[Found], bool] = lambda _found: False,
@@ -89,6 +90,7 @@ class Search:
         self.remarks: list[str] = []
         self.complete = False
         self._wire, self._clock, self._wanted, self._sheets = wire, clock, wanted, sheets
+        self._timing = timing or clock
         self._own, self._shared, self._settled, self._report = own, shared, settled, report
         self._hailers: dict[tuple[object, ...], Hailer] = {}
         self._known: dict[tuple[str, int | None], set[int]] = {}
@@ -178,7 +180,7 @@ class Search:
         self, framing: str, serial: SerialSettings | None, spots: Sequence[Spot], tick: Callable[[float], None]
     ) -> None:
         known = self._known.setdefault((framing, serial.baud if serial else None), set())
-        hailer = Hailer(self._wire, self._clock, framing, serial, self._modbus_patience)
+        hailer = Hailer(self._wire, self._timing, framing, serial, self._modbus_patience)
         self._hailers[framing, serial] = hailer
         before = len(self.found)
         try:
@@ -221,7 +223,7 @@ class Search:
             seconds *= 250
 
         async def run(tick: Callable[[float], None]) -> None:
-            wire, clock = self._wire, self._clock
+            wire, clock = self._wire, self._timing
             patience = Patience(self._meter_wait, LEAST_METER)  # each speed anew: another one, other meters
             try:
                 if protocol == "dlt645":

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import linli
 from gateway.cli.scan import parse_units
+from gateway.cli.scan.borrowed import LineTime
+from gateway.clock import SystemClock
 from tests.meters.slaves import modbus_ear
 from tests.modbus_farm import Slave
 from tests.scan.crowd import crowd_in_a_thread, only_reads
@@ -95,6 +97,18 @@ def test_a_configured_line_by_name_as_json(tmp_path: Path) -> None:
     assert said["complete"] is True
     path.write_text(path.read_text() + said["toml"])
     assert CliRunner().invoke(linli, ["check", "-c", str(path)]).exit_code == 0
+
+
+def test_the_clock_of_a_borrowed_line_leaves_out_the_wait_for_a_turn() -> None:
+    time, real = LineTime(), SystemClock()
+    real_began, began = real.monotonic(), time.monotonic()
+    while real.monotonic() < real_began + 0.05:
+        pass
+    time.answered(began, 0.01)
+    assert time.monotonic() - began <= real.monotonic() - real_began - 0.03
+    before = time.monotonic()
+    time.answered(before, 5.0)
+    assert time.monotonic() >= before, "never ahead of the real one, and never back"
 
 
 def test_nothing_there_says_what_to_look_at() -> None:

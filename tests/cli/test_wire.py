@@ -106,7 +106,8 @@ def test_a_scan_goes_through_the_gateway_between_its_polls(running: Running) -> 
     state = json.loads(running.run("status", "--json").output)
     assert state["devices"][0]["state"] == "online"
     assert state["devices"][0]["polls"] >= before + 3, "the scan starved the polls"
-    assert all(only_reads(question) for _, question in running.bus.heard)
+    heard = b"".join(question for _, question in running.bus.heard)  # a busy machine may hand over two at once
+    assert all(only_reads(heard[at : at + 8]) for at in range(0, len(heard), 8))
 
 
 def test_a_port_that_the_gateway_owns_is_scanned_through_it_too(running: Running) -> None:

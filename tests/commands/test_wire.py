@@ -6,6 +6,7 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ async def open_line(bus: Crowd) -> AsyncIterator[Line]:
             await owner
 
 
-async def ask(bus_line: Line, /, **values: object) -> dict[str, str]:
+async def ask(bus_line: Line, /, **values: object) -> dict[str, Any]:
     return await exchange([bus_line], SystemClock(), {**WANTED, **values})
 
 
@@ -49,7 +50,7 @@ async def test_one_read_goes_out_and_the_answer_comes_back() -> None:
             answer = bytes.fromhex((await ask(line))["heard"])
             assert answer[:-2] == bytes.fromhex("0303040002 00b6")
             assert crc16(answer[:-2]) == answer[-2:]
-            assert await ask(line, baud=4800, format="8N1", wait_ms=100) == {"heard": ""}
+            assert await ask(line, baud=4800, format="8N1", wait_ms=100) == {"heard": "", "first_ms": None}
             assert line.view()["errors"] == 0, "silence in a search is no fault of the line"
     assert [(speed, sent.hex()) for speed, sent in bus.heard] == [(termios.B9600, ASK), (termios.B4800, ASK)]
 
@@ -110,6 +111,29 @@ async def test_polls_that_are_due_go_first() -> None:
                 group.create_task(poll("second"))
                 group.create_task(poll("third"))
     assert order == ["first", "second", "third", "search"]
+
+
+async def test_an_answer_is_timed_without_the_wait_for_its_turn() -> None:
+    with crowd((termios.B9600, modbus_ear(3, Slave({3: 2, 4: 182})))) as bus:
+        async with open_line(bus) as line:
+            held, over = asyncio.Event(), asyncio.Event()
+
+            async def hold(_pipe: object) -> None:
+                held.set()
+                await over.wait()
+
+            poll = asyncio.create_task(line.transact(hold, deadline=0.0, timeout=0.2))
+            await held.wait()
+            began = SystemClock().monotonic()
+            asking = asyncio.create_task(ask(line))
+            await asyncio.sleep(0.2)
+            waited = SystemClock().monotonic() - began
+            over.set()
+            answer = await asking
+            all_of_it = SystemClock().monotonic() - began
+            await poll
+    assert answer["heard"]
+    assert 0 < answer["first_ms"] / 1000 < all_of_it - waited + 0.001
 
 
 async def test_frames_are_seen_only_while_somebody_looks() -> None:

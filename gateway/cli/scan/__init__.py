@@ -11,6 +11,7 @@ from gateway.cli.client import Refusal, place
 from gateway.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
+    from gateway.contract import Clock
     from gateway.scan.search import Search, Wanted
     from gateway.scan.wire import Wire
 
@@ -124,11 +125,13 @@ async def _search(where: "Where", wanted: "Wanted", searches: "list[Search]") ->
     from gateway.settings.profiles import Profiles, profile_folders
 
     clock = SystemClock()
+    timing: Clock = clock
     wire: Wire
     if where.owner is not None:
-        from gateway.cli.scan.borrowed import BorrowedWire
+        from gateway.cli.scan.borrowed import BorrowedWire, LineTime
 
-        wire = BorrowedWire(where.owner, where.settings)
+        timing = line_time = LineTime()
+        wire = BorrowedWire(where.owner, where.settings, line_time)
     else:
         wire = OwnWire(where.settings, clock)
         await wire.open()
@@ -136,7 +139,7 @@ async def _search(where: "Where", wanted: "Wanted", searches: "list[Search]") ->
         try:
             search = Search(
                 wire, clock, wanted, sheets(Profiles(profile_folders(where.config))),
-                own=where.own_serial, shared=where.owner is not None, report=screen.progress,
+                timing=timing, own=where.own_serial, shared=where.owner is not None, report=screen.progress,
                 settled=lambda found: bool(configured_as(found, where.around)),
             )  # fmt: skip
             searches.append(search)

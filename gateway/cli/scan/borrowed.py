@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.cli.client import Daemon, Refusal
+from gateway.clock import SystemClock
 from gateway.contract import DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.scan.wire import ReadOnly
 from gateway.settings import LineSettings, SerialSettings
@@ -13,26 +14,42 @@ T = TypeVar("T")
 SETTINGS_REFUSED = "does not take"
 
 
+class LineTime(SystemClock):
+    """The clock that answers on a borrowed line are timed by: it stands still while a question waits for its turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stood = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds that never step back."""
+        return super().monotonic() - self._stood
+
+    def answered(self, began: float, seconds: float) -> None:
+        """Let what began then have taken only so many seconds."""
+        self._stood += max(0.0, self.monotonic() - began - seconds)
+
+
 class BorrowedWire:
     """A Wire (see gateway.scan) at the other end of the gateway's local socket."""
 
-    def __init__(self, daemon: Daemon, line: LineSettings) -> None:
+    def __init__(self, daemon: Daemon, line: LineSettings, time: LineTime) -> None:
         self.kind: LineKind = line.kind
-        self._daemon = daemon
+        self._daemon, self._time = daemon, time
 
     async def lend(
         self, work: Callable[[Pipe], Awaitable[T]], *, timeout: float, serial: SerialSettings | None = None
     ) -> T:
         """As ``Wire.lend``. The gateway itself refuses what does not read."""
-        return await work(ReadOnly(_BorrowedPipe(self._daemon, timeout, serial)))
+        return await work(ReadOnly(_BorrowedPipe(self._daemon, self._time, timeout, serial)))
 
     def close(self) -> None:
         """Nothing is held between two questions."""
 
 
 class _BorrowedPipe:
-    def __init__(self, daemon: Daemon, timeout: float, serial: SerialSettings | None) -> None:
-        self._daemon, self._timeout, self._serial = daemon, timeout, serial
+    def __init__(self, daemon: Daemon, time: LineTime, timeout: float, serial: SerialSettings | None) -> None:
+        self._daemon, self._time, self._timeout, self._serial = daemon, time, timeout, serial
         self._question = b""
         self._answer = b""
 
@@ -44,7 +61,7 @@ class _BorrowedPipe:
             question, self._question = self._question, b""
             self._answer = await asyncio.to_thread(self._exchange, question)
         if not self._answer:
-            raise DeviceSilentError(f"no answer within {self._timeout:g} s")
+            raise DeviceSilentError(f"no answer within {round(self._timeout, 2):g} s")
         data, self._answer = self._answer[:at_most], self._answer[at_most:]
         return data
 
@@ -53,6 +70,7 @@ class _BorrowedPipe:
 
     def _exchange(self, question: bytes) -> bytes:
         serial = self._serial
+        began = self._time.monotonic()
         try:
             answer = self._daemon.ask(
                 "exchange",
@@ -65,4 +83,6 @@ class _BorrowedPipe:
         except Refusal as error:
             reason = "settings" if SETTINGS_REFUSED in error.message else "borrowed"
             raise LinkError(error.message, reason) from None
+        if answer["first_ms"] is not None:
+            self._time.answered(began, answer["first_ms"] / 1000)
         return bytes.fromhex(answer["heard"])
