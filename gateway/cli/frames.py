@@ -10,6 +10,7 @@ from gateway.cli.output import Cell, Line, Table, Word
 PIECES = 0.1  # seconds apart at most, and still one answer
 MOST_SHOWN = 48  # bytes in hexadecimal
 PASSWORD = re.compile(rb"(PW=)([^;&#\r\n]*)")
+SEGMENT = re.compile(rb"(?:QN|ST|CN|PW|MN)=[^;]*;(?:.*;)?(?:ST|CN|PW|MN|Flag)=")  # HJ 212 without its envelope
 TEXT = re.compile(rb"[\x20-\x7e\r\n\t]+")
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 FUNCTIONS = {
@@ -26,6 +27,11 @@ DLT_CONTROLS = {
     0x08: "broadcast time",
 }  # fmt: skip
 MBUS_CONTROLS = {0x40: "reset link", 0x5B: "request data", 0x7B: "request data", 0x53: "send", 0x73: "send"}
+FIRE_COMMANDS = {1: "commands", 2: "sends data", 3: "confirms", 4: "asks", 5: "answers", 6: "denies"}
+FIRE_TYPES = {
+    1: "system state", 2: "component state", 3: "analogue value", 4: "operation", 8: "system time", 21: "device state",
+    24: "device operation", 28: "device time", 90: "clock", 91: "duty check",
+}  # fmt: skip
 MBUS_DATA, MBUS_SELECT = 0x72, 0x52
 
 
@@ -46,7 +52,8 @@ def joined(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         line = row["line"]
         before = newest.get(line)
-        if before and before["direction"] == row["direction"] == "in" and row["monotonic"] - ends[line] < PIECES:
+        pieces = before and before["direction"] == row["direction"] == "in" and not row.get("called")
+        if before and pieces and row["monotonic"] - ends[line] < PIECES:
             before["data"] += row["data"]
         else:
             newest[line] = dict(row)
@@ -64,7 +71,7 @@ def frame_table(rows: Sequence[dict[str, Any]]) -> Table:
         out = row["direction"] == "out"
         meaning = explain(data, is_question=out)
         after = f"+{(row['monotonic'] - asked[row['line']]) * 1000:.0f} ms" if not out and row["line"] in asked else ""
-        if out:
+        if out and not row.get("called"):
             asked[row["line"]] = row["monotonic"]
         cells.append(
             [
@@ -118,8 +125,10 @@ def explain(data: bytes, *, is_question: bool) -> Meaning:
         return _ascii(frame)
     if frame[:1] in (b"$", b"!") and b"*" in frame:
         return _nmea(frame)
-    if frame[:2] == b"##" and frame[2:6].isdigit():
+    if (frame[:2] == b"##" and frame[2:6].isdigit()) or SEGMENT.match(frame):
         return _hj212(frame)
+    if frame[:2] == b"@@":
+        return _gb26875(frame)
     if frame[:1] == b"\xe5" and len(frame) == 1:
         return Meaning("M-Bus", "acknowledged", None)
     meter = _meter(frame) or _mbus(frame)
@@ -179,10 +188,22 @@ def _nmea(frame: bytes) -> Meaning:
 
 
 def _hj212(frame: bytes) -> Meaning:
-    fields = dict(part.split(b"=", 1) for part in re.split(rb"[;&]", frame[6:]) if b"=" in part)
+    segment = frame[6:] if frame[:2] == b"##" else frame
+    fields = dict(part.split(b"=", 1) for part in re.split(rb"[;&]", segment) if b"=" in part)
     station = fields.get(b"MN", b"?").decode("ascii", "replace")
     command = fields.get(b"CN", b"?").decode("ascii", "replace")
     return Meaning("HJ 212", f"station {station}, command {command}", None)
+
+
+def _gb26875(frame: bytes) -> Meaning:
+    if len(frame) < 30:
+        return Meaning("GB/T 26875.3", "cut short", False)
+    good = frame[-2:] == b"##" and frame[-3] == sum(frame[2:-3]) & 0xFF
+    source, unit = frame[12:18].hex(), frame[27:-3]
+    word = FIRE_COMMANDS.get(frame[26], f"command {frame[26]}")
+    what = f", {unit[1]} of {FIRE_TYPES.get(unit[0], f'type {unit[0]}')}" if len(unit) > 1 else ""
+    number = int.from_bytes(frame[2:4], "little")
+    return Meaning("GB/T 26875.3", f"{source} {word}, number {number}{what}" + _sum("sum", good), good)
 
 
 def _meter(frame: bytes) -> Meaning | None:

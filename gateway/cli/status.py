@@ -24,6 +24,7 @@ from gateway.cli.output import (
     size,
 )
 
+CLOCK_OFF = 60  # seconds; less is what clocks do
 SOON_SECONDS = 3  # records that leave so soon are no backlog
 WEIGHT_TONES: dict[str, Tone] = {"major": "bad", "minor": "warn", "warning": "dim"}
 
@@ -44,11 +45,11 @@ def summary(state: dict[str, Any]) -> list[Block]:
     """A status as a technician reads it."""
     blocks = [*_head(state), *_problems(state), *_alarms(state)]
     if state["devices"]:
-        blocks += [*_heading("Devices"), device_table(state["devices"]), *_writable(state)]
+        blocks += [*_heading("Devices"), device_table(state["devices"]), *_stations(state), *_writable(state)]
     if state["cameras"]:
         blocks += [*_heading("Cameras"), _cameras(state)]
     if state["lines"]:
-        blocks += [*_heading("Lines"), _lines(state)]
+        blocks += [*_heading("Lines"), _lines(state), *_refused(state)]
     if state["uplinks"]:
         blocks += [*_heading("Uplinks"), _uplinks(state)]
     if state["consumers"]:
@@ -143,11 +144,46 @@ def _lines(state: dict[str, Any]) -> Table:
             f"{line['busy']:.0%}",
             str(line["transactions"]),
             str(line["errors"]),
+            _took(line),
+            Word(", ".join(trouble["reason"] for trouble in line.get("troubles", ())) or "-", "warn"),
             str(line["address"]),
         ]
         for line in state["lines"]
     ]
-    return Table(("line", "state", "busy", "transactions", "errors", "address"), rows)
+    return Table(("line", "state", "busy", "transactions", "errors", "mean, worst", "trouble", "address"), rows)
+
+
+def _took(line: dict[str, Any]) -> str:
+    """How long a transaction takes; of a line on which stations call, how many are connected."""
+    if "connections" in line:
+        return f"{len(line['connections'])} connected"
+    return "-" if line.get("mean_ms") is None else f"{line['mean_ms']:.0f}, {line['worst_ms']:.0f} ms"
+
+
+def _refused(state: dict[str, Any]) -> list[Block]:
+    """Who called a line and was not let in."""
+    blocks: list[Block] = []
+    for line in state["lines"]:
+        refused = line.get("refused") or {}
+        if refused.get("count"):
+            when = since(refused["time"], state["time"])
+            text = f"{line['name']} refused {refused['count']} calls, last {refused['peer']}, {when}"
+            blocks.append(Line([Word(f"{text}: {refused['sentence']}", "warn")], 2))
+    return blocks
+
+
+def _stations(state: dict[str, Any]) -> list[Block]:
+    """What stations said beside all points, and whose clock is wrong."""
+    blocks: list[Block] = []
+    for row in state["devices"]:
+        unnamed, off = row.get("unnamed") or {}, row.get("clock_off_s")
+        if unnamed.get("count"):
+            text = f"{row['name']} spoke {unnamed['count']} times of what no point names, last of {unnamed['last']}"
+            blocks.append(Line([Word(text, "dim")], 2))
+        if off is not None and abs(off) > CLOCK_OFF:
+            way = "ahead" if off > 0 else "behind"
+            blocks.append(Line([Word(f"the clock of {row['name']} is {abs(off):g} s {way}", "warn")], 2))
+    return blocks
 
 
 def _uplinks(state: dict[str, Any]) -> Table:

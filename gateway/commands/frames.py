@@ -7,13 +7,13 @@ import contextlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.contract import Clock, CommandError, LineKind
 from gateway.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from gateway.links import AnyLine, Line
+    from gateway.links import AnyLine
 
 KEPT = 4000  # rows
 KEPT_BYTES = 1 << 20
@@ -35,7 +35,7 @@ class Frames:
     """Shows what is on the wire. Nobody watches: nothing is tapped."""
 
     def __init__(self, lines: Iterable[AnyLine], clock: Clock) -> None:
-        self._lines = {line.name: cast("Line", line) for line in lines if line.kind is not LineKind.LISTEN}
+        self._lines = {line.name: line for line in lines}
         self._clock = clock
         self._rows: deque[Row] = deque(maxlen=KEPT)
         self._bytes = 0
@@ -85,6 +85,7 @@ class Frames:
             "time": self._clock.rfc3339(row.wall),
             "monotonic": round(row.monotonic, 6),
             "data": row.data.hex(),
+            "called": self._lines[row.line].kind is LineKind.LISTEN,
         }
 
     def _behind(self, line: str | None, number: int) -> list[Row]:

@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.contract import Clock, LineKind, LinkError
 from gateway.links.calls import Call, Ears
@@ -16,6 +16,9 @@ from gateway.links.tcp import KEEPALIVE
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings
 from gateway.settings.address import host_port
+
+if TYPE_CHECKING:
+    from gateway.links.pipe import Tap
 
 log = logging.getLogger("linli.links")
 
@@ -89,6 +92,7 @@ class ListenLine:
         self._group: asyncio.TaskGroup
         self._refusals = Refusals(self.name)
         self._calls = self._faults = 0
+        self._tap: Tap | None = None
         self._bytes_in = LINE_BYTES.labels(self.name, "in")
         self._bytes_out = LINE_BYTES.labels(self.name, "out")
         self._failures = LINE_ERRORS.labels(self.name)
@@ -102,6 +106,10 @@ class ListenLine:
         """Let a station call; ``silence`` seconds may pass between its calls."""
         self._stations[station.station] = station
         self._idle = max(self._idle, 2 * silence)
+
+    def tap(self, on_frame: Tap | None) -> None:
+        """Show every message and reply of this line to ``on_frame`` from now on, or to nobody: whole ones only."""
+        self._tap = on_frame
 
     async def changed(self) -> None:
         """Wait for the next change of ``state``."""
@@ -234,6 +242,8 @@ class ListenLine:
 
     async def _answer(self, connection: _Connection, protocol: str, call: Call) -> None:
         station = self._stations.get((protocol, call.station))
+        if self._tap is not None:
+            self._tap("in", call.frame, self._clock.monotonic())
         if call.fault:
             self._faults += 1
             self._failures.inc()
@@ -253,6 +263,8 @@ class ListenLine:
                 connection.proven = True
                 self._refusals.welcome(connection.peer)
         if reply:
+            if self._tap is not None:
+                self._tap("out", reply, self._clock.monotonic())
             self._bytes_out.inc(len(reply))
             connection.writer.write(reply)
 

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from gateway.cli import linli
 from gateway.cli.client import find
+from gateway.cli.output import plain
+from gateway.cli.status import summary
 from gateway.contract import Draft, LinkError, PointValue
 from tests.cli.served import Served
 from tests.desk import EPOCH, View, device_view, uplink_view
@@ -46,6 +48,23 @@ def test_status_says_what_is_wrong_before_everything_else(served: Served) -> Non
     assert lines[at["device sump is offline"] + 1].strip() == ("since 21 Nov 20:16 (2 h 10 min)")
     assert lines[at["device sump is offline"] + 2].strip() == "do: check its power; to try it: linli read sump"
     assert any("linli ack sump-high" in line for line in lines)
+
+
+def test_status_shows_how_lines_are_and_what_stations_are_not_asked_for(served: Served) -> None:
+    state = served.desk.commands.status()
+    line, device = state["lines"][0], state["devices"][0]
+    line |= {"mean_ms": 12.4, "worst_ms": 80.0, "troubles": [{"reason": "noise", "sentence": "noise on line bus"}]}
+    refused = {"count": 3, "peer": "10.0.0.9", "sentence": "it is in no network of allow", "time": state["time"]}
+    state["lines"] = [line, {**line, "name": "stations", "connections": ["10.0.0.1"], "refused": refused}]
+    device |= {"unnamed": {"count": 2, "last": "component 1/1/3/18"}, "clock_off_s": -90.0}
+    text = "\n".join(row for block in summary(state) for row in plain(block))
+    assert "12, 80 ms" in text
+    assert "noise" in text
+    assert "1 connected" in text
+    assert "stations refused 3 calls, last 10.0.0.9" in text
+    assert "it is in no network of allow" in text
+    assert "spoke 2 times of what no point names, last of component 1/1/3/18" in text
+    assert f"the clock of {device['name']} is 90 s behind" in text
 
 
 def test_status_as_json_is_the_state(served: Served) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cli.frames import explain, frame_table, in_bytes, joined, masked
 from gateway.cli.output import plain
+from tests.drivers.station_frames import FIRE, component, frame
 from tests.modbus_farm import crc16
 
 
@@ -84,6 +85,27 @@ def test_a_password_is_never_shown() -> None:
     assert not any("100000" in text or b"100000".hex() in text for text in shown)
     assert all("PW=***" in text or b"PW=******".hex() in text for text in shown)
     assert explain(HJ212, is_question=False).text == "station 010000A8900016F000169DC0, command 1062"
+
+
+def test_what_stations_say_is_told_apart_and_shows_no_password() -> None:
+    segment = HJ212[6:-6]
+    fire = frame(7, component(FIRE))
+    rows = [{**row("in", said, 1.0 + number / 100), "called": True} for number, said in enumerate((segment, fire))]
+    rows.append({**row("out", frame(7, command=3), 1.03), "called": True})
+    shown = masked(rows)
+    assert [(one["protocol"], one["meaning"], one["checksum_good"]) for one in shown] == [
+        ("HJ 212", "station 010000A8900016F000169DC0, command 1062", None),
+        ("GB/T 26875.3", "790300000000 sends data, number 7, 1 of component state, sum good", True),
+        ("GB/T 26875.3", "790300000000 confirms, number 7, sum good", True),
+    ]
+    assert b"PW=100000".hex() not in json.dumps(shown)
+    assert b"PW=******".hex() in json.dumps(shown)
+    table = "\n".join(plain(frame_table(rows)))
+    assert "100000;" not in table
+    assert " ms" not in table, "a call is no answer"
+    damaged = fire[:-3] + bytes((fire[-3] ^ 1,)) + fire[-2:]
+    assert explain(damaged, is_question=False).text.endswith("sum WRONG")
+    assert explain(fire[:20], is_question=False).text == "cut short"
 
 
 @pytest.mark.parametrize("size", range(1, 40))

@@ -93,6 +93,20 @@ async def test_a_station_is_heard_and_answered():
     assert one.heard == [b"fire one hello", b"!fire one hello"]
 
 
+async def test_messages_and_replies_are_shown_to_whoever_watches():
+    one, seen = Echo("one"), []
+    async with listening(one) as line, calling(line.port) as caller:
+        line.tap(lambda direction, data, _at: seen.append((direction, data)))
+        await caller.say(b"fire one hello\nfire stranger hello\nfire one ag")
+        assert await caller.line() == b"fire one hello\n"
+        await until(lambda: line.view()["refused"]["count"])
+        line.tap(None)
+        await caller.say(b"ain\n")
+        assert await caller.line() == b"fire one again\n"
+    hello, stranger = b"fire one hello", b"fire stranger hello"
+    assert seen == [("in", hello), ("out", hello + b"\n"), ("in", stranger)]
+
+
 async def test_two_protocols_share_a_line():
     fire, dust = Echo("one"), Echo("one", "dust")
     async with listening(fire, dust) as line, calling(line.port) as first, calling(line.port) as second:
