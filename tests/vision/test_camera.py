@@ -29,10 +29,10 @@ MOST = 60.0  # seconds after which a test gives up: nothing here is timed, machi
 class Running:
     """A camera that runs, and everything that it put on the bus."""
 
-    def __init__(self, url: str | Path, models: Path, **more: Any) -> None:
+    def __init__(self, url: str | Path, models: Path, keep: float = 0.0, **more: Any) -> None:
         self.items: list[BusItem] = []
         self._change = asyncio.Event()
-        self.camera = Camera(camera_settings(url, **more), models, SystemClock(), self._put)
+        self.camera = Camera(camera_settings(url, **more), models, SystemClock(), self._put, keep)
         self.task = asyncio.create_task(self.camera.run())
 
     async def _put(self, item: BusItem) -> None:

@@ -72,6 +72,18 @@ def test_a_stream_that_breaks_off_is_played_so_far(tmp_path: Path) -> None:
     assert all(later.time > earlier.time for earlier, later in pairwise(frames))
 
 
+def test_sixteen_megapixels_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "large.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 4624, 3472, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((3472 * 3 // 2, 4624), 90, np.uint8), format="yuv420p")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames = list(Capture(str(path)).frames())
+    assert [frame.luma.shape for frame in frames] == [(3472, 4624)]
+
+
 def test_a_picture_alone_is_the_same_as_in_its_row(demo_clip: Path) -> None:
     whole = Capture(str(demo_clip))
     packets = list(whole.packets(start=0))

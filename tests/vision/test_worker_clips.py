@@ -1,0 +1,107 @@
+"""Clips through the whole of a camera: they follow their record, hide what is masked, and are made only with leave."""
+
+import asyncio
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from gateway.contract import VisionEvent
+from gateway.settings import CameraSettings
+from gateway.vision.messages import Job
+from gateway.vision.worker import BEATS, Worker
+from tests.schemas import validator
+from tests.vision.coded import write_small_clip
+from tests.vision.lane import camera_settings
+from tests.vision.test_camera import running
+
+LEAVE = "a drawn scene"
+CLIP = {"lanes": [], "clip": {"before": "1s", "after": "1s"}}
+
+
+def ready(items: list[Any]) -> list[VisionEvent]:
+    return [item for item in items if isinstance(item, VisionEvent) and item.type == "linli.media.ready.v1"]
+
+
+def passages(items: list[Any]) -> list[VisionEvent]:
+    return [item for item in items if isinstance(item, VisionEvent) and item.type == "linli.vehicle.passage.v1"]
+
+
+def pictures(event: VisionEvent) -> list[Any]:
+    mp4, content_type, suffix = event.media[""]
+    assert (content_type, suffix) == ("video/mp4", "mp4")
+    with av.open(io.BytesIO(mp4)) as container:
+        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def passing(tmp_path: Path) -> Path:
+    return write_small_clip(tmp_path / "passing.mp4", 7.0, (2.0, 4.0))
+
+
+async def test_a_clip_follows_its_passage_and_names_it(passing: Path, tmp_path: Path) -> None:
+    mask = [[(0, 0), (320, 0), (320, 40), (0, 40)]]
+    how: dict[str, Any] = {"pace": "free", "unblurred": LEAVE, "vehicles": CLIP, "masks": mask}
+    async with running(passing, tmp_path, **how) as one:
+        await one.until(lambda: one.state == "ended")
+    told = passages(one.items)
+    clips = ready(one.items)
+    assert [clip.data["record"] for clip in clips] == [passage.id for passage in told]
+    assert len(told) == 1
+    data = {**clips[0].data, "sha256": "0" * 64, "bytes": 1, "content_type": "video/mp4"}
+    validator("linli.media.ready.v1").evolve(
+        schema=validator("linli.media.ready.v1").schema["properties"]["data"]
+    ).validate(data)
+    shown = pictures(clips[0])
+    assert all(picture[:32].max() < 40 for picture in shown)
+    seconds = (told[0].data["first_time"], told[0].data["last_time"])
+    assert clips[0].data["first_time"] < seconds[0] < seconds[1] < clips[0].data["last_time"]
+
+
+async def test_without_leave_no_clip_is_made(passing: Path, tmp_path: Path) -> None:
+    async with running(passing, tmp_path, pace="free", vehicles=CLIP) as one:
+        await one.until(lambda: one.state == "ended")
+        assert not one.camera.clip(1.0, 1.0, "record")
+    assert passages(one.items)
+    assert not ready(one.items)
+    assert all(event.id == "" for event in one.passages)
+
+
+async def test_an_alarms_clip_is_what_was_seen_before_and_after(tmp_path: Path) -> None:
+    path = write_small_clip(tmp_path / "c.mp4", 12.0)
+    async with running(path, tmp_path, vehicles=None, unblurred=LEAVE, keep=1.0) as one:
+        assert not one.camera.clip(1.0, 0.5, "too early")
+        while one.camera.view()["frames"]["offered"] <= 50:
+            await asyncio.to_thread(time.sleep, 0.02)
+        assert one.camera.clip(1.0, 0.5, "the alarm's record")
+        await one.until(lambda: bool(ready(one.items)))
+    event = ready(one.items)[0]
+    assert (event.data["record"], event.subject) == ("the alarm's record", "gate")
+    assert 35 <= len(pictures(event)) <= 100
+
+
+def test_a_machine_that_is_too_slow_says_so_and_when_it_is_over(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    settings: CameraSettings = camera_settings(vehicles=None)
+    worker = Worker(Job(settings.model_dump(mode="json"), str(tmp_path)), out)
+    worker._beats.append((20, 30))
+    reason, sentence = worker._overload() or ("", "")
+    assert reason == "overload"
+    assert "20 of 50" in sentence
+    worker._trouble = (reason, sentence)
+    worker._beats.extend([(25, 0)] * (BEATS - 1))
+    assert worker._overload() == (reason, sentence)
+    worker._beats.append((25, 0))
+    assert worker._overload() is None
+
+
+@pytest.mark.parametrize("lag", [0.1, 2.0])
+def test_what_is_late_is_looked_at_more_seldom(lag: float, tmp_path: Path) -> None:
+    worker = Worker(Job(camera_settings(vehicles=None).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
+    frames: list[Any] = [type("Shot", (), {"time": index / 25})() for index in range(100)]
+    looked = sum(worker._in_time(frame, lag) for frame in frames)
+    assert looked == (100 if lag < 1 else 25)
+    assert worker._skipped == 100 - looked
