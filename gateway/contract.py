@@ -116,8 +116,9 @@ class DeviceEvent:
 class VisionEvent:
     """One result of a camera: a record to be, its pictures, and the condition it raises for the rules.
 
-    ``event`` is the word rules know (``deny``, ``fall``, ``passage``); ``media`` maps a key of ``data`` (``picture``)
-    to (bytes, content type, suffix); the store files them and fills in ``sha256``, ``bytes`` and ``content_type``.
+    ``event`` are the words rules know (``deny``, ``fall``, ``passage``), with spaces between; ``media`` maps a key
+    of ``data`` (``picture``) to (bytes, content type, suffix); the store files them and fills in ``sha256``, ``bytes``
+    and ``content_type``.
     An empty ``type`` is an early word for the rules alone: what is certain so far, before the record is whole.
     """
 

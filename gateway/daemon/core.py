@@ -42,6 +42,7 @@ class Core:
         self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
+        self.opens: Callable[[VisionEvent], object] = id  # who hears of a plate before it has gone through: nobody
 
     async def put(self, item: BusItem) -> None:
         """Give one item to the bus; waits while it is full."""
@@ -114,6 +115,7 @@ class Core:
             for transition in self._rules.feed(item):
                 await self.apply(transition)
             if isinstance(item, VisionEvent) and not item.type:
+                self.opens(item)
                 continue  # an early word for the rules; its record follows
             if isinstance(item, VisionEvent) and item.media:
                 await self._pictures.put(item)

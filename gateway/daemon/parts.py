@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
 from gateway.commands.diagnosis import Problem
 from gateway.commands.unbuilt import PREFIX
-from gateway.contract import Draft, LineKind, Put, SourceState, StateChange, record_id
+from gateway.contract import Draft, LineKind, Put, SourceState, StateChange, VisionEvent, record_id
 from gateway.daemon.core import Core
 from gateway.daemon.drafts import state_draft
 from gateway.daemon.memory import LearnedFacts
@@ -124,6 +125,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     if any(isinstance(action, ClipAction) for alarm in settings.alarm for action in alarm.do):
         act = partial(_clip_and, act, cameras)
     core = Core(rules, store, clock, act)
+    core.opens = _gates(plan, actions, clock) or core.opens
     lines = {line.name: _line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
     memory = LearnedFacts(store)
     sources |= {
@@ -188,12 +190,23 @@ def _part(part: NotBuilt) -> str:
 
 
 def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock: SystemClock) -> "Actions | None":
-    if not any(isinstance(action, WriteAction) for alarm in plan.settings.alarm for action in alarm.do):
+    gates = {camera.name: camera.vehicles.open for camera in plan.cameras if camera.vehicles and camera.vehicles.open}
+    writes = any(isinstance(action, WriteAction) for alarm in plan.settings.alarm for action in alarm.do)
+    if not gates and not writes:
         return None
     from gateway.commands.writing import Writes
     from gateway.daemon.actions import Actions  # a gateway whose alarms set nothing needs none
 
-    return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock))
+    return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock), gates)
+
+
+def _gates(plan: Plan, actions: "Actions | None", clock: SystemClock) -> Callable[[VisionEvent], None] | None:
+    gates = {camera.name: camera.vehicles.open for camera in plan.cameras if camera.vehicles and camera.vehicles.open}
+    if not gates or actions is None:
+        return None
+    from gateway.daemon.gates import Gates  # a gateway that opens nothing needs none
+
+    return Gates(gates, actions, clock).take
 
 
 def _parking(plan: Plan, store: Store, clock: SystemClock) -> "Parking | None":
@@ -249,6 +262,8 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
     from gateway.daemon.clips import seconds_before
     from gateway.vision import Camera  # a sensors-only gateway does not load it
 
+    if plan.settings.gateway.timezone:
+        os.environ["TZ"] = plan.settings.gateway.timezone  # a worker judges the hours of a list by its own local time
     folder, alarms = plan.models_folder, plan.settings.alarm
     providers = plan.settings.vision.providers
     return [

@@ -143,7 +143,7 @@ class Rules:
     def _take(self, item: Reading | VisionEvent) -> None:
         if isinstance(item, VisionEvent):
             # A passage of a car on a list is told as `deny` or `allow`, and is a `passage` all the same.
-            words = (item.event, item.type.removesuffix(".v1").rpartition(".")[2])
+            words = (*item.event.split(), item.type.removesuffix(".v1").rpartition(".")[2])
             for word, event in self._inputs.events.get(item.camera, {}).items():
                 if word in words:
                     event.at, event.time = item.monotonic, item.time

@@ -7,8 +7,9 @@ from gateway.rules.nodes import Kind
 from gateway.settings.nearest import did_you_mean
 
 KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
-# What cameras tell: any vehicle's passage, one on the allow or the deny list, a falling object.
-EVENTS = ("passage", "allow", "deny", "fall")
+# What cameras tell: any vehicle's passage, one on the allow or the deny list, against the one way, the same way again,
+# one that stands where none may, a falling object.
+EVENTS = ("passage", "allow", "deny", "wrong-way", "repeat", "dwell", "fall")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ PASSAGE = table(
         "list": or_null(text("the list that the plate stands on")),
         "picture": or_null(PICTURE),
         "clip": or_null(table(FILE_NEEDED)),
+        "marks": list_of({**one_of("wrong-way", "repeat"), "description": "what is unusual about it"}),
         "reads": list_of(table({"time": TIME, "text": text(), "confidence": SHARE})),
     },
 )

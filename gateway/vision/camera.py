@@ -20,7 +20,8 @@ from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import clip_event, fall_event, fell_event, passage_event, shown_passage
+from gateway.vision.events import clip_event, fall_event, fell_event, passage_event, shown_passage, sure_event
+from gateway.vision.habits import Habits
 from gateway.vision.messages import (
     LONGEST,
     Ask,
@@ -33,6 +34,7 @@ from gateway.vision.messages import (
     Opened,
     Passage,
     Peek,
+    Sure,
     Trouble,
     View,
     unpack,
@@ -97,6 +99,7 @@ class Camera:
         self._worker: asyncio.subprocess.Process | None = None
         self._owed: dict[str, Owed] = {}
         self._peeks = Peeks(self.name, clock)
+        self._habits = Habits(settings.vehicles)
         self._asked = 0
 
     def view(self) -> dict[str, Any]:
@@ -227,7 +230,7 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Beat | Trouble | Passage | Fell | Fall | Clip | View) -> None:
+    async def _take(self, message: Opened | Beat | Trouble | Passage | Sure | Fell | Fall | Clip | View) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -249,10 +252,13 @@ class Camera:
             self._frames[what] += count
             CAMERA_FRAMES.labels(self.name, what).inc(count)
 
-    async def _tell(self, found: Passage | Fell | Fall) -> None:
+    async def _tell(self, found: Passage | Sure | Fell | Fall) -> None:
         stamp, now = self._clock.rfc3339, self._clock.monotonic()
         if isinstance(found, Fell):
             await self._put(fell_event(self.name, found, now))
+            return
+        if isinstance(found, Sure):
+            await self._put(sure_event(self.name, found, now))
             return
         if found.picture is not None:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
@@ -260,7 +266,8 @@ class Camera:
             await self._put(fall_event(self.name, found, stamp, now))
             return
         self._passages.append(found)
-        await self._put(self._promised(passage_event(self.name, found, stamp, now), found.clip))
+        event = passage_event(self.name, found, stamp, now, marks=self._habits.marks(found))
+        await self._put(self._promised(event, found.clip))
 
     def _promised(self, event: VisionEvent, token: str) -> VisionEvent:
         """Give an event its record's id now if a clip that will follow has to name it."""

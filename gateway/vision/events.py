@@ -1,11 +1,11 @@
 """From what a worker found to what the gateway records: the data of passages and of falling objects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.contract import VisionEvent
 from gateway.vision.grammar import masked
-from gateway.vision.messages import Clip, Fall, Fell, Passage, Picture
+from gateway.vision.messages import Clip, Fall, Fell, Passage, Picture, Sure
 
 PASSAGE = "linli.vehicle.passage.v1"
 FALL = "linli.falling_object.v1"
@@ -13,9 +13,18 @@ READY = "linli.media.ready.v1"
 
 
 def passage_event(
-    camera: str, passage: Passage, stamp: Callable[[int], str], monotonic: float, *, reads: bool = False
+    camera: str,
+    passage: Passage,
+    stamp: Callable[[int], str],
+    monotonic: float,
+    *,
+    marks: Sequence[str] = (),
+    reads: bool = False,
 ) -> VisionEvent:
-    """Make the record to be; ``stamp`` turns ns since 1970 into RFC 3339. ``reads`` adds every single read."""
+    """Make the record to be; ``stamp`` turns ns since 1970 into RFC 3339. ``reads`` adds every single read.
+
+    ``marks`` say what is unusual about it; the rules hear them as events.
+    """
     data: dict[str, Any] = {
         "lane": passage.lane,
         "direction": passage.direction,
@@ -40,7 +49,9 @@ def passage_event(
         data["reads"] = [
             {"time": stamp(read.time), "text": read.text, "confidence": read.confidence} for read in passage.reads
         ]
-    event = passage.listed or "passage"
+    if marks:
+        data["marks"] = list(marks)
+    event = " ".join([passage.listed or "passage", *marks])
     return VisionEvent(camera, passage.time, monotonic, PASSAGE, passage.lane, data, event, media)
 
 
@@ -56,6 +67,11 @@ def clip_event(
     """What says that the clip of a record is here; ``time`` is now (ns since 1970)."""
     data = {"record": record, "first_time": stamp(clip.begin), "last_time": stamp(clip.end)}
     return VisionEvent(camera, time, monotonic, READY, subject, data, "", {"": (clip.mp4, "video/mp4", "mp4")})
+
+
+def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:
+    """What gates and rules hear while the vehicle is still there; no record, which comes when it is gone."""
+    return VisionEvent(camera, sure.time, monotonic, "", camera, {"plate": sure.text, "way": sure.way}, sure.listed)
 
 
 def fell_event(camera: str, fell: Fell, monotonic: float) -> VisionEvent:

@@ -7,9 +7,10 @@ from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled
+from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
 from gateway.vision.look import PlateSight, read_plate
-from gateway.vision.messages import Passage
+from gateway.vision.messages import Passage, Sure
 from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
@@ -18,9 +19,9 @@ from gateway.vision.shapes import Box, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
-SETTLED_EVERY = 0.2  # seconds between looks at a plate that needs no more reads
+SETTLED_EVERY = 0.25  # seconds between looks at a plate that needs no more reads
 WIDE_EVERY = 0.15  # seconds between looks for new plates in all that moves, while none is followed there
-WIDE_SETTLED = 0.4  # the same while one is
+WIDE_SETTLED = 0.5  # the same while one is
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
 LOST_MISSES = 4
@@ -32,6 +33,7 @@ GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
 SECOND_ENOUGH = 6  # reads of the second reader for one plate: each costs as much as five of the first
+SURE_READS = 4  # below which no verdict is accepted, so none is asked for
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 
 
@@ -44,6 +46,8 @@ class VehicleGate:
         self._sight = sight
         self._motion = MotionGate()
         self._book = PassageBook(camera.name, lanes, lists)
+        self._lists = lists
+        self._sure: list[Sure] = []
         self._plates: list[PlateTrack] = []
         self._held: list[PlateTrack] = []
         self._moving = MotionFollower()
@@ -68,6 +72,11 @@ class VehicleGate:
         if self._sight is not None:
             self._follow_plates(self._sight, frame, wall, boxes)
         return self._close(now)
+
+    def sure(self) -> list[Sure]:
+        """Give, once each, the listed plates that were read surely though their vehicles are still there."""
+        sure, self._sure = self._sure, []
+        return sure
 
     @property
     def busy(self) -> bool:
@@ -139,10 +148,10 @@ class VehicleGate:
             elif not touched:
                 wait = CHECK_WAITING
             else:
-                wait = SETTLED_EVERY if settled(track.reads) else 0.0
+                wait = SETTLED_EVERY if len(track.reads) >= READS_ENOUGH or settled(track.reads) else 0.0
             followed = followed or (touched and not track.standing)
             if now - track.tried >= wait - 1e-4:
-                across = max(track.reach(now) + track.last.size, 1.6 * track.last.size)
+                across = track.around(now)
                 box = Box(spot[0] - across, spot[1] - 0.7 * across, spot[0] + across, spot[1] + 0.7 * across)
                 due.append((box.within(width, height), track.last.size))
         if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_EVERY) - 1e-4:
@@ -212,6 +221,9 @@ class VehicleGate:
 
     def _close(self, now: float) -> list[Passage]:
         known = self._moving.known
+        for track in self._plates:
+            if track.moved and 0 <= track.judged < len(track.reads) >= SURE_READS:
+                self._announce(track)
         for track in list(self._plates):
             silent = now - track.last.time
             if track.misses >= LOST_MISSES and silent >= LOST_AFTER:
@@ -225,6 +237,17 @@ class VehicleGate:
         for motion in self._moving.ended(now, self._size):
             self._book.motion_ended(motion, self._size)
         return self._book.take(now, [*self._plates, *self._held])
+
+    def _announce(self, track: PlateTrack) -> None:
+        """A gate opens, or an alarm sounds, before the vehicle has gone through; what does not move is parked."""
+        track.judged = len(track.reads)
+        verdict = fuse(track.reads)
+        if verdict is None or verdict.status != "accepted":
+            return
+        track.judged = -1
+        listed = self._lists.match(verdict.text, track.last_wall)
+        if listed:
+            self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall))
 
     def _close_held(self, now: float, known: dict[int, MotionTrack]) -> None:
         for track in list(self._held):

@@ -141,6 +141,18 @@ class View(msgspec.Struct, frozen=True, tag=True):
     advice: tuple[str, ...]
 
 
+class Sure(msgspec.Struct, frozen=True, tag=True):
+    """A plate of a list was read surely while its vehicle is still there; its ``Passage`` follows when it is gone.
+
+    ``way``: as far as it moved in the picture, toward, away, left, right or none. ``time``: ns since 1970.
+    """
+
+    text: str
+    listed: str
+    way: str
+    time: int
+
+
 class Fell(msgspec.Struct, frozen=True, tag=True):
     """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
 
@@ -179,7 +191,7 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
 
 
-Message = Opened | Beat | Trouble | Gone | Passage | Clip | View | Fell | Fall
+Message = Opened | Beat | Trouble | Gone | Passage | Sure | Clip | View | Fell | Fall
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -15,6 +15,7 @@ MOVED = 1.0  # plate widths: what moved less stands
 GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
 STILL = 0.3  # plate widths: within this it has not left its spot
 LARGER = 1.2  # nor when its size changes by less than this
+STEADY = 5  # sightings after which its speed is known
 STANDS_AFTER = 1.5  # seconds on one spot
 
 
@@ -81,6 +82,7 @@ class PlateTrack:
     moved: bool = False
     read_at: Place | None = None
     asked: int = 0
+    judged: int = 0  # reads when it was last asked whether its list may be told; -1: it was
     best: tuple[float, Frame, int, Box, Box | None] | None = None
 
     @property
@@ -131,6 +133,7 @@ class PlateTrack:
         self.first_wall = lost.first_wall
         self.motions |= lost.motions
         self.moved = self.moved or lost.moved
+        self.judged = -1 if lost.judged < 0 else self.judged
         if lost.best is not None and (self.best is None or lost.best[0] > self.best[0]):
             self.best = lost.best
 
@@ -155,6 +158,12 @@ class PlateTrack:
             if span >= 0.2 or place is self.path[0]:
                 return ((last.x - place.x) / span, (last.y - place.y) / span) if 0 < span < 1.5 else (0.0, 0.0)
         return 0.0, 0.0
+
+    def around(self, time: float) -> float:
+        """How far around the expected spot (pixels) to look: what has been followed for a while goes on as it went."""
+        if len(self.path) < STEADY or self.misses:
+            return max(self.reach(time) + self.last.size, 1.6 * self.last.size)
+        return self.last.size * min(3.0, 1.2 + 4.0 * max(0.0, time - self.last.time))
 
     def reach(self, time: float) -> float:
         """How far from the expected spot (pixels) a sighting may lie: a new plate's speed is not known yet."""

@@ -69,7 +69,8 @@ class VehicleWatcher:
 
     @property
     def trouble(self) -> tuple[str, str]:
-        """Missing or refused models, or broken lines of a list."""
+        """Missing or refused models, or broken lines of a list as it is now."""
+        self._lists.refresh()
         if self._models is not None:
             return self._models.reason, f"{self._models}; until then passages come without plates"
         if self._sight is not None and self._sight.trouble[0]:
@@ -81,10 +82,11 @@ class VehicleWatcher:
         return "", ""
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
-        """Give the passages that this frame ends."""
+        """Give the plates that this frame makes sure, and the passages that it ends."""
         if self._sight is not None:
             self._sight.renew()
-        return self._gate.offer(frame, wall)
+        passages = self._gate.offer(frame, wall)
+        return passages if passages is None else [*self._gate.sure(), *passages]
 
     def finish(self) -> Sequence[Message]:
         """Give the passages that were open."""

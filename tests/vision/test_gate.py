@@ -11,9 +11,11 @@ import pytest
 
 from gateway.cli.demo.clip import LEAVING, PLATE, DrawnCar
 from gateway.vision.capture import Capture
+from gateway.vision.gate import VehicleGate
+from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage
 from gateway.vision.sight import ModelSight
-from tests.vision.lane import passages
+from tests.vision.lane import camera_settings, passages
 
 Clip = Callable[[Sequence[DrawnCar], float], Path]
 
@@ -123,6 +125,22 @@ def test_lists_are_matched_by_accepted_plates(demo_clip: Path, sight: ModelSight
     lists = {"allow": tmp_path / "allow.csv", "deny": tmp_path / "deny.csv"}
     found = passages(demo_clip, sight, vehicles={"lists": lists})
     assert [passage.listed for passage in found] == ["allow", "deny"]
+
+
+def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
+    demo_clip: Path, sight: ModelSight, tmp_path: Path
+) -> None:
+    (tmp_path / "allow.csv").write_text(f"{PLATE}\n")
+    watcher = VehicleGate(camera_settings(demo_clip), sight, PlateLists({"allow": tmp_path / "allow.csv"}))
+    told = []
+    for frame in Capture(str(demo_clip)).frames():
+        passed = watcher.offer(frame, round(frame.time * 1e9)) or []
+        told += [*watcher.sure(), *passed]
+    told += watcher.finish()
+    kinds = [(type(each).__name__, each.text, each.listed) for each in told]
+    assert kinds[0] == ("Sure", PLATE, "allow")
+    assert [kind for kind, _, _ in kinds].count("Sure") == 1
+    assert told[0].time < next(each.last_time for each in told[1:] if each.text == PLATE)
 
 
 def test_a_real_car_park_without_readable_plates(shared: Path, sight: ModelSight) -> None:

@@ -1,0 +1,42 @@
+"""What is unusual about a passage: against the one way, or the same way again. Remembers hashes, no plates."""
+
+import hashlib
+import os
+from collections import OrderedDict
+
+from gateway.settings import VehicleSettings
+from gateway.vision.messages import Passage
+
+WRONG_WAY, REPEAT = "wrong-way", "repeat"
+REMEMBERED = 20_000  # plates
+
+
+class Habits:
+    """The passages of one camera so far, as far as their marks need them."""
+
+    def __init__(self, vehicles: VehicleSettings | None) -> None:
+        lanes = vehicles.lanes if vehicles else ()
+        self._ways = {lane.name: lane.one_way for lane in lanes if lane.one_way is not None}
+        self._window = (vehicles.repeat if vehicles else None) or 0.0
+        self._key = os.urandom(16)
+        self._last: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
+
+    def marks(self, passage: Passage) -> tuple[str, ...]:
+        """``wrong-way``, ``repeat``, both or neither; only a plate that was read surely repeats."""
+        found = []
+        allowed = self._ways.get(passage.lane)
+        if allowed is not None and passage.direction in ("in", "out") and passage.direction != allowed:
+            found.append(WRONG_WAY)
+        if self._window and passage.status == "accepted" and passage.direction != "none" and self._again(passage):
+            found.append(REPEAT)
+        return tuple(found)
+
+    def _again(self, passage: Passage) -> bool:
+        name = hashlib.blake2b(passage.text.encode(), key=self._key, digest_size=12).digest()
+        before = self._last.pop(name, None)
+        self._last[name] = (passage.direction, passage.time)
+        while len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+        if before is None or before[0] != passage.direction:
+            return False
+        return 0 <= passage.time - before[1] <= self._window * 1e9

@@ -1,0 +1,74 @@
+"""Gates: what opens them, and what never does."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.contract import VisionEvent
+from gateway.daemon.gates import Gates
+from gateway.settings.parking import GateAction
+from tests.conftest import FakeClock
+
+
+class Site:
+    """One gate, and how often it was opened."""
+
+    def __init__(self, clock: FakeClock, **keys: Any) -> None:
+        self.clock, self.opened, self.why = clock, 0, ""
+        gate = GateAction.model_validate({"write": "barrier.open", "value": True, "for": "1s", **keys})
+        actions: Any = SimpleNamespace(open=self.open)
+        self.gates = Gates({"north": gate}, actions, clock)
+
+    def open(self, camera: str) -> str:
+        assert camera == "north"
+        self.opened += not self.why
+        return self.why
+
+    def hear(self, event: str = "allow", *, kind: str = "", plate: str = "沪A12345", **keys: Any) -> int:
+        camera, late = keys.get("camera", "north"), keys.get("late", 0.0)
+        data = {"plate": plate, "way": keys.get("way", "toward")}
+        now = self.clock.monotonic() - late
+        self.gates.take(VisionEvent(camera, self.clock.wall(), now, kind, camera, data, event))
+        return self.opened
+
+
+def test_once_for_a_plate(fake_clock: FakeClock) -> None:
+    site = Site(fake_clock, again="30s")
+    assert site.hear() == 1
+    fake_clock.now += 29
+    assert site.hear() == 1
+    assert site.hear(plate="京B67890") == 2
+    fake_clock.now += 2
+    assert site.hear() == 3
+
+
+def test_what_opens_nothing(fake_clock: FakeClock) -> None:
+    site = Site(fake_clock)
+    site.hear("deny")
+    site.hear("passage")
+    site.hear("allow", kind="linli.vehicle.passage.v1")  # it has gone through already
+    site.hear(camera="south")
+    site.hear(late=4.0)
+    assert site.opened == 0
+
+
+def test_only_one_way(fake_clock: FakeClock) -> None:
+    site = Site(fake_clock, way="toward")
+    assert site.hear(way="away") == site.hear(way="none") == 0
+    assert site.hear(way="toward") == 1
+
+
+def test_a_refusal_is_said_once_and_does_not_count(fake_clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    site = Site(fake_clock)
+    site.why = "alarm fire holds barrier.open"
+    site.hear()
+    site.hear(plate="京B67890")
+    site.why = ""
+    assert site.hear() == 1
+    assert [record.message for record in caplog.records] == [
+        "gate of camera north: alarm fire holds barrier.open",
+        "gate of camera north: opens again",
+    ]
+    assert "沪" not in caplog.text

@@ -1,0 +1,49 @@
+"""Marks of passages: the wrong way, and the same way again."""
+
+from gateway.settings import VehicleSettings
+from gateway.vision.events import passage_event
+from gateway.vision.habits import Habits
+from gateway.vision.messages import Passage
+
+MINUTE = 60 * 10**9
+LANE = {"line": [[0, 10], [100, 10]], "enter": "down"}
+
+
+def passage(
+    direction: str, minute: float, text: str = "沪A12345", status: str = "accepted", lane: str = "exit"
+) -> Passage:
+    time = round(minute * MINUTE)
+    return Passage(lane, direction, text, "ordinary", "blue", status, (0.9,), "", time, time, time, None)
+
+
+def habits(**keys: object) -> Habits:
+    lanes = [{"name": "exit", "one_way": "out", **LANE}, {"name": "both", **LANE}]
+    return Habits(VehicleSettings.model_validate({"lanes": lanes, **keys}))
+
+
+def test_against_the_one_way() -> None:
+    one = habits()
+    ways = [passage("out", 1), passage("in", 2), passage("none", 3), passage("in", 4, lane="both")]
+    assert [one.marks(each) for each in ways] == [(), ("wrong-way",), (), ()]
+    assert Habits(None).marks(passage("in", 1)) == ()
+
+
+def test_the_same_way_again() -> None:
+    one = habits(repeat="10m")
+    assert one.marks(passage("out", 0)) == ()
+    assert one.marks(passage("out", 5)) == ("repeat",)
+    assert one.marks(passage("out", 16)) == ()  # long ago
+    assert one.marks(passage("in", 17, lane="both")) == ()
+    assert one.marks(passage("out", 18)) == ()  # came back meanwhile
+    assert one.marks(passage("out", 19, text="京B67890")) == ()
+    assert one.marks(passage("out", 19, status="uncertain")) == ()
+    assert one.marks(passage("none", 19)) == ()
+    assert one.marks(passage("in", 20)) == ("wrong-way",)
+    assert one.marks(passage("in", 21)) == ("wrong-way", "repeat")
+
+
+def test_rules_hear_all_of_it() -> None:
+    event = passage_event("gate", passage("in", 1), str, 0.0, marks=("wrong-way", "repeat"))
+    assert event.event == "passage wrong-way repeat"
+    assert event.data["marks"] == ["wrong-way", "repeat"]
+    assert "marks" not in passage_event("gate", passage("in", 1), str, 0.0).data
