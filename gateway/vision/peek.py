@@ -27,7 +27,7 @@ class Peeks:
         CommandError 409 when the camera gives no picture.
         """
         if self._last is not None and self._clock.monotonic() - self._last[0] < AT_MOST_EVERY:
-            return self._shown(self._last[1])
+            return told(self._name, self._last[1], self._clock.rfc3339)
         if self._waiting is None:
             if not ask():
                 raise CommandError(f"camera {self._name} gives no picture now; linli status says why", 409)
@@ -44,7 +44,7 @@ class Peeks:
             if waiting.cancelled():  # the worker went away, not who asked
                 raise CommandError(f"camera {self._name} stopped just now; linli status says why", 409) from None
             raise
-        return self._shown(view)
+        return told(self._name, view, self._clock.rfc3339)
 
     def take(self, view: "View") -> None:
         """The worker sent a picture."""
@@ -60,19 +60,21 @@ class Peeks:
             self._waiting.cancel()
             self._waiting = None
 
-    def _shown(self, view: "View") -> dict[str, Any]:
-        return {
-            "camera": self._name,
-            "time": self._clock.rfc3339(view.time),
-            "size": [view.width, view.height],
-            "plates": [
-                {"width": plate.width, "tilt": plate.tilt, "sharpness": plate.sharpness, "burnt": plate.burnt}
-                for plate in view.plates
-            ],
-            "middle": view.middle,
-            "dark": round(view.dark, 3),
-            "burnt": round(view.burnt, 3),
-            "sharpness": round(view.sharpness, 3),
-            "advice": list(view.advice),
-            "jpeg": view.jpeg,
-        }
+
+def told(camera: str, view: "View", stamp: Callable[[int], str]) -> dict[str, Any]:
+    """A view as JSON values; ``jpeg`` stays bytes."""
+    return {
+        "camera": camera,
+        "time": stamp(view.time),
+        "size": [view.width, view.height],
+        "plates": [
+            {"width": plate.width, "tilt": plate.tilt, "sharpness": plate.sharpness, "burnt": plate.burnt}
+            for plate in view.plates
+        ],
+        "middle": view.middle,
+        "dark": round(view.dark, 3),
+        "burnt": round(view.burnt, 3),
+        "sharpness": round(view.sharpness, 3),
+        "advice": list(view.advice),
+        "jpeg": view.jpeg,
+    }

@@ -1,4 +1,5 @@
 // The page's life: the token, a status every two seconds, pictures and records when there are new ones.
+import { aimed, closeAim, draw as drawAim, openAim, wantedAim } from "./aim.js";
 import { announceAlarms, drawAlarms, drawDevices, drawProblems, drawSummary } from "./board.js";
 import { clock } from "./format.js";
 import { forget, rememberRecord } from "./history.js";
@@ -26,7 +27,8 @@ function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     sessionStorage.setItem("token", given);
-    history.replaceState(null, "", location.pathname);
+    const aim = wantedAim();
+    history.replaceState(null, "", aim ? `${location.pathname}#aim=${aim}` : location.pathname);
   }
   return sessionStorage.getItem("token");
 }
@@ -51,6 +53,7 @@ async function refresh() {
     loadPictures();
     pulse("live");
     draw();
+    followAddress();
   } catch (error) {
     if (error.status === 401) return openDoor(word("wrongToken"));
     if (error.status === 429) return openDoor(word("slowed"));
@@ -121,7 +124,7 @@ function draw() {
   drawProblems(state);
   drawAlarms(state);
   drawDevices(state);
-  drawCameras(state, (sha256) => pictures.get(sha256));
+  drawCameras(state, (sha256) => pictures.get(sha256), (camera) => openAim(camera, ask));
   drawLink(state);
   drawStore(state);
   drawLines(state);
@@ -145,7 +148,16 @@ function lose(error) {
   place("lost").textContent = error.status ? word("troubled", error.message) : word("lost", since);
 }
 
+// #aim=CAMERA in the address opens that camera's live view.
+function followAddress() {
+  const wanted = wantedAim();
+  if (wanted === aimed()) return;
+  if (wanted && state?.cameras.some((camera) => camera.name === wanted)) openAim(wanted, ask);
+  else if (!wanted) closeAim();
+}
+
 function openDoor(reason) {
+  closeAim();
   sessionStorage.removeItem("token");
   token = null;
   state = null;
@@ -177,6 +189,7 @@ place("language").addEventListener("click", () => {
   changeLanguage();
   label();
   draw();
+  drawAim();
 });
 place("leave").addEventListener("click", () => {
   clearTimeout(timer);
@@ -184,6 +197,7 @@ place("leave").addEventListener("click", () => {
   events.clear();
   openDoor("");
 });
+window.addEventListener("hashchange", () => state && followAddress());
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 label();
 refresh();

@@ -8,13 +8,17 @@ const STREAMS = ["alarm", "disposal", "management", "perception"];
 const PASSAGES = 5;
 const EVENTS = 9;
 
-export function drawCameras(state, pictureOf) {
+export function drawCameras(state, pictureOf, aim) {
   const section = show(
     "cameras",
     title("cameras", state.cameras.length > 1 ? count(state.cameras.length) : ""),
     h("div", { class: "cameras" }, state.cameras.map((camera) => cameraCard(camera, state, pictureOf))),
   );
   section.hidden = state.cameras.length === 0;
+  section.onclick = (event) => {
+    const camera = event.target.closest("button[data-aim]")?.dataset.aim;
+    if (camera) aim(camera);
+  };
 }
 
 function cameraCard(camera, state, pictureOf) {
@@ -34,6 +38,7 @@ function cameraCard(camera, state, pictureOf) {
       { class: "title" },
       h("h3", {}, camera.name),
       h("span", { class: "state", "data-state": camera.state, title: camera.text }, stateText(camera)),
+      h("button", { type: "button", class: "plain", "data-aim": camera.name }, word("aim")),
       h("p", { class: "about" }, about.filter(Boolean).join(" · ")),
     ),
     passages.length

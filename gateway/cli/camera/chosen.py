@@ -1,0 +1,44 @@
+"""The camera that a subcommand is about: its settings, its password and the models, from the configuration."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.contract import ConfigError
+from gateway.settings.secret import read_secret
+
+if TYPE_CHECKING:
+    from gateway.plan import Plan
+    from gateway.settings import CameraSettings
+
+NO_VISION = "the extra `vision` is not installed ({} missing); run scripts/setup"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One camera of a configuration."""
+
+    settings: "CameraSettings"
+    password: str
+    models: Path
+    plan: "Plan"
+
+
+def choose(config: Path, name: str) -> Chosen:
+    """Find the camera; exits 78 with every mistake when the configuration has some."""
+    from gateway.plan import load_plan
+
+    try:
+        plan = load_plan(config)
+        cameras = {one.name: one for one in plan.settings.camera}
+        if name not in cameras:
+            raise click.UsageError(f"{config} has no camera {name}; it has: {', '.join(cameras) or 'none'}")
+        camera = cameras[name]
+        password = read_secret(camera.password_file) if camera.password_file else ""
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(78)
+    return Chosen(camera, password, plan.models_folder, plan)
