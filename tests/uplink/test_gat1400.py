@@ -102,6 +102,23 @@ async def test_a_nonce_that_grew_stale_is_no_wrong_password(library: ViewLibrary
     assert (library.stale, library.unregistrations, library.wrong) == (1, 1, [])
 
 
+async def test_a_nonce_that_expires_at_once_is_no_wrong_password_either(
+    library: ViewLibrary, store: PassageStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    expired: list[str] = []
+
+    def before(asked: Asked) -> None:
+        if "authorization" in asked.headers and not expired:
+            expired.extend(library.nonces)
+            library.nonces.clear()
+
+    library.before = before
+    async with running(make(store, library.port)):
+        await until(lambda: library.registered)
+    assert (len(library.asked("/Register")), library.registrations) == (3, 1)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 async def test_a_nonce_that_is_still_good_is_used_again(library: ViewLibrary, store: PassageStore) -> None:
     library.nonce_uses = 100
     async with running(make(store, library.port)):
@@ -229,7 +246,9 @@ async def test_trouble_that_passes_is_waited_out(
     assert store.told("linli.uplink.refused.v1") == []
 
 
-async def test_a_session_that_expires_is_made_again(library: ViewLibrary, store: PassageStore, quick: None) -> None:
+async def test_a_session_that_expires_is_made_again(
+    library: ViewLibrary, store: PassageStore, quick: None, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(8):
         await store.passage()
     library.ends_after = 3
@@ -241,6 +260,7 @@ async def test_a_session_that_expires_is_made_again(library: ViewLibrary, store:
     assert library.serials() == list(range(1, 9))
     assert metric("linli_delivered_total") == delivered + 8
     assert library.registrations == 2
+    assert not [record for record in caplog.records if record.levelname == "WARNING"], "nothing was wrong"
 
 
 async def test_a_platform_that_never_knows_us_is_not_stormed(
