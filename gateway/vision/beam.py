@@ -1,5 +1,6 @@
 """CTC decoding under the plate grammar: prefix beam search, alignment and the confidence of each character."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ Matrix = npt.NDArray[np.float64]
 WIDTH = 16
 TRIED = 12  # symbols tried in one step: beyond that they are noise and only cost time
 FLOOR = 1e-6
+LIKELY = 0.01
 _INDEX = {symbol: column for column, symbol in enumerate(ALPHABET, 1)}
 
 
@@ -72,8 +74,12 @@ def grammar_beam(steps: Matrix, width: int = WIDTH) -> list[Guess]:
     return sorted((Guess(text, kind, score / total) for text, kind, score in whole), key=lambda guess: -guess.share)
 
 
-def character_confidence(steps: Matrix, text: str) -> tuple[float, ...]:
-    """Give for each character of ``text`` the highest probability in the steps that the best alignment gives it."""
+def character_spread(steps: Matrix, text: str) -> tuple[tuple[float, ...], tuple[Mapping[str, float], ...]]:
+    """Give for each character of ``text`` its confidence, and what else could stand there.
+
+    The confidence is the highest probability in the steps that the best alignment gives it; the symbols of that step
+    with at least LIKELY of what is no blank are what could stand there, with their shares.
+    """
     labels = [0]
     for symbol in text:
         labels += [_INDEX[symbol], 0]
@@ -93,13 +99,26 @@ def character_confidence(steps: Matrix, text: str) -> tuple[float, ...]:
         back[step] = choices.argmax(axis=0)
         best = choices.max(axis=0) + scores[step]
     state = states - 1 if best[states - 1] >= best[states - 2] else states - 2
-    confidence = [0.0] * len(text)
+    peaks = [0] * len(text)
+    confidence = [-1.0] * len(text)
     for step in range(count - 1, -1, -1):
         if state % 2:
             place = state // 2
-            confidence[place] = max(confidence[place], float(steps[step, labels[state]]))
+            sure = float(steps[step, labels[state]])
+            if sure > confidence[place]:
+                confidence[place], peaks[place] = sure, step
         state -= int(back[step, state])
-    return tuple(min(1.0, value) for value in confidence)
+    return tuple(min(1.0, max(0.0, value)) for value in confidence), tuple(_symbols(steps[peak]) for peak in peaks)
+
+
+def _symbols(row: Matrix) -> Mapping[str, float]:
+    marks = row[1:] / max(1e-9, float(row[1:].sum()))
+    return {ALPHABET[place]: float(marks[place]) for place in np.flatnonzero(marks >= LIKELY)}
+
+
+def character_confidence(steps: Matrix, text: str) -> tuple[float, ...]:
+    """Give for each character of ``text`` the highest probability in the steps that the best alignment gives it."""
+    return character_spread(steps, text)[0]
 
 
 def greedy(probabilities: Matrix, symbols: list[str]) -> str:

@@ -2,17 +2,40 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.vision.grammar import colour_agrees, kind_of
 from gateway.vision.plates import PlateRead
 
-# Measured on small, blurred, dark passages: at least 4 identical reads and 0.7 agreement let nothing wrong through.
-IDENTICAL = 4
-AGREEMENT = 0.7
-WEAKEST = 0.75
 UNSEEN = 0.002  # share that a read gives to a text which its search did not keep
+STRANGE = 0.003  # share of a symbol in a place where a read does not hold it possible
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How reads become a verdict; the defaults are what ``scripts/eval_vehicles --fusion`` found best.
+
+    ``identical`` reads at least, ``agreement`` of the weight behind the text, ``weakest`` character (with ``mean``,
+    all of them together), and at most ``other_length`` of the votes for a plate with one character more or less.
+    A look's weight counts to the ``power``; ``damped``: a share counts as much as its read explains its crop;
+    ``spread``: a text that a read did not keep counts by what could stand in its places. A text whose kind does not
+    come in the plate's colour has ``other_colour`` (natural logarithm) against it: a green plate that lost its
+    province reads like a military one.
+    """
+
+    identical: int = 4
+    agreement: float = 0.7
+    weakest: float = 0.75
+    other_length: float = 0.02
+    power: float = 2.0
+    other_colour: float = 3.0
+    damped: bool = True
+    spread: bool = True
+    mean: bool = False
+
+
+RULE = Rule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,7 @@ class Verdict:
     characters: tuple[float, ...]
 
 
-def fuse(reads: Sequence[WeighedRead]) -> Verdict | None:
+def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     """Fuse all reads of one passage; None when there are none.
 
     Every read votes for every text it kept, by its share; small, blurred and slanted looks count less, but none is
@@ -45,16 +68,21 @@ def fuse(reads: Sequence[WeighedRead]) -> Verdict | None:
     """
     if not reads:
         return None
-    weights = [max(1e-3, read.weight) ** 2 for read in reads]
+    weights = [max(1e-3, read.weight) ** rule.power for read in reads]
     whole = sum(weights)
-    texts = {guess.text for read in reads for guess in read.read.guesses}
-    shares = [{guess.text: guess.share for guess in read.read.guesses} for read in reads]
-    best = max(
-        sorted(texts),
-        key=lambda text: sum(
-            weight * math.log(share.get(text, 0.0) + UNSEEN) for weight, share in zip(weights, shares, strict=True)
-        ),
-    )
+    shares = [_shares(read.read, damped=rule.damped) for read in reads]
+    spreads = [read.read.spread if rule.spread else () for read in reads]
+    texts = {text for share in shares for text in share} | _by_places(spreads, weights)
+    colour = vote([(read.colour, weight) for read, weight in zip(reads, weights, strict=True)])
+
+    def merit(text: str) -> float:
+        votes = sum(
+            weight * math.log(max(share.get(text, 0.0), _explains(spread, text)) + UNSEEN)
+            for weight, share, spread in zip(weights, shares, spreads, strict=True)
+        )
+        return votes if colour_agrees(colour, kind_of(text) or "other") else votes - rule.other_colour * whole
+
+    best = max(sorted(texts), key=merit)
     characters = [0.0] * len(best)
     for weight, read in zip(weights, reads, strict=True):
         if len(read.read.text) == len(best):
@@ -63,21 +91,66 @@ def fuse(reads: Sequence[WeighedRead]) -> Verdict | None:
                     characters[place] += weight / whole * sure
     same = [read.read.text == best for read in reads]
     agreement = sum(weight for weight, agrees in zip(weights, same, strict=True) if agrees) / whole
+    other_length = (
+        sum(
+            weight * value
+            for weight, share in zip(weights, shares, strict=True)
+            for text, value in share.items()
+            if len(text) != len(best)
+        )
+        / whole
+    )
     kind = kind_of(best) or "other"
-    colour = vote([(read.colour, weight) for read, weight in zip(reads, weights, strict=True)])
+    enough = sum(characters) / len(characters) if rule.mean else min(characters)
     sure = (
-        sum(same) >= IDENTICAL and agreement >= AGREEMENT and min(characters) >= WEAKEST and colour_agrees(colour, kind)
+        sum(same) >= rule.identical
+        and agreement >= rule.agreement
+        and enough >= rule.weakest
+        and other_length <= rule.other_length
+        and colour_agrees(colour, kind)
     )
     status = "accepted" if sure else "uncertain"
     return Verdict(best, kind, colour, status, tuple(round(min(1.0, value), 4) for value in characters))
 
 
+def _shares(read: PlateRead, *, damped: bool) -> dict[str, float]:
+    factor = read.likelihood if damped else 1.0
+    return {guess.text: guess.share * factor for guess in read.guesses}
+
+
+def _explains(spread: Sequence[Mapping[str, float]], text: str) -> float:
+    """How likely a read holds this text possible, place by place; 0 for another length."""
+    if len(spread) != len(text):
+        return 0.0
+    return math.prod(place.get(symbol, STRANGE) for place, symbol in zip(spread, text, strict=True))
+
+
+def _by_places(spreads: Sequence[Sequence[Mapping[str, float]]], weights: Sequence[float]) -> set[str]:
+    """For each length the text that is likeliest place by place over all reads, if it is a plate at all."""
+    found = set()
+    for length in {len(spread) for spread in spreads if spread}:
+        same = [(spread, weight) for spread, weight in zip(spreads, weights, strict=True) if len(spread) == length]
+        text = ""
+        for place in range(length):
+            symbols = sorted({symbol for spread, _ in same for symbol in spread[place]})
+            text += max(
+                symbols,
+                key=lambda symbol, at=place: sum(  # type: ignore[misc]
+                    weight * math.log(spread[at].get(symbol, STRANGE)) for spread, weight in same
+                ),
+                default="",
+            )
+        if kind_of(text) is not None:
+            found.add(text)
+    return found
+
+
 def settled(reads: Sequence[WeighedRead]) -> bool:
     """Whether more reads can hardly change the verdict: it is accepted with one read to spare."""
-    verdict = fuse(reads) if len(reads) > IDENTICAL else None
+    verdict = fuse(reads) if len(reads) > RULE.identical else None
     if verdict is None or verdict.status != "accepted":
         return False
-    return sum(read.read.text == verdict.text for read in reads) > IDENTICAL
+    return sum(read.read.text == verdict.text for read in reads) > RULE.identical
 
 
 def vote(colours: Sequence[tuple[str, float]]) -> str:

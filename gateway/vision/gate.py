@@ -32,7 +32,7 @@ READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
-SECOND_ENOUGH = 6  # reads of the second reader for one plate: each costs as much as five of the first
+SECOND_ENOUGH = 4  # reads of the second reader for one plate: each costs as much as five of the first
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 
@@ -45,7 +45,9 @@ class VehicleGate:
         lanes = camera.vehicles.lanes if camera.vehicles else ()
         self._sight = sight
         self._motion = MotionGate()
-        self._book = PassageBook(camera.name, lanes, lists)
+        self._book = PassageBook(
+            camera.name, lanes, lists, sight.find if sight else None, unblurred=camera.unblurred is not None
+        )
         self._lists = lists
         self._sure: list[Sure] = []
         self._plates: list[PlateTrack] = []

@@ -37,8 +37,10 @@ def read_plate(
         return read, False
     readings = [read] if read is not None else []
     if background_colour(crop) not in ONE_ROW_COLOURS and (read is None or read.weakest < DOUBT):
-        double = sight.read(rectified(picture, plate, rows=2))
-        readings += [double] if double is not None else []
+        tall = rectified(picture, plate, rows=2)
+        double = sight.read(tall)
+        if double is not None and (read is None or double.likelihood > read.likelihood):
+            readings, crop = [*readings, double], tall
     asked = ask and not any(reading.weakest >= SURE for reading in readings)
     if asked:
         second = sight.second(crop)

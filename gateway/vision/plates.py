@@ -1,6 +1,7 @@
 """Plates in a picture: where they are with their four corners, what they say, what colour they have."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -153,12 +154,14 @@ def _two_rows(plate: FoundPlate) -> Floats:
 class PlateRead:
     """What one look at one plate said: every text that the grammar allows, best first, never empty.
 
-    ``characters`` are the confidences of the first text's characters; ``double`` says that it was read in two rows.
+    ``characters`` are the confidences of the first text's characters, ``spread`` what could stand in each place, with
+    shares; ``double`` says that it was read in two rows.
     """
 
     guesses: tuple[Guess, ...]
     characters: tuple[float, ...]
     double: bool = False
+    spread: tuple[Mapping[str, float], ...] = ()
 
     @property
     def text(self) -> str:
@@ -175,6 +178,8 @@ class PlateRead:
         """How well it explains its crop: the geometric mean of the characters' confidences."""
         return math.exp(sum(math.log(max(1e-6, sure)) for sure in self.characters) / len(self.characters))
 
+VIVID = 0.2  # of the brightness: less colour than that is none
+
 
 def sharpness(crop: Pixels) -> float:
     """Energy of the strokes' edges against their contrast; around 0.1 is blurred, above 0.4 is crisp."""
@@ -188,7 +193,9 @@ def background_colour(crop: Pixels) -> str:
     inner = crop[6:-6, 8:-8]
     hsv: Any = cv2.cvtColor(inner, cv2.COLOR_BGR2HSV)
     hue, saturation, value = (hsv[..., channel].ravel() for channel in range(3))
-    vivid = (saturation > 45) & (value > 40)
+    # Black reflects the sky and white takes the light's tint: against what is bright on the plate that is little.
+    chroma = saturation * (value / np.float32(255))
+    vivid = chroma > max(20.0, VIVID * float(np.percentile(value, 90)))
     if vivid.mean() > 0.25:
         hues = hue[vivid]
         shares = {

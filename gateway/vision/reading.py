@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gateway.vision.beam import Matrix, character_confidence, grammar_beam, greedy
+from gateway.vision.beam import Matrix, character_spread, grammar_beam, greedy
 from gateway.vision.evidence import Pixels
 from gateway.vision.grammar import ALPHABET, LETTERS, TWO_ROWS
 from gateway.vision.packs import READING, Pack, PackError, packs
@@ -49,7 +49,8 @@ class Reader(ABC):
             guesses = [guess for guess in guesses if guess.kind in TWO_ROWS and len(guess.text) == TWO_ROWS_LENGTH]
         if not guesses:
             return None
-        return PlateRead(tuple(guesses[:5]), character_confidence(steps, guesses[0].text), double)
+        characters, spread = character_spread(steps, guesses[0].text)
+        return PlateRead(tuple(guesses[:5]), characters, double, spread)
 
 
 class OwnReader(Reader):

@@ -86,7 +86,12 @@ def _plain(read: PlateRead | None) -> Any:  # noqa: ANN401 - JSON
     if read is None:
         return None
     guesses = [[guess.text, guess.kind, round(guess.share, 5)] for guess in read.guesses]
-    return {"guesses": guesses, "characters": [round(sure, 4) for sure in read.characters], "double": read.double}
+    return {
+        "guesses": guesses,
+        "characters": [round(sure, 4) for sure in read.characters],
+        "double": read.double,
+        "spread": [{symbol: round(part, 3) for symbol, part in place.items()} for place in read.spread],
+    }
 
 
 def settings() -> CameraSettings:

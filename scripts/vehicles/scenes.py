@@ -17,7 +17,7 @@ WIDTH, HEIGHT, RATE = 960, 540, 15
 LINE_Y = 300
 LANES = {"left": (0.08, 0.49), "right": (0.51, 0.92)}
 BEHAVIOURS = ("pass", "pass", "pass", "lanes", "tailgate", "stop", "reverse", "uturn", "occlusion", "parked")
-GAP = 1.2  # seconds between one passage's end and the next one's start
+GAP = 0.8  # seconds between one passage's end and the next one's start
 
 
 @dataclass
@@ -51,20 +51,17 @@ class Weather:
     blur: float
 
 
-CLEAN = Weather(1 / 400, 1.0, 2.0, 23, 1.0, 0.0)
-
-
 def weather(degraded: bool, chance: random.Random) -> Weather:
     """A clean day, or a night and a camera too far away."""
     if not degraded:
         return Weather(1 / chance.uniform(250, 800), chance.uniform(0.75, 1.1), chance.uniform(1, 3), 23, 1.0, 0.0)
     return Weather(
-        1 / chance.uniform(40, 120),
-        chance.uniform(0.25, 0.8),
-        chance.uniform(3, 9),
-        chance.randint(27, 33),
-        chance.uniform(0.55, 0.8),
-        chance.uniform(0.3, 1.1),
+        1 / chance.uniform(90, 300),
+        chance.uniform(0.3, 0.9),
+        chance.uniform(3, 7),
+        chance.randint(25, 30),
+        chance.uniform(0.68, 0.9),
+        chance.uniform(0.2, 0.6),
     )
 
 
