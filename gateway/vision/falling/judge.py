@@ -9,7 +9,7 @@ from gateway.vision.falling.candidate import Measured
 from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
-LEAST = 0.5  # of the verifier's answer for a fall
+LEAST = 0.8  # of the verifier's answer: below it nothing is told
 
 
 class Judge(Protocol):
@@ -55,7 +55,8 @@ class Verifier:
         if not possible(measured):
             return 0.0
         (answer,) = self._session.run(None, {"traits": measured.vector()[None]})
-        return float(np.asarray(answer).reshape(-1)[0])
+        sure = float(np.asarray(answer).reshape(-1)[0])
+        return sure if sure >= LEAST else 0.0
 
 
 def best_judge(folder: Path) -> tuple[Judge, PackError | None]:
