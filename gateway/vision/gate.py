@@ -34,6 +34,7 @@ GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
 SECOND_ENOUGH = 4  # reads of the second reader for one plate: each costs as much as five of the first
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
+REJOIN_READS = 4  # first reads of a plate at each of which it may be one that was lost
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 
 
@@ -183,7 +184,7 @@ class VehicleGate:
             track.best = (merit, frame, wall, plate.box, covering[0].box if covering else None)
         if read is not None:
             track.add_read(WeighedRead(frame.time, wall, read, background_colour(crop), weight))
-            if len(track.reads) == 1:
+            if len(track.reads) <= REJOIN_READS:
                 self._rejoin(track)
 
     def _in_view(self, plate: FoundPlate) -> float:
@@ -207,15 +208,17 @@ class VehicleGate:
 
     def _rejoin(self, track: PlateTrack) -> None:
         """Go on with a plate that was lost a moment ago, if this is the same one."""
-        text = track.reads[0].read.text
-        for lost in self._held:
+        text = track.reads[-1].read.text
+        # One that turns is found anew, narrower, before it counts as lost.
+        unseen = [other for other in self._plates if other is not track and other.last.time < track.path[0].time]
+        for lost in [*self._held, *unseen]:
             verdict = fuse(lost.reads)
             near = math.dist(lost.expected(track.last.time), (track.last.x, track.last.y)) < 2 * lost.reach(
                 track.last.time
             )
             unread = verdict is None or (verdict.status != "accepted" and bool(lost.motions & track.motions))
-            if (verdict is not None and alike(verdict.text, text)) or (unread and near):
-                self._held.remove(lost)
+            if (verdict is not None and alike(verdict.text, text)) or (unread and near and lost in self._held):
+                (self._held if lost in self._held else self._plates).remove(lost)
                 track.take_over(lost)
                 return
 

@@ -11,6 +11,7 @@ from gateway.vision.fuse import fuse
 from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage, Picture, Read
+from gateway.vision.privacy import Find, veiled_jpeg
 from gateway.vision.shapes import Box
 from gateway.vision.track import MotionTrack, PlateTrack
 
@@ -33,7 +34,17 @@ PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow)
 class PassageBook:
     """Judges ended tracks of one camera and keeps passages until nothing can contradict them any more."""
 
-    def __init__(self, camera: str, lanes: Sequence[LaneSettings], lists: PlateLists) -> None:
+    def __init__(
+        self,
+        camera: str,
+        lanes: Sequence[LaneSettings],
+        lists: PlateLists,
+        find: Find | None = None,
+        *,
+        unblurred: bool = False,
+    ) -> None:
+        """``find`` looks for the plates that a picture must not show, unless nothing in it has to be hidden."""
+        self._find, self._unblurred = find, unblurred
         self._camera = camera
         self._lanes = lanes
         self._lists = lists
@@ -126,7 +137,7 @@ class PassageBook:
         picture = None
         if track.best is not None:
             _, frame, wall, plate, motion_box = track.best
-            picture = self._picture(frame, wall, vehicle_box(plate, motion_box))
+            picture = self._picture(frame, wall, vehicle_box(plate, motion_box), plate)
         accepted = verdict is not None and verdict.status == "accepted"
         self._ready.append(
             Passage(
@@ -154,7 +165,7 @@ class PassageBook:
         picture = None
         if motion.best is not None:
             _, frame, wall, box = motion.best
-            picture = self._picture(frame, wall, box.grown(0.05))
+            picture = self._picture(frame, wall, box.grown(0.05), None)
         when = self._wall(motion.path, motion.first_wall, way.crossed) if way.crossed is not None else motion.last_wall
         self._ready.append(
             Passage(
@@ -212,12 +223,14 @@ class PassageBook:
     def _wall(path: Sequence[Place], first_wall: int, time: float) -> int:
         return first_wall + round((time - path[0].time) * 1e9)
 
-    @staticmethod
-    def _picture(frame: Frame, wall: int, box: Box) -> Picture | None:
+    def _picture(self, frame: Frame, wall: int, box: Box, plate: Box | None) -> Picture | None:
         shown = box.within(frame.width, frame.height)
         if shown.area < 1:
             return None
-        return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
+        if self._unblurred:
+            return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
+        jpeg = veiled_jpeg(frame.bgr, shown, plate, self._find)
+        return None if jpeg is None else Picture(jpeg, wall, frame_hash(frame.bgr))
 
 
 def _together(path: Sequence[Place], other: Sequence[Place]) -> bool:
