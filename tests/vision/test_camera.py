@@ -49,7 +49,7 @@ class Running:
 
     @property
     def passages(self) -> list[VisionEvent]:
-        return [item for item in self.items if isinstance(item, VisionEvent)]
+        return [item for item in self.items if isinstance(item, VisionEvent) and item.type]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(MOST):
@@ -135,9 +135,10 @@ async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path)
 
 async def test_a_model_with_a_flipped_bit_is_not_used(demo_clip: Path, models: Path, tmp_path: Path) -> None:
     for pack in (pack for pack in packs(models) if pack.present):
-        folder = tmp_path / pack.name / "files"
+        manifest = pack.path.parents[1] / "manifest.toml"
+        folder = tmp_path / manifest.parent.name / "files"
         folder.mkdir(parents=True)
-        (tmp_path / pack.name / "manifest.toml").write_bytes((models / pack.name / "manifest.toml").read_bytes())
+        (folder.parent / manifest.name).write_bytes(manifest.read_bytes())
         data = bytearray(pack.path.read_bytes())
         data[1000] ^= 1
         (folder / pack.path.name).write_bytes(data)
