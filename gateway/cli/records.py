@@ -107,6 +107,15 @@ def _line(record: dict[str, Any]) -> Line:
     return Line([Word(time, "dim"), Word(number, "dim"), kind, Word(record.get("subject", ""), "strong"), _sum(record)])
 
 
+def _command(data: dict[str, Any]) -> str:
+    """Who set what, what was there before, and why not."""
+    before = data.get("before")
+    words = [f"{data['point']} {value({'value': data['value'], 'unit': data.get('unit')})}"]
+    words += [f"was {value(before)}"] if before else []
+    words += [str(data[key]) for key in ("outcome", "reason", "by", "text") if data.get(key)]
+    return ", ".join(words)
+
+
 def _sum(record: dict[str, Any]) -> str:
     data = record.get("data") or {}
     kind = record["type"]
@@ -114,6 +123,8 @@ def _sum(record: dict[str, Any]) -> str:
         return ", ".join(f"{name} {value(point)}" for name, point in data["points"].items())
     if kind == "linli.gap.v1":
         return f"{data['first']} to {data['last']} ({data['count']}): {data['cause']}"
+    if kind == "linli.disposal.command.v1":
+        return _command(data)
     words = [data.get(key) for key in ("severity", "state", "reason", "lane", "direction", "by", "note")]
     plate = data.get("plate")
     if isinstance(plate, dict):

@@ -100,7 +100,7 @@ class Committer:
 
     def add(self, items: Collection[Waiting], facts: Mapping[str, bytes | None], *, urgent: bool) -> None:
         """Take drafts and facts into the queue."""
-        if self._closing:
+        if self._closing and self._fatal is None:
             raise LinliError("the store is closing and takes no more records")
         self.check()
         self.queue.add(items, facts)
@@ -304,7 +304,9 @@ class Committer:
         self._wait_for_disk(str(error))
 
     def _wait_for_disk(self, reason: str) -> None:
-        self._fail(f"the disk does not take records ({reason}): check the card and whether it is mounted read-only")
+        self._fail(
+            f"the disk does not take records ({reason}): check the card, its room, and whether it is mounted read-only"
+        )
         self._retry_at = self._clock.monotonic() + self._retry_after
         self._retry_after = min(2 * self._retry_after, RETRY[1])
         self._shed()

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.completeness import GAP, Entry, Place, prove
 from gateway.contract import STREAMS, LinliError, Stream
-from gateway.store.database import SQLITE_TROUBLE
+from gateway.store.database import SQLITE_TROUBLE, is_damage
 from gateway.store.media import MediaFolder
 from gateway.store.migrate import VERSION
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
@@ -115,6 +115,11 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -4096")
     except sqlite3.Error as error:
+        if is_damage(error):
+            raise LinliError(
+                f"{path}: NOT SOUND: it is damaged ({error}); the gateway sets it aside at its next start and saves "
+                "what can be read"
+            ) from error
         raise LinliError(
             f"{path}: cannot be opened: {error}; run this as the user of the daemon, or as root"
         ) from error

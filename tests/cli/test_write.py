@@ -1,5 +1,10 @@
 """What `linli status` shows of points that may be set, and what `linli write` says when it is refused."""
 
+from typing import Any
+
+import pytest
+
+from gateway.cli.records import _sum
 from gateway.cli.status import summary
 from tests.cli.served import Served
 
@@ -23,6 +28,24 @@ def test_a_held_point_names_its_alarm(served: Served) -> None:
         "pump.mode, pump.running (on for alarm sump-high), pump.speed (80 for alarm sump-high: failing)" in line
         for line in lines
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            {"before": {"value": False}, "outcome": "done", "reason": None, "text": None},
+            "output on, was off, done, uid:0",
+        ),
+        (
+            {"before": None, "outcome": "refused", "reason": "invalid", "text": "no", "unit": "dB", "value": 80},
+            "output 80 dB, refused, invalid, uid:0, no",
+        ),
+    ],
+)
+def test_a_record_says_what_was_set_and_what_was_there_before(more: dict[str, Any], words: str) -> None:
+    data = {"command": "write", "by": "uid:0", "device": "siren", "point": "output", "value": True, "unit": "", **more}
+    assert _sum({"type": "linli.disposal.command.v1", "data": data}) == words
 
 
 def test_write_needs_a_value(served: Served) -> None:

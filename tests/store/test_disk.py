@@ -236,6 +236,16 @@ async def test_damage_is_no_reason_to_end_while_the_disk_takes_nothing(tmp_path)
         assert (tmp_path / "records.suspect").exists()
 
 
+async def test_whoever_puts_after_damage_hears_of_the_damage(tmp_path):
+    async with opened(tmp_path, FastClock(100)) as store:
+        await store.put([reading()])
+        await store.committed()
+        store._damaged("a bad row")
+        await until(lambda: store._commits._ended)
+        with pytest.raises(LinliError, match="the store is damaged"):
+            await store.put([reading()])
+
+
 def test_the_word_about_damage_finds_room_on_a_full_disk(small_disk):
     (small_disk / "reserve").write_bytes(bytes(65536))
     fill_up(small_disk)

@@ -71,6 +71,16 @@ def test_an_empty_directory_has_no_store(tmp_path):
     assert "no store" in done.stderr
 
 
+async def test_what_is_no_database_any_more_is_damage_and_no_matter_of_rights(tmp_path):
+    await written(tmp_path)
+    with (tmp_path / "records.db").open("r+b") as file:
+        file.write(bytes(16))
+    done = CliRunner().invoke(verify, [str(tmp_path)])
+    assert done.exit_code == 1
+    assert "NOT SOUND: it is damaged" in done.stderr
+    assert "as root" not in done.stderr
+
+
 async def test_words_for_people(tmp_path):
     await written(tmp_path)
     done = CliRunner().invoke(verify, [str(tmp_path)])
