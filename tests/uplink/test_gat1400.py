@@ -199,6 +199,29 @@ async def test_each_vehicle_has_a_status_of_its_own(library: ViewLibrary, store:
     assert max(library.tries.values()) == 3
 
 
+@pytest.mark.parametrize("status", [200, 422, 503])
+async def test_a_platform_that_names_the_plate_brings_it_into_no_log_and_no_record(
+    library: ViewLibrary, store: PassageStore, quick: None, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    hazy = {"text": "沪B99999", "status": "uncertain", "characters": [1, 1, 1, 1, 1, 1, 0.1], "confidence": 0.1}
+    await store.passage()
+    await store.passage(plate=hazy)
+    library.status = lambda vehicle, tries: (8, f"cannot take {vehicle['PlateNo']} again")
+
+    def after(asked: Asked, reply: Reply) -> Reply:
+        bad = asked.target.endswith("MotorVehicles") and not (status == 503 and len(library.asked("MotorVehicles")) > 2)
+        return Reply(status, reply.headers, reply.body) if bad else reply
+
+    library.after = after
+    seen: list[str] = []
+    async with running(make(store, library.port)) as uplink:
+        await until(lambda: seen.append(str(uplink.view())) or settled(store))
+    told = store.told("linli.uplink.refused.v1")
+    everything = caplog.text + str(told) + "".join(seen)
+    assert "(plate)" in str(told)
+    assert not [plate for plate in ("A12345", "B99999", "B9999-") if plate in everything]
+
+
 async def test_a_code_that_never_passes_ends_in_parking(library: ViewLibrary, store: PassageStore, quick: None) -> None:
     await store.passage()
     library.status = lambda vehicle, tries: (4, "no")

@@ -26,6 +26,7 @@ from gateway.uplink.gat1400.vehicle import (
     camera_of,
     is_passage,
     motor_vehicle,
+    plate_no,
     read_passage,
 )
 from gateway.uplink.http.connection import Answer
@@ -253,9 +254,9 @@ class Delivery:
                 else:
                     wait = status
         for code, group in doomed.items():
-            await self._give_up(group, code, found[group[0].passage.id].text)
+            await self._give_up(group, code, _discreet(found[group[0].passage.id].text, batch))
         if wait is not None:
-            await self._wait(wait.code, wait.text)
+            await self._wait(wait.code, _discreet(wait.text, batch))
 
     def _is_doomed(self, code: int, going: Going) -> bool:
         verdict = codes.verdict(code)
@@ -279,7 +280,7 @@ class Delivery:
         """The whole request is refused: smaller ones find out which vehicle is at fault."""
         code, wait = answer.status, acknowledgement(answer, self._clock)
         statuses = read_statuses(answer.body)
-        text = statuses[0].text if statuses else wait.text
+        text = _discreet(statuses[0].text if statuses else wait.text, batch)
         verdict = codes.verdict(code)
         if code == codes.CONFLICT and len(batch) == 1 and codes.had_it(text):
             self._taken(batch[0])
@@ -348,3 +349,12 @@ def _by_vehicle(batch: Sequence[Going], statuses: Sequence[Status]) -> dict[str,
     if len(batch) == len(statuses) == 1 and len(statuses[0].id) != ID_DIGITS:
         return {next(iter(ids)): statuses[0]}
     return {status.id: status for status in statuses if status.id in ids}
+
+
+def _discreet(text: str, batch: Sequence[Going]) -> str:
+    """What the platform says goes into logs and records, where no plate may stand."""
+    for going in batch:
+        plate = going.passage.event.data.plate
+        for written in () if plate is None or not plate.text else (plate.text, plate_no(plate)):
+            text = text.replace(written, "(plate)")
+    return text

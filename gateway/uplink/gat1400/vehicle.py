@@ -176,15 +176,21 @@ def _plate(plate: Plate) -> dict[str, str]:
         return {"HasPlate": "0", "PlateClass": NO_PLATE_CLASS, "PlateColor": OTHER, "PlateNo": NO_PLATE}
     found = {"HasPlate": "1", "PlateClass": _plate_class(plate, text)}
     found["PlateColor"] = COLOURS.get(plate.color or "", OTHER)
-    pairs = list(zip(text, plate.characters, strict=False))
-    known = len(pairs) == len(text) == len(plate.characters)
-    if known and plate.status == "uncertain":
-        text = "".join(symbol if share >= UNREAD_BELOW else UNREAD for symbol, share in pairs)
-    found["PlateNo"] = text
+    found["PlateNo"] = plate_no(plate)
     found["PlateReliability"] = _percent(plate.confidence)
-    if known and UNREAD not in text:
+    if len(plate.characters) == len(text) and UNREAD not in found["PlateNo"]:
+        pairs = zip(text, plate.characters, strict=True)
         found["PlateCharReliability"] = ",".join(f"{symbol}-{_percent(share)}" for symbol, share in pairs)
     return found
+
+
+def plate_no(plate: Plate) -> str:
+    """Write a plate's text; of an uncertain one, what was hardly read is left open."""
+    text = plate.text or ""
+    if plate.status != "uncertain" or len(plate.characters) != len(text):
+        return text
+    pairs = zip(text, plate.characters, strict=True)
+    return "".join(symbol if share >= UNREAD_BELOW else UNREAD for symbol, share in pairs)
 
 
 def _plate_class(plate: Plate, text: str) -> str:
