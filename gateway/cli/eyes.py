@@ -30,10 +30,12 @@ class VehicleEye:
 
     def __init__(self, camera: "CameraSettings", models: Path, stamp: Stamp, reads: bool, warn: Warn) -> None:
         from gateway.vision.gate import VehicleGate
+        from gateway.vision.habits import Habits
         from gateway.vision.lists import PlateLists
         from gateway.vision.packs import PackError
         from gateway.vision.sight import ModelSight
 
+        self._habits = Habits(camera.vehicles)
         files = camera.vehicles.lists if camera.vehicles else None
         lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
         for problem in lists.problems:
@@ -51,14 +53,42 @@ class VehicleEye:
         from gateway.vision.events import passage_event
 
         for passage in self._gate.offer(frame, wall) or ():
-            yield passage_event(self._name, passage, self._stamp, seconds, reads=self._reads)
+            marks = self._habits.marks(passage)
+            yield passage_event(self._name, passage, self._stamp, seconds, marks=marks, reads=self._reads)
 
     def finish(self, seconds: float) -> "Iterator[VisionEvent]":
         """Passages that the end of the clip ends."""
         from gateway.vision.events import passage_event
 
         for passage in self._gate.finish():
-            yield passage_event(self._name, passage, self._stamp, seconds, reads=self._reads)
+            marks = self._habits.marks(passage)
+            yield passage_event(self._name, passage, self._stamp, seconds, marks=marks, reads=self._reads)
+
+
+class ZoneEye:
+    """Vehicles that stand where none may."""
+
+    def __init__(self, camera: "CameraSettings", stamp: Stamp) -> None:
+        from gateway.vision.dwell import DwellWatch
+
+        zones = camera.vehicles.zones if camera.vehicles else ()
+        self._name, self._stamp = camera.name, stamp
+        self._watch = DwellWatch(zones, unblurred=camera.unblurred is not None)
+        self._standing: dict[str, str] = {}
+
+    def offer(self, frame: "Frame", wall: int, seconds: float) -> "Iterator[VisionEvent]":
+        """What has stood for too long by this frame, and what has left."""
+        from gateway.contract import record_id
+        from gateway.vision.events import dwell_event
+
+        for dwell in self._watch.look(frame, wall) or ():
+            if dwell.state == "standing":
+                self._standing[dwell.zone] = record_id(dwell.time)
+            yield dwell_event(self._name, dwell, self._stamp, seconds, self._standing.get(dwell.zone, ""))
+
+    def finish(self, seconds: float) -> "Iterator[VisionEvent]":
+        """Nobody knows when what still stands there leaves."""
+        yield from ()
 
 
 class FallingEye:
@@ -98,6 +128,8 @@ def open_eyes(camera: "CameraSettings", models: Path, stamp: Stamp, reads: bool,
     eyes: list[Eye] = []
     if camera.vehicles is not None:
         eyes.append(VehicleEye(camera, models, stamp, reads, warn))
+        if camera.vehicles.zones:
+            eyes.append(ZoneEye(camera, stamp))
     if camera.falling is not None:
         eyes.append(FallingEye(camera, models, stamp, warn))
     if not eyes:

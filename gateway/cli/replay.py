@@ -204,6 +204,8 @@ def _tables(events: "Sequence[VisionEvent]", stamp: Callable[[int], str]) -> lis
 
 
 def _row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's data is JSON
+    if "zone" in data:
+        return when, data["zone"], data["state"], "-", f"{data['seconds']:g} s", "-"
     plate = data["plate"]
     return when, data["lane"], data["direction"], plate["text"] or "-", plate["status"], data["list"] or "-"
 

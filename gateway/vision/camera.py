@@ -20,13 +20,22 @@ from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import clip_event, fall_event, fell_event, passage_event, shown_passage, sure_event
+from gateway.vision.events import (
+    clip_event,
+    dwell_event,
+    fall_event,
+    fell_event,
+    passage_event,
+    shown_passage,
+    sure_event,
+)
 from gateway.vision.habits import Habits
 from gateway.vision.messages import (
     LONGEST,
     Ask,
     Beat,
     Clip,
+    Dwell,
     Fall,
     Fell,
     Gone,
@@ -100,6 +109,7 @@ class Camera:
         self._owed: dict[str, Owed] = {}
         self._peeks = Peeks(self.name, clock)
         self._habits = Habits(settings.vehicles)
+        self._standing: dict[str, str] = {}  # the record of what stands in a zone
         self._asked = 0
 
     def view(self) -> dict[str, Any]:
@@ -230,7 +240,9 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Beat | Trouble | Passage | Sure | Fell | Fall | Clip | View) -> None:
+    async def _take(
+        self, message: Opened | Beat | Trouble | Passage | Sure | Dwell | Fell | Fall | Clip | View
+    ) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -252,7 +264,7 @@ class Camera:
             self._frames[what] += count
             CAMERA_FRAMES.labels(self.name, what).inc(count)
 
-    async def _tell(self, found: Passage | Sure | Fell | Fall) -> None:
+    async def _tell(self, found: Passage | Sure | Dwell | Fell | Fall) -> None:
         stamp, now = self._clock.rfc3339, self._clock.monotonic()
         if isinstance(found, Fell):
             await self._put(fell_event(self.name, found, now))
@@ -262,6 +274,11 @@ class Camera:
             return
         if found.picture is not None:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
+        if isinstance(found, Dwell):
+            if found.state == "standing":
+                self._standing[found.zone] = record_id(found.time)
+            await self._put(dwell_event(self.name, found, stamp, now, self._standing.get(found.zone, "")))
+            return
         if isinstance(found, Fall):
             await self._put(fall_event(self.name, found, stamp, now))
             return

@@ -5,9 +5,10 @@ from typing import Any
 
 from gateway.contract import VisionEvent
 from gateway.vision.grammar import masked
-from gateway.vision.messages import Clip, Fall, Fell, Passage, Picture, Sure
+from gateway.vision.messages import Clip, Dwell, Fall, Fell, Passage, Picture, Sure
 
 PASSAGE = "linli.vehicle.passage.v1"
+DWELL = "linli.vehicle.dwell.v1"
 FALL = "linli.falling_object.v1"
 READY = "linli.media.ready.v1"
 
@@ -72,6 +73,27 @@ def clip_event(
 def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:
     """What gates and rules hear while the vehicle is still there; no record, which comes when it is gone."""
     return VisionEvent(camera, sure.time, monotonic, "", camera, {"plate": sure.text, "way": sure.way}, sure.listed)
+
+
+def dwell_event(camera: str, dwell: Dwell, stamp: Callable[[int], str], monotonic: float, standing: str) -> VisionEvent:
+    """Make the record to be; the rules hear it once, when it has stood for too long. ``standing``: that record's id."""
+    data: dict[str, Any] = {
+        "zone": dwell.zone,
+        "kind": dwell.kind,
+        "state": dwell.state,
+        "since": stamp(dwell.since),
+        "seconds": dwell.seconds,
+        "allowed": dwell.allowed,
+        "box": list(dwell.box),
+    }
+    media: dict[str, tuple[bytes, str, str]] = {}
+    if dwell.picture is not None:
+        data["picture"], media["picture"] = _pictured(dwell.picture, stamp)
+    begins = dwell.state == "standing"
+    if not begins and standing:
+        data["standing"] = standing
+    event, identity = ("dwell", standing) if begins else ("", "")
+    return VisionEvent(camera, dwell.time, monotonic, DWELL, dwell.zone, data, event, media, identity)
 
 
 def fell_event(camera: str, fell: Fell, monotonic: float) -> VisionEvent:

@@ -153,6 +153,23 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     time: int
 
 
+class Dwell(msgspec.Struct, frozen=True, tag=True):
+    """Something stands in a zone for longer than ``allowed`` s, or has left it (``state`` standing, gone).
+
+    ``since``, ``time`` in ns since 1970; ``box``: left, top, right, bottom in pixels.
+    """
+
+    zone: str
+    kind: str
+    state: str
+    since: int
+    seconds: float
+    allowed: float
+    time: int
+    box: tuple[int, ...]
+    picture: Picture | None
+
+
 class Fell(msgspec.Struct, frozen=True, tag=True):
     """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
 
@@ -191,7 +208,7 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
 
 
-Message = Opened | Beat | Trouble | Gone | Passage | Sure | Clip | View | Fell | Fall
+Message = Opened | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

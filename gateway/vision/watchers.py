@@ -6,10 +6,12 @@ from typing import Protocol
 
 from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
+from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import PackError
+from gateway.vision.privacy import Find
 from gateway.vision.swap import LiveSight
 
 Span = tuple[int, int]
@@ -63,6 +65,11 @@ class VehicleWatcher:
         self._gate = VehicleGate(camera, self._sight, self._lists)
 
     @property
+    def find(self) -> Find | None:
+        """What finds plates, if models do."""
+        return self._sight.find if self._sight is not None else None
+
+    @property
     def busy(self) -> bool:
         """Whether something moves, or a passage is not told yet."""
         return self._gate.busy
@@ -98,6 +105,30 @@ class VehicleWatcher:
             return None
         begin = max(message.first_time, message.last_time - round(LONGEST_PASSAGE * 1e9))
         return begin - round(self._clip.before * 1e9), message.last_time + round(self._clip.after * 1e9)
+
+
+class ZoneWatcher:
+    """Zones where no vehicle may stand for long; a look a second is enough."""
+
+    sleeps = True
+    busy = False
+    trouble = ("", "")
+
+    def __init__(self, camera: CameraSettings, find: Find | None) -> None:
+        zones = camera.vehicles.zones if camera.vehicles else ()
+        self._watch = DwellWatch(zones, find, unblurred=camera.unblurred is not None)
+
+    def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
+        """Give what has stood for too long, and what has left."""
+        return self._watch.look(frame, wall)
+
+    def finish(self) -> Sequence[Message]:
+        """Forget the zones as they were."""
+        return self._watch.finish()
+
+    def clip(self, message: Message) -> Span | None:
+        """No clip: it would show nothing that moves."""
+        return None
 
 
 class FallWatcher:
@@ -145,7 +176,10 @@ def watchers_of(camera: CameraSettings, models: Path, providers: Sequence[str] =
     """Everything that the camera is to look for and that exists."""
     found: list[Watcher] = []
     if camera.vehicles is not None:
-        found.append(VehicleWatcher(camera, models, providers))
+        vehicles = VehicleWatcher(camera, models, providers)
+        found.append(vehicles)
+        if camera.vehicles.zones:
+            found.append(ZoneWatcher(camera, vehicles.find))
     if camera.falling is not None:
         found.append(FallWatcher(camera, models))
     return found
