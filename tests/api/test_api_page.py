@@ -137,6 +137,36 @@ async def test_a_browser_shows_it_in_chinese(shown):
         assert expected in text, expected
 
 
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en-GB", ("Aim north-gate", "131 px", "The plate is tilted", "Level the camera", "1920 × 1080")),
+        ("zh-CN", ("调整摄像机 north-gate", "131 px", "车牌倾斜过大", "1920 × 1080")),
+    ],
+)
+async def test_a_browser_shows_the_live_view(shown, language, expected):
+    asked, execute = [], shown.commands.execute
+
+    async def with_a_camera(verb, arguments, actor):
+        if verb != "peek":
+            return await execute(verb, arguments, actor)
+        asked.append(arguments["camera"])
+        plate = {"width": 131.2, "tilt": 24.0, "sharpness": 0.6, "burnt": 0.0}
+        findings = {"camera": "north-gate", "time": sample_status.NOW, "size": [1920, 1080], "plates": [plate]}
+        findings |= {"middle": 104, "dark": 0.01, "burnt": 0.0, "sharpness": 0.21, "advice": ["tilted"]}
+        return {**findings, "jpeg": sample_status.picture()}
+
+    shown.commands.execute = with_a_camera
+    document = await browse(shown, "-", "--language", language, token=f"{TOKEN}&aim=north-gate")
+    for words in expected:
+        assert words in text_of(document), words
+    assert re.search(r'<div class="view"><img src="blob:', document)
+    assert set(asked) == {"north-gate"}
+    before = len(asked)
+    await shown.get("/v1/status")
+    assert len(asked) == before  # who does not look asks for no picture
+
+
 async def test_a_browser_asks_for_a_token_and_says_when_it_is_wrong(shown):
     document = await browse(shown, "-", token="-")
     assert "Enter a consumer’s token" in text_of(document)
