@@ -9,6 +9,9 @@ from gateway.vision.ring import Coded
 LINGER = 2.5  # seconds without anything stirring after which a lane is empty
 PROBATION = 1.0  # the same after a wake that found nothing yet
 LOOK_AT_MOST = 1.5  # seconds that must lie between two key frames that are looked at while asleep
+# Seconds between key frames below which every picture is one, as with Motion JPEG: their sizes tell little, so so often
+# one is looked at.
+ALL_KEYS = 0.4
 REACH = 4.2  # seconds between key frames beyond which a lane is never left to them
 
 
@@ -65,7 +68,8 @@ class Feed:
             yield from self._capture.drain()
 
     def _doze(self, coded: Coded) -> Iterator[Frame]:
-        if coded.key and (not self._waiting or coded.time - self._waiting[0].time >= LOOK_AT_MOST):
+        wait = LOOK_AT_MOST if self._spacing > ALL_KEYS else ALL_KEYS
+        if coded.key and (not self._waiting or coded.time - self._waiting[0].time >= wait):
             frame = self._capture.alone(coded)
             if frame is not None and self._keys.changed(frame.luma):
                 yield from self._wake([*self._waiting, coded])

@@ -74,6 +74,13 @@ def test_a_sleeping_lane_tells_the_same_passage(clip: Clip, sight: ModelSight) -
     assert looked < 165  # of 200
 
 
+def test_where_every_picture_stands_for_itself_one_is_looked_at_more_often(tmp_path: Path) -> None:
+    path = write_small_clip(tmp_path / "clip.mp4", 6.0, (4.2, 4.9), g="1")
+    frames = fed(path, lambda frame: 4.2 < frame.time < 4.9)[0]
+    assert len([frame for frame in frames if 3.0 < frame.time < 4.1]) <= 5
+    assert len([frame for frame in frames if 4.2 < frame.time < 4.9]) == 17
+
+
 @pytest.mark.parametrize("bframes", ["0", "3"])
 def test_frames_come_once_in_order_and_with_their_own_times(bframes: str, tmp_path: Path) -> None:
     path = write_small_clip(tmp_path / "clip.mp4", 9.0, (4.4, 6.4), bf=bframes)
