@@ -1,0 +1,56 @@
+"""The early word reaches the rules and is no record; the record says all that the fall's schema asks for."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from gateway.contract import Reading, VisionEvent
+from gateway.daemon.drafts import vision_draft
+from gateway.vision.events import fall_event, fell_event
+from gateway.vision.messages import Fall, Fell, Origin, Picture, pack, unpack
+
+SCHEMA = Path(__file__).resolve().parents[3] / "docs" / "schemas" / "linli.falling_object.v1.json"
+TIME = 1_790_000_000_000_000_000
+FALL = Fall(
+    number=3,
+    time=TIME,
+    trajectory=((TIME, 400.0, 100.5), (TIME + 40_000_000, 401.0, 110.0)),
+    size_px=6.5,
+    size_cm=21.0,
+    origin=Origin(17, 2, (16, 18)),
+    speed=21.5,
+    gravity=10.1,
+    terminal=30.0,
+    confidence=0.97,
+    picture=Picture(b"\xff\xd8jpeg", TIME + 5, "ab" * 32),
+)
+
+
+def stamp(_time: int) -> str:
+    return "2026-11-22T08:25:30.120+08:00"
+
+
+def test_the_early_word_is_for_the_rules_alone() -> None:
+    event = fell_event("tower", Fell(3, TIME), 5.0)
+    assert (event.camera, event.time, event.event, event.type) == ("tower", TIME, "fall", "")
+    assert not isinstance(event, Reading)
+
+
+def test_the_record_has_what_the_schema_asks_for() -> None:
+    event = fall_event("tower", FALL, stamp, 5.0)
+    assert isinstance(event, VisionEvent)
+    assert event.event == ""
+    reference = {"sha256": "0" * 64, "bytes": 6, "content_type": "image/jpeg"}
+    data = vision_draft(event, {"picture": reference}).data
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.validate(data, schema["properties"]["data"])
+    assert data["trajectory"][0] == [stamp(0), 400.0, 100.5]
+    assert data["origin"] == {"floor": 17, "column": 2, "interval": [16, 18]}
+    assert (data["size_cm"], data["impact_speed"], data["confidence"]) == (21.0, 21.5, 0.97)
+    assert data["picture"]["frame_sha256"] == "ab" * 32
+
+
+def test_both_go_through_the_pipe() -> None:
+    for message in (Fell(3, TIME), FALL):
+        assert unpack(pack(message)[4:]) == message
