@@ -15,7 +15,9 @@ NOW = 1_795_300_000_000_000_000
 CLOCK = SystemClock("Asia/Shanghai")
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text()
 DATA = st.dictionaries(
-    st.text(), st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+    st.text(),
+    st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10),
+    max_size=5,
 )
 
 
@@ -33,7 +35,7 @@ def round_trip(packer, records, first):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(DATA, st.text(max_size=20), st.integers(0, 2**62)), min_size=1, max_size=8),
+    st.lists(st.tuples(DATA, st.text(max_size=20), st.integers(0, 2**62)), min_size=1, max_size=4),
     st.integers(1, 10**19),
     st.dictionaries(st.text(alphabet="abc19", min_size=1), SCALARS, max_size=2),
 )
