@@ -137,6 +137,12 @@ FALL = table(
     },
     {
         "size_px": number("of the object"),
+        "size_cm": or_null(number("of the object, by the scale of the wall; null without a facade")),
+        "impact_speed": or_null(number("m/s downwards at the last sight; null without a facade")),
+        "gravity": number("m/s² that the fit found"),
+        "terminal_speed": number("m/s at which drag would hold it"),
+        "first_time": TIME,
+        "last_time": TIME,
         "origin": or_null(
             table(
                 {},

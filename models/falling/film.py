@@ -100,8 +100,11 @@ class Film:
                 self._last = np.asarray(cv2.subtract(cv2.add(picture, more), less), np.uint8)
             yield time, self._last
 
-    def write(self, path: Path) -> None:
-        """Encode the clip to ``path`` and the truth beside it as JSON."""
+    def write(self, path: Path, preset: str = "ultrafast") -> None:
+        """Encode the clip to ``path`` and the truth beside it as JSON.
+
+        ``ultrafast`` is quick to film and quicker to decode than what cameras send; ``faster`` is like theirs.
+        """
         take = self.take
         with av.open(str(path), "w") as target:
             stream = target.add_stream("libx264" if take.codec == "h264" else "libx265", rate=Fraction(take.rate))
@@ -109,7 +112,7 @@ class Film:
             stream.bit_rate, stream.gop_size, stream.time_base = take.bit_rate, take.key_every, TIME_BASE
             stream.codec_context.time_base = TIME_BASE
             quiet = {"x265-params": "log-level=error:frame-threads=1:pools=1"} if take.codec == "hevc" else {}
-            stream.options = {"preset": "ultrafast", "tune": "zerolatency", **quiet}
+            stream.options = {"preset": preset, "tune": "zerolatency", **quiet}
             stream.codec_context.thread_count = 1
             chroma = np.full((self.scene.height // 2, self.scene.width), 128, np.uint8)
             for time, picture in self.frames():
