@@ -232,4 +232,8 @@ def _store(state: dict[str, Any]) -> list[Block]:
     parts = [f"records {size(store['bytes'])} of {size(store['quota'])}"]
     if "media_bytes" in store:
         parts.append(f"media {size(store['media_bytes'])} of {size(store['media_quota'])}")
-    return [*_heading("Store"), Line(["; ".join(parts)]), Line([f"last records: {counts}"])]
+    blocks = [*_heading("Store"), Line(["; ".join(parts)]), Line([f"last records: {counts}"])]
+    evidence = state.get("evidence") or {}
+    if evidence.get("public_key"):
+        blocks.append(Line([f"evidence: {evidence['links']} records signed; public key {evidence['public_key']}"]))
+    return blocks

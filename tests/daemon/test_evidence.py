@@ -17,6 +17,7 @@ from click.testing import CliRunner
 pytest.importorskip("cryptography", reason="the extra `vision` is not installed")
 
 from gateway.cli import linli
+from gateway.cli.status import _store as store_lines
 from gateway.clock import SystemClock
 from gateway.contract import CommandError, Draft, record_id
 from gateway.daemon.evidence import Evidence
@@ -241,3 +242,13 @@ def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("not a key")
     with pytest.raises(EvidenceError, match="no key of ours"):
         Chain(tmp_path)
+
+
+def test_the_status_shows_the_public_key() -> None:
+    bounds = {"first": 0, "last": 0, "unstored": 0}
+    state = {
+        "store": {"bytes": 1, "quota": 2},
+        "streams": {"perception": bounds},
+        "evidence": {"public_key": "ab" * 32, "links": 7, "head": "0" * 64, "failing": None},
+    }
+    assert f"7 records signed; public key {'ab' * 32}" in str(store_lines(state))
