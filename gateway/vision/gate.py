@@ -15,7 +15,7 @@ from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
 from gateway.vision.plates import FoundPlate, background_colour, rectified, sharpness
-from gateway.vision.shapes import Box, around
+from gateway.vision.shapes import Box, Spot, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
@@ -27,6 +27,7 @@ CHECK_STANDING = 5.0
 LOST_MISSES = 4
 LOST_AFTER = 0.8
 HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
+NEAR_EDGE = 2.0  # plate widths from the picture's edge within which a plate that was lost may have left
 STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
 READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
@@ -255,13 +256,20 @@ class VehicleGate:
             self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall))
 
     def _close_held(self, now: float, known: dict[int, MotionTrack]) -> None:
+        moving = {motion.number for motion in self._moving.seen}
         for track in list(self._held):
-            x, y = track.expected(track.last.time + 0.5)
-            margin = 0.5 * track.last.size
-            left = not Box(margin, margin, self._size[0] - margin, self._size[1] - margin).holds((x, y))
+            ahead = track.expected(track.last.time + 0.5)
+            # What was last seen well inside, and still moves there, turns, or something stands before its plate.
+            left = not self._inside(ahead, 0.5 * track.last.size) and (
+                not self._inside((track.last.x, track.last.y), NEAR_EDGE * track.last.size)
+                or not moving & track.motions
+            )
             if left or not track.moved or now - track.last.time >= HELD:
                 self._held.remove(track)
                 self._book.plate_ended(track, known)
+
+    def _inside(self, spot: Spot, margin: float) -> bool:
+        return Box(margin, margin, self._size[0] - margin, self._size[1] - margin).holds(spot)
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float) -> bool:

@@ -7,7 +7,6 @@ from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rect
 from gateway.vision.shapes import Box
 
 SURE = 0.9  # weakest character below which a read is not left alone; chosen by scripts/eval_plates
-DOUBT = 0.6  # weakest character below which a read may be of a plate with two rows
 ONE_ROW_COLOURS = frozenset({"blue", "green", "black"})
 
 
@@ -36,7 +35,7 @@ def read_plate(
     if read is not None and read.weakest >= SURE:
         return read, False
     readings = [read] if read is not None else []
-    if background_colour(crop) not in ONE_ROW_COLOURS and (read is None or read.weakest < DOUBT):
+    if background_colour(crop) not in ONE_ROW_COLOURS:
         tall = rectified(picture, plate, rows=2)
         double = sight.read(tall)
         if double is not None and (read is None or double.likelihood > read.likelihood):

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.vision.beam import Guess
 from gateway.vision.fuse import RULE, Rule, Verdict, WeighedRead, fuse
 from gateway.vision.gate import GOOD_SHARPNESS, GOOD_WIDTH, SECOND_ENOUGH
-from gateway.vision.look import DOUBT, ONE_ROW_COLOURS, SURE
+from gateway.vision.look import ONE_ROW_COLOURS, SURE
 from gateway.vision.plates import PlateRead
 
 Look = list[dict[str, Any]]  # what the readers said of one crop in one row, and, if it was read so too, in two
@@ -114,7 +114,7 @@ def asked(looks: list[Look]) -> list[WeighedRead]:
         single = _weighed(look[0], 0)
         found = [single]
         part = look[0]
-        unsure = single is None or single.read.weakest < DOUBT
+        unsure = single is None or single.read.weakest < SURE
         if unsure and len(look) > 1 and look[0]["colour"] not in ONE_ROW_COLOURS:
             double = _weighed(look[1], 0)
             if double is not None and (single is None or double.read.likelihood > single.read.likelihood):
