@@ -196,7 +196,7 @@ class Camera:
         self._owed.clear()
         complaints = asyncio.create_task(self._log_complaints(worker, secret))
         try:
-            settings = self._settings.model_dump(mode="json")
+            settings = portable(self._settings)
             job = Job(settings, str(self._models), secret, self._keep, self._providers)
             if worker.stdin is not None:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
@@ -366,6 +366,11 @@ class Camera:
             self._clock.monotonic(),
         )
         await self._put(change)
+
+
+def portable(settings: CameraSettings) -> dict[str, Any]:
+    """Settings as JSON values that a worker reads like a configuration."""
+    return settings.model_dump(mode="json", by_alias=True)
 
 
 def _ending(code: int) -> str:

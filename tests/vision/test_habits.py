@@ -1,6 +1,9 @@
 """Marks of passages: the wrong way, and the same way again."""
 
-from gateway.settings import VehicleSettings
+import json
+
+from gateway.settings import CameraSettings, VehicleSettings
+from gateway.vision.camera import portable
 from gateway.vision.events import passage_event
 from gateway.vision.habits import Habits
 from gateway.vision.messages import Passage
@@ -47,3 +50,15 @@ def test_rules_hear_all_of_it() -> None:
     assert event.event == "passage wrong-way repeat"
     assert event.data["marks"] == ["wrong-way", "repeat"]
     assert "marks" not in passage_event("gate", passage("in", 1), str, 0.0).data
+
+
+def test_a_worker_reads_all_that_can_be_said_of_vehicles() -> None:
+    vehicles = {
+        "lanes": [{"name": "exit", "one_way": "out", **LANE}],
+        "open": {"write": "barrier.level", "value": 90.0, "else": 0.0, "for": "1s", "again": "1m", "way": "toward"},
+        "zones": [{"name": "fire", "area": [[0, 0], [9, 0], [9, 9]], "after": "90s", "kind": "fire-lane"}],
+        **{"repeat": "10m", "area": "yard", "spaces": 3, "charging": 1},
+    }
+    known = {"name": "gate", "url": "rtsp://x/1", "purpose": "gate", "vehicles": vehicles}
+    settings = CameraSettings.model_validate(known)
+    assert CameraSettings.model_validate(json.loads(json.dumps(portable(settings)))) == settings
