@@ -135,7 +135,7 @@ class LiveSight:
         try:
             answer = self._timed(seat, work)
         except MISFITS as error:
-            self._roll_back(task, f"fails at work: {reason(error)}")
+            self._roll_back(task, f"fails at work: {reason(error)}", usable=False)
             return work(self._seats[task].now.model)
         if seat.usual and seat.looks >= PROBATION // 4 and seat.cost > seat.slower * seat.usual:
             self._roll_back(task, f"takes {seat.cost / seat.usual:.1f} times the CPU of the one before")
@@ -151,9 +151,11 @@ class LiveSight:
         seat.spent += time.thread_time() - began
         return answer
 
-    def _roll_back(self, task: str, why: str) -> None:
+    def _roll_back(self, task: str, why: str, *, usable: bool = True) -> None:
         seat = self._seats[task]
         if seat.before is not None:
+            if self._second is seat.before:  # they had changed places
+                self._second = seat.now if usable else None
             self._refuse(f"model pack {seat.now.pack.name} {why}", seat.before)
             self._seats[task] = Seat(seat.before)
 

@@ -314,6 +314,24 @@ def test_a_pack_that_is_slow_at_work_goes_back(bench: Bench) -> None:
     assert "times the CPU of the one before" in sight.trouble[1]
 
 
+@pytest.mark.parametrize("error", [None, RuntimeError("bad tensor")])
+def test_the_second_opinion_never_is_the_first_ones(bench: Bench, error: Exception | None) -> None:
+    bench.add("other", READING)
+    bench.order[READING] = ["old", "other"]
+    sight = sight_of(bench)
+    assert sight.second(CROP) == ["other"]
+    for _ in range(PROBATION):
+        sight.read(CROP)
+    bench.add("other", READING, work=200_000, error=error)
+    bench.choose("other")
+    bench.renew(sight)
+    assert sight.second(CROP) == ["old"]
+    for _ in range(PROBATION):
+        sight.read(CROP)
+    assert sight.read(CROP) == ["old"]
+    assert sight.second(CROP) == (["other"] if error is None else None)
+
+
 def test_what_may_be_slow_stays(bench: Bench) -> None:
     sight = sight_of(bench)
     bench.add("new", READING, cost=0.01)
