@@ -1,4 +1,4 @@
-"""What changes the whole picture and is no fall: lights, the shadow of clouds, the camera's exposure, a mast that sways."""
+"""What changes the whole picture and is no fall: lights, shadows of clouds, exposure, a mast that sways."""
 
 import math
 from collections.abc import Callable

@@ -101,7 +101,8 @@ class FallWatch:
         found: list[Fell | Fall] = []
         for chain in self._chains.finish():
             found += self._end(chain)
-        self._finder = None
+        # A file that is played again begins at the same times: its falls are new ones.
+        self._finder, self._told = None, []
         return found
 
     @property

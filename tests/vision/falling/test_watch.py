@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from gateway.vision.falling.judge import RuleJudge
+from gateway.vision.falling.watch import FallWatch
+from gateway.vision.messages import Fall
 from tests.vision.falling.drawn import START, DrawnFrame, Dropped, camera, frames, watched
 
 SECONDS = 4.5
@@ -133,6 +136,17 @@ def test_the_picture_shows_the_way_and_names_its_frame() -> None:
     assert red > 200
     assert len(fall.picture.frame_sha256) == 64
     assert START <= fall.picture.frame_time <= START + SECONDS * 1e9
+
+
+def test_a_clip_that_is_played_again_tells_its_fall_again() -> None:
+    shown = list(frames([Dropped(0.8, 10)], 3.4))
+    watch = FallWatch(camera(), RuleJudge())
+    told = [
+        sum(isinstance(one, Fall) for frame in shown for one in watch.feed(frame, START + round(frame.time * 1e9)))
+        + sum(isinstance(one, Fall) for one in watch.finish())
+        for _ in range(2)
+    ]
+    assert told == [1, 1]
 
 
 def test_the_same_frames_give_the_same_records() -> None:
