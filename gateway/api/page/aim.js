@@ -120,7 +120,7 @@ function measures() {
     meter(now || !plate ? "aimPlate" : "aimPlateBefore", width, plate ? plate.width / (2 * ENOUGH) : 0, plate && plate.width < ENOUGH, word("aimNeed", ENOUGH)),
     meter("aimLight", number(last.middle), last.middle / 255, last.advice.includes("dark") || last.advice.includes("burnt"), word("aimShares", percent(last.dark), percent(last.burnt))),
     meter("aimSharp", number(last.sharpness), last.sharpness / (4 * SHARP), last.advice.includes("soft"), word("aimSharpNeed", number(SHARP))),
-    plate ? meter("aimTilt", `${number(plate.tilt)}°`, Math.abs(plate.tilt) / 45, last.advice.includes("tilted"), word("aimTiltNeed")) : null,
+    plate ? meter("aimTilt", `${number(Math.abs(Math.round(plate.tilt)))}°`, Math.abs(plate.tilt) / 45, last.advice.includes("tilted"), word("aimTiltNeed")) : null,
     h("p", { class: "note subhead" }, word("aimSize", last.size[0], last.size[1])),
   );
 }

@@ -66,7 +66,7 @@ const WORDS = {
   aimWaits: ["Waiting for a picture …", "正在等待画面……"],
   aimLost: ["The gateway does not answer.", "网关无应答。"],
   aimGood: ["This picture is good as it is.", "画面良好，无需调整。"],
-  aimPrivacy: ["Plates are covered and people kept beyond recognition; nothing of this view is stored. Pictures come only while it is open.", "车牌已遮盖，人员无法辨认；此画面不存储，仅在打开时获取。"],
+  aimPrivacy: ["Plates that are found are covered. Nothing of this view is stored; pictures come only while it is open.", "已发现的车牌均被遮盖。此画面不存储，仅在打开时获取。"],
   aimPlate: ["Plate width", "车牌宽度"],
   aimPlateBefore: ["Widest plate so far", "已见最宽车牌"],
   aimNeed: ["{0} px or more are needed", "至少需要 {0} 像素"],
