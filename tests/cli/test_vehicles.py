@@ -3,11 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import linli
+from tests.cli.served import Served
 from tests.site import Daemon, free_port, head
 from tests.store.desk import opened, reading
 from tests.store.test_erasure import PLATE, holds, passage
@@ -102,3 +104,38 @@ def test_what_is_refused(site: tuple[Path, Path, str, int], arguments: tuple[str
     result = run(site[0], *arguments)
     assert result.exit_code != 0
     assert why in result.output
+
+
+class Counted:
+    """A parking area that counts nothing."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def view(self) -> list[dict[str, Any]]:
+        known = {"area": "yard", "total": None, "free": None, "occupied": 5, "in": 9, "out": 4, "quality": "uncertain"}
+        return [{**known, "since": "2026-11-21T08:00:00.000+08:00"}]
+
+    async def reset(self, *what: Any) -> dict[str, Any]:
+        self.told.append(what)
+        return {"area": what[0], "before": 5, "after": what[1]}
+
+    def problems(self) -> list[Any]:
+        return []
+
+
+def asked(served: Served, *arguments: str) -> Result:
+    return CliRunner().invoke(linli, ["vehicles", *arguments, "--state", str(served.state)])
+
+
+def test_areas_are_shown_and_counted_anew(served: Served) -> None:
+    assert "No camera counts" in asked(served, "occupancy").stdout
+    served.desk.commands.parking = counted = Counted()
+    shown = asked(served, "occupancy").stdout
+    assert shown.splitlines()[1].split()[:7] == ["yard", "5", "-", "-", "9", "/", "4"]
+    done = asked(served, "reset-count", "yard", "7", "--note", "by hand")
+    assert "yard has 7 vehicles inside (the count said 5)" in done.stdout
+    assert counted.told[0][:2] == ("yard", 7)
+    assert counted.told[0][3] == "by hand"
+    assert asked(served, "reset-count", "yard", "-3").exit_code == 2
+    assert json.loads(served.run("status", "--json").stdout)["parking"][0]["occupied"] == 5
