@@ -49,7 +49,8 @@ def aim(
     """Show what CAMERA sees while you turn it: lanes, the size of plates, light and sharpness.
 
     Prints the address of the live view in the status page; with --out it writes the picture to a file and says what
-    to change, also when no daemon runs. Plates that are found are covered; without `unblurred` the picture is too coarse for faces.
+    to change, also when no daemon runs. Plates that are found are covered; without `unblurred` in the configuration the
+    picture is too coarse for faces.
     """
     daemon = find(config, state)
     if out is None:
