@@ -93,7 +93,9 @@ def play(
     import cv2
 
     from gateway.vision.capture import Capture
+    from gateway.vision.reclip import Recording
 
+    recording = Recording(camera, file, start)
     eyes = open_eyes(camera, models, stamp, reads, _warn)
     cv2.setNumThreads(1)
     progress = Progress()
@@ -102,13 +104,14 @@ def play(
             for frame in capture.frames():
                 progress.show(frame.time)
                 for eye in eyes:
-                    yield from eye.offer(frame, start + round(frame.time * 1e9), progress.time)
+                    yield from map(recording.note, eye.offer(frame, start + round(frame.time * 1e9), progress.time))
         except LinkError as error:
             if not progress.frames:
                 raise
             _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
         for eye in eyes:
-            yield from eye.finish(progress.time)
+            yield from map(recording.note, eye.finish(progress.time))
+    yield from recording.clips(stamp, _warn)
     progress.end()
 
 

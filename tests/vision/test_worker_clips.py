@@ -9,12 +9,14 @@ from typing import Any
 import av
 import pytest
 
+from gateway.cli.replay import play
+from gateway.clock import SystemClock
 from gateway.contract import VisionEvent
 from gateway.settings import CameraSettings
 from gateway.vision.messages import Job
 from gateway.vision.worker import BEATS, Worker
 from tests.schemas import validator
-from tests.vision.coded import write_small_clip
+from tests.vision.coded import SECOND, write_small_clip
 from tests.vision.lane import camera_settings
 from tests.vision.test_camera import running
 
@@ -105,3 +107,17 @@ def test_what_is_late_is_looked_at_more_seldom(lag: float, tmp_path: Path) -> No
     looked = sum(worker._in_time(frame, lag) for frame in frames)
     assert looked == (100 if lag < 1 else 25)
     assert worker._skipped == 100 - looked
+
+
+@pytest.mark.parametrize("leave", [None, LEAVE])
+def test_a_replayed_recording_has_the_same_clips_every_time(leave: str | None, passing: Path, tmp_path: Path) -> None:
+    settings = camera_settings(passing, unblurred=leave, vehicles=CLIP)
+    start = 1_700_000_000 * SECOND
+    runs = [list(play(settings, passing, start, tmp_path, SystemClock("UTC").rfc3339)) for _ in range(2)]
+    for events in runs:
+        told, clips = passages(events), ready(events)
+        assert told
+        assert [clip.data["record"] for clip in clips] == ([passage.id for passage in told] if leave else [])
+        assert all(len(pictures(clip)) > 60 for clip in clips)
+    one, other = ([clip.media for clip in ready(events)] for events in runs)
+    assert one == other
