@@ -37,8 +37,7 @@ def passage_event(
             "confidence": min(passage.characters, default=0.0),
             "characters": list(passage.characters),
         },
-        # No installed model knows these; a guess would be worse than nothing.
-        "vehicle": {"type": "unknown", "color": "unknown"},
+        "vehicle": {"type": passage.vehicle_type, "color": passage.vehicle_color},
         "list": passage.listed or None,
         "first_time": stamp(passage.first_time),
         "last_time": stamp(passage.last_time),

@@ -9,7 +9,7 @@ from gateway.vision.grammar import colour_agrees, kind_of
 from gateway.vision.plates import PlateRead
 
 UNSEEN = 0.002  # share that a read gives to a text which its search did not keep
-STRANGE = 0.003  # share of a symbol in a place where a read does not hold it possible
+STRANGE = 0.02  # share of a symbol in a place where a read does not hold it possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rule:
     agreement: float = 0.7
     weakest: float = 0.75
     other_length: float = 0.02
-    power: float = 2.0
+    power: float = 3.0
     other_colour: float = 3.0
     damped: bool = True
     spread: bool = True
@@ -40,13 +40,14 @@ RULE = Rule()
 
 @dataclass(frozen=True, slots=True)
 class WeighedRead:
-    """One read with its frame's time (s and ns since 1970), the plate's colour in it, and how good the look was."""
+    """One read with its frame's time (s and ns since 1970), the colours of plate and vehicle, and how good it was."""
 
     time: float
     wall: int
     read: PlateRead
     colour: str
     weight: float
+    paint: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     colour = vote([(read.colour, weight) for read, weight in zip(reads, weights, strict=True)])
 
     def merit(text: str) -> float:
-        votes = sum(
+        votes: float = sum(
             weight * math.log(max(share.get(text, 0.0), _explains(spread, text)) + UNSEEN)
             for weight, share, spread in zip(weights, shares, spreads, strict=True)
         )

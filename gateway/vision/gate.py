@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gateway.settings import CameraSettings
+from gateway.vision.appearance import paint_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled
@@ -184,7 +185,8 @@ class VehicleGate:
         if track.best is None or merit > track.best[0]:
             track.best = (merit, frame, wall, plate.box, covering[0].box if covering else None)
         if read is not None:
-            track.add_read(WeighedRead(frame.time, wall, read, background_colour(crop), weight))
+            paint = paint_of(frame.bgr, plate)
+            track.add_read(WeighedRead(frame.time, wall, read, background_colour(crop), weight, paint))
             if len(track.reads) <= REJOIN_READS:
                 self._rejoin(track)
 

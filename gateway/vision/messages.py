@@ -84,7 +84,8 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     """One vehicle that went through, as ``linli.vehicle.passage.v1``; times in ns since 1970.
 
     ``status`` is accepted, uncertain or none; ``characters`` holds one confidence for each character of ``text``;
-    ``listed`` is allow, deny or empty. ``clip`` names the ``Clip`` that will follow, if one does.
+    ``listed`` is allow, deny or empty. ``clip`` names the ``Clip`` that will follow, if one does. ``vehicle_type`` is
+    small, large, trailer or unknown.
     """
 
     lane: str
@@ -101,6 +102,8 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
     reads: tuple[Read, ...] = ()
     clip: str = ""
+    vehicle_type: str = "unknown"
+    vehicle_color: str = "unknown"
 
 
 class Clip(msgspec.Struct, frozen=True, tag=True):

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gateway.settings import LaneSettings
+from gateway.vision.appearance import agreed, class_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import cut_jpeg, frame_hash, vehicle_box
 from gateway.vision.fuse import fuse
@@ -153,6 +154,8 @@ class PassageBook:
                 first_time=first_wall,
                 last_time=last_wall,
                 picture=picture,
+                vehicle_type=class_of(verdict.kind, verdict.colour) if verdict and accepted else "unknown",
+                vehicle_color=agreed([read.paint for read in track.reads]),
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
         )

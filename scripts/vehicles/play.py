@@ -177,6 +177,7 @@ def _row(passage: Passage) -> dict[str, Any]:
         "status": passage.status,
         "kind": passage.kind,
         "color": passage.color,
+        "paint": passage.vehicle_color,
         "lane": passage.lane,
         "direction": passage.direction,
         "time": [round(passage.first_time / 1e9, 2), round(passage.last_time / 1e9, 2)],

@@ -80,3 +80,38 @@ def test_unknown_colours_do_not_vote() -> None:
     assert vote([("unknown", 5.0), ("blue", 0.1)]) == "blue"
     assert vote([("unknown", 5.0)]) == "unknown"
     assert vote([]) == "unknown"
+
+
+def spread(text: str, *doubts: tuple[int, str, float], weight: float = 0.8, sure: float = 0.98) -> WeighedRead:
+    """A read that holds other symbols possible, too: place, symbol, share."""
+    places = [{symbol: sure} for symbol in text]
+    for place, symbol, part in doubts:
+        places[place][symbol] = part
+    found = PlateRead((Guess(text, kind_of(text) or "other", 1.0),), (sure,) * len(text), False, tuple(places))
+    return WeighedRead(0.0, 0, found, "blue", weight)
+
+
+def test_what_no_read_says_but_all_hold_possible_is_found() -> None:
+    reads = [
+        spread("贵A12345", (0, "青", 0.45), sure=0.5),
+        spread("豫A12345", (0, "青", 0.45), sure=0.5),
+        spread("鲁A12345", (0, "青", 0.45), sure=0.5),
+    ]
+    verdict = fuse(reads)
+    assert verdict is not None
+    assert (verdict.text, verdict.status) == ("青A12345", "uncertain")
+
+
+def test_a_plate_that_lost_its_province_is_no_military_one() -> None:
+    lost = [read("NF10448", colour="green", weight=0.45)] * 6
+    whole = [read("湘NF10448", sure=0.6, colour="green", weight=0.4)] * 4
+    verdict = fuse(lost + whole)
+    assert verdict is not None
+    assert (verdict.text, verdict.status) == ("湘NF10448", "uncertain")
+
+
+def test_a_length_that_others_doubt_is_uncertain() -> None:
+    verdict = fuse([read("WJ贵5121H", colour="white")] * 9 + [read("WJ5121H", colour="white", weight=0.5)] * 2)
+    assert verdict is not None
+    assert (verdict.text, verdict.status) == ("WJ贵5121H", "uncertain")
+    assert fuse([read("WJ贵5121H", colour="white")] * 9).status == "accepted"  # type: ignore[union-attr]

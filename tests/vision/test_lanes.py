@@ -84,3 +84,18 @@ def test_a_path_goes_on_only_if_it_moved() -> None:
     assert len(lengthened(DOWN, 0.4)) == len(DOWN) + 2
     standing = path((100, 90), (100, 90.1), (100, 90), (100, 90.1))
     assert lengthened(standing, 0.4) == standing
+
+
+LEFT = lane(line=((0, 100), (200, 100)))
+RIGHT = LaneSettings.model_validate({"name": "right", "line": ((205, 100), (405, 100)), "enter": "down"})
+
+
+def test_over_the_seam_of_two_lanes_is_one_crossing_of_the_nearer() -> None:
+    found = course(path((190, 60), (190, 90), (190, 120), (190, 150)), [RIGHT, LEFT], "gate")
+    assert (found.lane, found.direction, found.crossings) == ("main", "in", 1)
+
+
+def test_a_turn_from_one_lane_into_the_other_is_none() -> None:
+    turn = path((100, 60), (100, 140), (200, 200), (300, 200), (300, 140), (300, 60))
+    found = course(turn, [LEFT, RIGHT], "gate")
+    assert (found.direction, found.crossings) == ("none", 2)
