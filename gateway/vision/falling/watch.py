@@ -26,6 +26,7 @@ from gateway.vision.messages import Fall, Fell, Origin, Picture
 EIGHT = 8  # points after which the clock of the alarm runs
 PATIENCE = 0.1  # seconds after them until the first judgement: what comes until then makes it much surer
 AGAIN = 0.12  # seconds until the next
+SELDOM = 0.5  # the same for what went on for longer: most of it is leaves and birds
 LATE = 0.55  # seconds after the eighth point from which a fall need not be this
 SURE = 0.9  # sure to be told
 LOOKS = 3  # judgements of one frame, at most
@@ -143,7 +144,8 @@ class FallWatch:
                 due.append((way.spots[0].y - way.spots[-1].y, chain))
         found: list[Fell | Fall] = []
         for _, chain in sorted(due, key=lambda entry: entry[0])[:LOOKS]:
-            chain.next_look = time + AGAIN
+            young = time - chain.way.times[EIGHT - 1] < LATE + AGAIN
+            chain.next_look = time + (AGAIN if young else SELDOM)
             found += self._try(chain, time)
         return found
 
