@@ -105,9 +105,8 @@ def report(clips: list[dict[str, Any]]) -> None:
     for degraded in (False, True):
         _plates("degraded" if degraded else "clean", [one for clip, one in passings if clip["degraded"] == degraded])
     named = [(one["paint"], row["paint"]) for _, one in passings for row in one["records"] if row["paint"] != "unknown"]
-    print(
-        f"vehicle's colour named {share(len(named), len(passings))}, right {share(sum(a == b for a, b in named), len(named))}"
-    )
+    right = share(sum(paint == told for paint, told in named), len(named))
+    print(f"vehicle's colour named {share(len(named), len(passings))}; right where named {right}")
     spent = sum(clip["cpu"]["find"] + clip["cpu"]["read"] for clip in clips)
     whole = sum(clip["cpu"]["all"] for clip in clips)
     looks = sum(clip["cpu"]["finds"] for clip in clips)
