@@ -136,10 +136,16 @@ def test_the_guides_example_works_as_written(tmp_path: Path) -> None:
         f'[[device]]\nname = "{name}"\ndriver = "modbus"\nline = "plant-room"\naddress = {number}\npoints.{point} = '
         f"{{ at = {at}, write = true }}\n"
         for number, (name, point, at) in enumerate(
-            (("fan", "speed", '"holding:0", valid = [0, 100]'), ("valve", "closed", '"coil:0", type = "bool"')), 20
+            (
+                ("fan", "speed", '"holding:0", valid = [0, 100]'),
+                ("valve", "closed", '"coil:0", type = "bool"'),
+                ("barrier", "open", '"coil:0", type = "bool"'),
+            ),
+            20,
         )
     )
     line = '[[line]]\nname = "plant-room"\ntcp = "192.0.2.2:502"\n'
     relays = devices.replace('profile = "relay-board"', 'profile = "relay-board"\naddress = 9')
     plan = planned(tmp_path, f'{line}{relays}{others}[[alarm]]\nname = "high"\nwhen = "tank.level > 5"\n{actions}')
-    assert [action.until for action in plan.settings.alarm[0].do] == ["acknowledged", "cleared", None]
+    assert [action.until for action in plan.settings.alarm[0].do] == ["acknowledged", "cleared", None, None]
+    assert plan.settings.alarm[0].do[-1].for_ == 1.0
