@@ -24,7 +24,7 @@ from gateway.vision.falling.tracks import Linker
 from gateway.vision.messages import Fall, Fell, Origin, Picture
 
 EIGHT = 8  # points after which the clock of the alarm runs
-PATIENCE = 0.1  # seconds after them until the first judgement: what comes until then makes it much surer
+PATIENCE = 0.2  # seconds after them until the first judgement: what comes until then makes it much surer
 AGAIN = 0.12  # seconds until the next
 SELDOM = 0.5  # the same for what went on for longer: most of it is leaves and birds
 LATE = 0.55  # seconds after the eighth point from which a fall need not be this
