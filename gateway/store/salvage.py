@@ -117,10 +117,16 @@ class Salvage:
     def _tell_end(self, aside: Path, note: dict[str, Any]) -> None:
         wall = self._clock.wall()
         count, lost = sum(note["salvaged"].values()), sum(note["lost"].values())
-        sentence = (
-            f"{count} records of {aside.name} were salvaged; {lost} are known to be lost, and whatever stood behind the"
-            f" last readable one of a stream."
-        )
+        if count or lost:
+            sentence = (
+                f"{count} records of {aside.name} were salvaged; {lost} are known to be lost, and whatever stood behind"
+                f" the last readable one of a stream."
+            )
+        else:
+            sentence = (
+                f"No record of {aside.name} was salvaged: what was not confirmed in it, if anything, could not be read"
+                f" and is lost."
+            )
         told = gateway_state(
             self._database.gateway,
             wall,

@@ -14,6 +14,7 @@ import msgspec
 from gateway.contract import STREAMS, Draft, Stream
 from gateway.store.database import SQLITE_TROUBLE
 from gateway.store.envelope import Waiting, encode
+from gateway.store.head import BEFORE, mend_head
 from gateway.store.media import CONTENT_TYPES
 from gateway.store.migrate import SEALED, checksum
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
@@ -69,7 +70,9 @@ class Chunk(NamedTuple):
 
 def asides(state: Path) -> list[Path]:
     """The databases that were set aside, the oldest first."""
-    found = [path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm", DONE))]
+    found = [
+        path for path in state.glob(f"{DATABASE}{MARK}*") if not path.name.endswith(("-wal", "-shm", DONE, BEFORE))
+    ]
     return sorted(found, key=lambda path: (_number(path), path.stat().st_mtime_ns, path.name))
 
 
@@ -90,7 +93,7 @@ def _number(path: Path) -> int:
 
 def remove(aside: Path) -> None:
     """Delete a database that was set aside, and what lies beside it."""
-    for suffix in ("-wal", "-shm", "", DONE):
+    for suffix in ("-wal", "-shm", "", DONE, BEFORE):
         aside.with_name(aside.name + suffix).unlink(missing_ok=True)
 
 
@@ -104,6 +107,8 @@ def rescue(path: Path, aside: Path, trouble: str) -> None:
         name = ASIDE + aside.name
         if connection.execute("SELECT 1 FROM facts WHERE name = ?", (name,)).fetchone():
             return
+        with contextlib.suppress(OSError):  # a disk that cannot be written leaves it as it is
+            mend_head(aside)
         with contextlib.closing(Wreck(aside)) as wreck:
             facts = list(wreck.facts())
         if wreck.held_lost:

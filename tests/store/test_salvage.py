@@ -99,6 +99,25 @@ async def test_everything_readable_comes_back_with_its_ids(tmp_path):
     is_sound(tmp_path)
 
 
+@pytest.mark.parametrize("places", [(0, 30), (3,), (17,), (21, 22), (45, 58), (60, 80), tuple(range(100))])
+async def test_a_damaged_head_costs_no_record(tmp_path, places):
+    epoch, before = await written(tmp_path, count=300)
+    file = tmp_path / "records.db"
+    content = bytearray(file.read_bytes())
+    for place in places:
+        content[place] ^= 0xFF
+    file.write_bytes(content)
+    suspect(tmp_path)
+    async with opened(tmp_path, required=REQUIRED) as store:
+        assert store.epoch != epoch
+        await salvaged(store)
+        events = await prove_all(store)
+        for stream in STREAMS:
+            again = [event for event in events[stream] if "formerepoch" in event]
+            assert plain(again) == plain(before[stream])
+    is_sound(tmp_path)
+
+
 async def test_what_all_have_confirmed_stays_behind(tmp_path):
     _, before = await written(tmp_path, confirmed=1234)
     suspect(tmp_path)
