@@ -15,8 +15,19 @@ LOOKS = 3  # that agree before a colour is told
 AGREEING = 0.7
 EVEN = 28.0  # grey levels: a patch that varies more is a grille, a lamp or a shadow's edge
 DARK = 60.0  # the brightest 3 % around the plate, itself among them: below it nothing can be said about colour
+DAYLIGHT = 200.0  # the same, below which grey may be white
 # OpenCV's hue, half degrees, up to which a name holds; red goes around.
-HUES = ((8, "red"), (19, "brown"), (36, "yellow"), (88, "green"), (135, "blue"), (160, UNKNOWN), (180, "red"))
+HUES = (
+    (7, "red"),
+    (10, UNKNOWN),
+    (17, "brown"),
+    (21, UNKNOWN),
+    (35, "yellow"),
+    (88, "green"),
+    (135, "blue"),
+    (160, UNKNOWN),
+    (180, "red"),
+)
 
 
 def paint_of(picture: Pixels, plate: FoundPlate) -> str:
@@ -27,9 +38,12 @@ def paint_of(picture: Pixels, plate: FoundPlate) -> str:
     spots = [(-1.05, 0.0), (1.05, 0.0), (-1.05, -1.2), (1.05, -1.2)]
     patches = [_patch(picture, x + dx * across, y + dy * down, 0.22 * across, 0.35 * down) for dx, dy in spots]
     around = _patch(picture, x, y, 2.0 * across, 2.5 * down)
-    if around is None or float(np.percentile(around.max(axis=2), 97)) < DARK:
+    bright = float(np.percentile(around.max(axis=2), 97)) if around is not None else 0.0
+    if bright < DARK:
         return UNKNOWN
     named = [name for patch in patches if patch is not None and (name := _name(patch)) != UNKNOWN]
+    if bright < DAYLIGHT:  # white in the dusk is grey
+        named = [name for name in named if name not in ("grey", "silver")]
     found = Counter(named).most_common(1)
     return found[0][0] if found and found[0][1] >= 2 and found[0][1] > len(named) / 2 else UNKNOWN
 

@@ -29,6 +29,8 @@ LASTS = 0.4
 STRAIGHT = 0.5
 SECONDS_REMEMBERED = 30.0
 ROUND_THE_PLATE = 3_000_000_000  # ns: what moves longer before or after a plate is seen is not only its vehicle
+STILL_THERE = 0.6  # seconds before and after a plate is seen that its vehicle fills the picture
+BREAKS_OFF = 1.0  # seconds
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
@@ -56,6 +58,7 @@ class PassageBook:
         self._told_plates: list[list[Place]] = []
         self._told_motions: set[int] = set()
         self._told_regions: list[MotionTrack] = []
+        self._ended: list[MotionTrack] = []
 
     def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
         """A plate is gone; it was a passage if the plate itself moved, not if only something near it did.
@@ -79,6 +82,7 @@ class PassageBook:
 
     def motion_ended(self, motion: MotionTrack, size: tuple[int, int]) -> None:
         """Something that moved is gone; it speaks for itself only if it was a vehicle and no plate speaks for it."""
+        self._ended.append(motion)
         if self._is_vehicle(motion, size):
             self._waiting.append(motion)
 
@@ -101,14 +105,16 @@ class PassageBook:
             if now - motion.last.time < WAIT_FOR_PLATES or (plate_open and now < math.inf):
                 continue
             self._waiting.remove(motion)
-            if motion.number not in self._told_motions and not self._told_already(motion.path):
+            if motion.number not in self._told_motions and not self._told_already(motion):
                 self._tell_motion(motion)
         if now < math.inf:
             self._told = [path for path in self._told if now - path[-1].time < SECONDS_REMEMBERED]
             self._told_plates = [path for path in self._told_plates if now - path[-1].time < SECONDS_REMEMBERED]
+            self._ended = [one for one in self._ended if now - one.last.time < SECONDS_REMEMBERED]
             self._told_regions = [one for one in self._told_regions if now - one.last.time < SECONDS_REMEMBERED]
         else:
-            self._told, self._told_plates, self._told_regions, self._told_motions = [], [], [], set()
+            self._told, self._told_plates, self._told_motions = [], [], set()
+            self._told_regions, self._ended = [], []
         ready, self._ready = self._ready, []
         return sorted(ready, key=lambda passage: passage.time)
 
@@ -161,7 +167,8 @@ class PassageBook:
         )
         self._told_plates.append(list(track.path))
         self._told_motions |= track.motions
-        self._told_regions += own
+        gone = [motion for motion in self._ended if motion.number in track.motions]
+        self._told_regions += [*own, *gone]
 
     def _tell_motion(self, motion: MotionTrack) -> None:
         way = course(motion.path, self._lanes, self._camera)
@@ -210,8 +217,14 @@ class PassageBook:
         through = across > 0.3 * size[0] or down > 0.3 * size[1] or net > 0.8 * _middle_size(path)
         return through and net > STRAIGHT * way
 
-    def _told_already(self, path: Sequence[Place]) -> bool:
+    def _told_already(self, motion: MotionTrack) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
+        if any(_broke_off(motion, region) for region in self._told_regions):
+            return True
+        ends = (motion.path[0], motion.path[-1])
+        if any(_rides_on(spot, plate) for plate in self._told_plates for spot in ends):
+            return True
+        path = motion.path
         told = [
             *((plate, 5.0) for plate in self._told_plates),
             *((region.path, PIECE) for region in self._told_regions),
@@ -234,6 +247,27 @@ class PassageBook:
             return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
         jpeg = veiled_jpeg(frame.bgr, shown, plate, self._find)
         return None if jpeg is None else Picture(jpeg, wall, frame_hash(frame.bgr))
+
+
+def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:
+    """Whether a region began inside another one: the roof of a van whose bumper has left the picture."""
+    start = piece.path[0]
+    pairs = zip(reversed(whole.path), reversed(whole.boxes), strict=False)
+    place, box = min(pairs, key=lambda pair: abs(pair[0].time - start.time))
+    return abs(place.time - start.time) < BREAKS_OFF and box.grown(0.1).holds((start.x, start.y))
+
+
+def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:
+    """Whether something was within the vehicle of a plate, up to a moment before and after that plate was seen."""
+    if not plate[0].time - STILL_THERE <= spot.time <= plate[-1].time + STILL_THERE:
+        return False
+    near = min(plate, key=lambda place: abs(place.time - spot.time))
+    other = min(plate, key=lambda place: abs(abs(place.time - near.time) - 0.2))
+    span = near.time - other.time
+    ahead = (spot.time - near.time) / span if span else 0.0
+    x, y = near.x + (near.x - other.x) * ahead, near.y + (near.y - other.y) * ahead
+    half = near.size / 2
+    return vehicle_box(Box(x - half, y - 0.3 * half, x + half, y + 0.3 * half), None).holds((spot.x, spot.y))
 
 
 def _together(path: Sequence[Place], other: Sequence[Place]) -> bool:
