@@ -178,6 +178,7 @@ class PlateRead:
         """How well it explains its crop: the geometric mean of the characters' confidences."""
         return math.exp(sum(math.log(max(1e-6, sure)) for sure in self.characters) / len(self.characters))
 
+
 VIVID = 0.2  # of the brightness: less colour than that is none
 
 

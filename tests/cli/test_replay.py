@@ -74,7 +74,7 @@ def test_replay_prints_one_record_per_line(clip: Path, config: Path, tmp_path: P
     assert (plate["text"], plate["kind"], plate["color"], plate["status"]) == (PLATE, "ordinary", "blue", "accepted")
     assert plate["confidence"] == min(plate["characters"])
     assert len(plate["characters"]) == len(PLATE)
-    assert data["vehicle"] == {"type": "unknown", "color": "unknown"}
+    assert data["vehicle"] == {"type": "small", "color": "red"}  # a blue plate's class, and the paint as it is drawn
     assert "reads" not in data
     picture = data["picture"]
     jpeg = (media / f"{picture['sha256']}.jpg").read_bytes()
