@@ -146,8 +146,10 @@ async def prove_all(store, *, from_disk=True):
         for stream in STREAMS:
             result[stream] = await everything(store, stream, from_disk=from_disk)
             prove(result[stream], stream, store.bounds(stream).last)
-    ids = [event["id"] for events in result.values() for event in events]
-    assert len(ids) == len(set(ids))
+    seen = {}
+    for event in (event for events in result.values() for event in events):
+        before = seen.setdefault(event["id"], event)
+        assert before is event, f"doubled: {before} and {event}"
     return result
 
 
