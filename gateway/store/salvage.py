@@ -157,6 +157,9 @@ class Salvage:
         resumed = "confirmed" in note
         if resumed and note.get("into", self._database.epoch) != self._database.epoch:
             await self._move(note)
+            # As below: if this store is damaged next, what it has taken in is looked for in it, too.
+            self._save(aside, note)
+            await self._commits.settled()
         if not resumed:
             note["confirmed"] = await loop.run_in_executor(self._thread, wreck.confirmed, self._required)
             note["epoch"] = await loop.run_in_executor(self._thread, wreck.epoch)
@@ -179,9 +182,10 @@ class Salvage:
 
     async def _move(self, note: dict[str, Any]) -> None:
         """The store that we salvaged into was damaged too: what it had already comes from there, not from here."""
-        note["brought"] = {}
+        brought = note.setdefault("brought", {})
         for stream in (each for each in SEND_ORDER if each not in note["last"]):
-            note["brought"][stream] = await self._brought(note, stream, note["into"], note["places"][stream][2])
+            more = await self._brought(note, stream, note["into"], note["places"][stream][2])
+            brought[stream] = brought.get(stream, []) + more
         note["into"] = self._database.epoch
         for stream, (at, after, _) in note["places"].items():
             note["places"][stream] = [at, after, self._database.last[stream]]
