@@ -100,11 +100,8 @@ class Desk:
         self.sources = {name: Device(name, self.clock) for name in points}
         self.lines, self.cameras, self.uplinks = [View(line_view())], [], []
         self.steps: list[Transition] = []
-        self.commands = self.built()
-
-    def built(self, **extra: Any) -> Commands:
         parts = (self.settings, self.store, self.rules, self.sources, self.lines, self.cameras, self.uplinks)
-        return Commands(*parts, self.clock, self.apply, **extra)  # type: ignore[arg-type]
+        self.commands = Commands(*parts, self.clock, self.apply)  # type: ignore[arg-type]
 
     async def apply(self, step: Transition) -> None:
         self.steps.append(step)

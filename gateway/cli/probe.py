@@ -34,9 +34,8 @@ class Probe(NamedTuple):
 def probe_all(plan: Plan) -> Iterator[Probe]:
     """Try everything of a plan, one after the other, so that each answer stands alone."""
     for line in plan.settings.line:
-        if line.name in plan.runnable_lines:
-            yield from asyncio.run(_line(plan, line))
-    for camera in plan.cameras:
+        yield from asyncio.run(_line(plan, line))
+    for camera in plan.settings.camera:
         yield _camera(camera)
     if plan.settings.uplink.mqtt is not None:
         yield from _brokers(plan.settings.uplink.mqtt, plan.settings.gateway.id)

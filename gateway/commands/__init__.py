@@ -1,6 +1,6 @@
 """What can be asked of the daemon: one place for the local socket, HTTP and MQTT."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,7 +9,6 @@ import msgspec
 from gateway import __version__
 from gateway.commands.arguments import LONGEST_TEXT, VALUE, Argument, checked
 from gateway.commands.diagnosis import Problem, diagnose
-from gateway.commands.unbuilt import Unbuilt
 from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Scalar, Stream
 from gateway.rules import AlarmState, Phase, Rules, Transition
 from gateway.settings import Settings
@@ -118,8 +117,7 @@ class Counting(Protocol):
 class Commands:
     """Executes verbs. Answers are ready for ``msgspec.json.encode``; a record in them is its stored bytes.
 
-    ``apply`` stores and acts on a transition; ``notices`` are problems known since the start (parts not built);
-    ``acting`` is who sets points for alarms, if any do.
+    ``apply`` stores and acts on a transition; ``acting`` is who sets points for alarms, if any do.
     """
 
     def __init__(
@@ -133,14 +131,12 @@ class Commands:
         uplinks: Sequence[Viewed],
         clock: Clock,
         apply: Callable[[Transition], Awaitable[None]],
-        notices: Iterable[Problem] = (),
         acting: Acting | None = None,
         writes: "Writes | None" = None,
     ) -> None:
         self._settings, self._store, self._rules, self._sources = settings, store, rules, sources
         self._lines, self._cameras, self._uplinks = lines, cameras, uplinks
-        self._clock, self._apply, self._notices = clock, apply, tuple(notices)
-        self._unbuilt = Unbuilt(self._notices)
+        self._clock, self._apply = clock, apply
         self._acting, self._writes = acting, writes
         self.parking: Counting | None = None
         self.strangers: Callable[[], Sequence[Mapping[str, Any]]] = tuple  # whom the API slows down
@@ -206,8 +202,8 @@ class Commands:
             "uptime_s": round(self._clock.monotonic() - self._started, 1),
             "problems": [],
             "devices": self._devices(),
-            "cameras": self._shown_cameras(),
-            "lines": self._shown_lines(),
+            "cameras": [dict(camera.view()) for camera in self._cameras],
+            "lines": [line.view() for line in self._lines],
             "alarms": self._alarms(True),
             "uplinks": [dict(uplink.view()) for uplink in self._uplinks],
             "streams": {stream: self._stream(stream) for stream in STREAMS},
@@ -216,7 +212,6 @@ class Commands:
         }
         started = self._clock.rfc3339(self._started_at)
         found = diagnose({**state, "strangers": self.strangers()}, state["timequality"], started)
-        told = {problem["part"] for problem in found}
         if self._acting is not None:
             state["actions"] = [dict(row) for row in self._acting.view()]
             found = [*self._acting.problems(), *found]
@@ -226,7 +221,7 @@ class Commands:
         if self.parking is not None:
             state["parking"] = [dict(area) for area in self.parking.view()]
             found = [*found, *self.parking.problems()]
-        state["problems"] = [*found, *(notice for notice in self._notices if notice["part"] not in told)]
+        state["problems"] = found
         return state
 
     def _stream(self, stream: Stream) -> dict[str, int]:
@@ -234,9 +229,7 @@ class Commands:
         return {"first": first, "last": last, "unstored": self._store.unstored(stream)}
 
     def _devices(self) -> list[dict[str, Any]]:
-        rows = [source.view() for source in self._sources.values()]
-        missing = (device for device in self._settings.device if device.name not in self._sources)
-        return [*rows, *(self._unbuilt.device(device) for device in missing)]
+        return [source.view() for source in self._sources.values()]
 
     def _camera(self, name: str) -> Watching:
         for camera in self._cameras:
@@ -244,18 +237,6 @@ class Commands:
                 return camera
         names = [camera.view()["name"] for camera in self._cameras]
         raise CommandError(f'no camera "{name[:80]}"; {did_you_mean(name, names, what="cameras")}', 404)
-
-    def _shown_cameras(self) -> list[dict[str, Any]]:
-        rows = [dict(camera.view()) for camera in self._cameras]
-        names = {row["name"] for row in rows}
-        missing = (camera for camera in self._settings.camera if camera.name not in names)
-        return [*rows, *(self._unbuilt.camera(camera) for camera in missing)]
-
-    def _shown_lines(self) -> list[dict[str, Any]]:
-        rows = [line.view() for line in self._lines]
-        names = {row["name"] for row in rows}
-        missing = (line for line in self._settings.line if line.name not in names)
-        return [*rows, *(self._unbuilt.line(line) for line in missing)]
 
     def _alarms(self, everything: bool) -> list[dict[str, Any]]:
         return [self._alarm(state) for state in self._rules.states() if everything or state.phase is not Phase.NORMAL]

@@ -11,8 +11,6 @@ WELL = frozenset({"online", "open"})
 BEGINNING = frozenset({"starting", "opening"})
 FULL = 0.9  # of the quota
 
-NOT_BUILT = "nothing to do on site: this version of the gateway cannot run it yet"
-
 
 class Problem(TypedDict):
     """One sentence for a technician: ``part`` is what it is about, ``since`` RFC 3339 or None when not known."""
@@ -91,7 +89,7 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
         count = f"; its device {mine[0]['name']} is not read" if len(mine) == 1 else count
         yield Problem(
             part=f"line {line['name']}",
-            severity="warning" if line.get("reason") == "not_built" else "major",
+            severity="major",
             text=f"line {line['name']} is {line['state']}: {why}{count}",
             since=line.get("since") or min(sinces, default=None),
             fix=fix,
@@ -111,13 +109,12 @@ def _device(device: View) -> Iterable[Problem]:
     if state in WELL | BEGINNING:
         return
     why, fix = _parted(device, "see what each point says")
-    unbuilt = device.get("reason") == "not_built"
     yield Problem(
         part=f"device {name}",
-        severity="warning" if unbuilt else "minor",
+        severity="minor",
         text=f"device {name} is {state}: {why}",
         since=device.get("since"),
-        fix=fix if unbuilt else f"{fix}; to try it: linli read {name}",
+        fix=f"{fix}; to try it: linli read {name}",
     )
 
 
@@ -128,12 +125,12 @@ def _camera(camera: View) -> Iterable[Problem]:
     why, fix = _parted(
         camera, f"check its power and network, its user and password, and {camera.get('url', 'its url')}"
     )
-    unbuilt, ended = camera.get("reason") == "not_built", state == "ended"
+    ended = state == "ended"
     if ended:
         fix = "nothing to do: the file was played to its end; repeat = true plays it again and again"
     yield Problem(
         part=f"camera {name}",
-        severity="warning" if unbuilt or ended else "minor",
+        severity="warning" if ended else "minor",
         text=f"camera {name} {'has' if ended else 'is'} {state}: {why}",
         since=camera.get("since"),
         fix=fix,
@@ -143,8 +140,6 @@ def _camera(camera: View) -> Iterable[Problem]:
 def _parted(view: View, fix: str) -> tuple[str, str]:
     """What happened and what to do: the parts' sentences give their own advice after a semicolon."""
     sentence = view.get("sentence") or view.get("text") or view.get("reason") or "no reason given"
-    if view.get("reason") == "not_built":
-        return sentence, NOT_BUILT
     what, semicolon, advice = sentence.rpartition("; ")
     return (what, advice) if semicolon else (sentence, fix)
 

@@ -12,16 +12,14 @@ from gateway import __version__
 from gateway.api import Api
 from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
-from gateway.commands.diagnosis import Problem
-from gateway.commands.unbuilt import PREFIX
-from gateway.contract import Draft, LineKind, Put, SourceState, StateChange, VisionEvent, record_id
+from gateway.contract import Draft, LineKind, Put, SourceState, VisionEvent, record_id
 from gateway.daemon.core import Core
-from gateway.daemon.drafts import state_draft
 from gateway.daemon.memory import LearnedFacts
 from gateway.links import Line
-from gateway.plan import NotBuilt, Plan
+from gateway.plan import Plan
 from gateway.rules import Transition
 from gateway.settings import ClipAction, LineSettings, WriteAction
+from gateway.settings.parking import GateAction
 from gateway.settings.resolve import ResolvedDevice
 from gateway.settings.secret import read_secret
 from gateway.sources import Source
@@ -29,6 +27,7 @@ from gateway.store import Store
 
 if TYPE_CHECKING:
     from gateway.daemon.actions import Actions
+    from gateway.daemon.clocks import MeterClocks
     from gateway.daemon.evidence import Evidence
     from gateway.daemon.parking import Parking
     from gateway.links import AnyLine
@@ -73,9 +72,10 @@ class Parts:
     actions: "Actions | None"
     parking: "Parking | None"
     evidence: "Evidence | None"
+    clocks: "MeterClocks | None"
 
     async def announce_start(self) -> None:
-        """Write down that we run, with which configuration, and what of it is not built."""
+        """Write down that we run, and with which configuration."""
         clean = self.store.facts("gateway/").get("gateway/running") != b"1"
         reason, text = ("started", "the gateway starts") if clean else ("restarted", "the gateway was ended hard")
         drafts = [self._gateway_state(SourceState.ONLINE, reason, text)]
@@ -84,7 +84,6 @@ class Parts:
         if self.store.facts("gateway/").get("gateway/config") != digest.encode():
             facts["gateway/config"] = digest.encode()
             drafts.append(self._draft("linli.config.changed.v1", {"sha256": digest, "file": self.plan.path.name}))
-        drafts += [state_draft(self._not_built(part)) for part in self.plan.not_built]
         await self.store.put(drafts, facts=facts)
         saved = self.store.facts(ALARM_FACTS)
         for transition in self.plan.rules.load(saved, self.clock.wall(), self.clock.monotonic()):
@@ -106,12 +105,6 @@ class Parts:
         now = self.clock.wall()
         return Draft("management", kind, "", self.plan.settings.gateway.id, now, data, record_id(now))
 
-    def _not_built(self, part: NotBuilt) -> StateChange:
-        now, wall = self.clock.monotonic(), self.clock.wall()
-        if part.kind in ("device", "camera"):
-            return StateChange(part.kind, part.name, SourceState.OFFLINE, "not_built", part.sentence, wall, now)
-        return StateChange("gateway", part.name, SourceState.DEGRADED, "not_built", part.sentence, wall, now)
-
 
 def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     """Build everything that the configuration names and that exists."""
@@ -126,12 +119,10 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         act = partial(_clip_and, act, cameras)
     core = Core(rules, store, clock, act)
     core.opens = _gates(plan, actions, clock) or core.opens
-    lines = {line.name: _line(line, clock) for line in settings.line if line.name in plan.runnable_lines}
+    lines = {line.name: _line(line, clock) for line in settings.line}
     memory = LearnedFacts(store)
     sources |= {
-        device.name: _source(plan, device, lines[device.line.name], clock, core.put, memory)
-        for device in plan.devices
-        if device.line.name in lines
+        device.name: _source(plan, device, lines[device.line.name], clock, core.put, memory) for device in plan.devices
     }
     cameras += _cameras(plan, clock, core)
     uplinks: list[Uplink] = []
@@ -145,7 +136,6 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         uplinks,
         clock,
         core.apply,
-        _notices(plan, clock),
         actions,
     )
     if settings.uplink.mqtt is not None:
@@ -163,34 +153,39 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     api = Api(settings, store, commands, clock, health=core.trouble)
     parking = core.counts = commands.parking = _parking(plan, store, clock)
     evidence = commands.evidence = _evidence(plan, store, clock)
-    lines_in_order = list(lines.values())
     return Parts(
-        plan, clock, store, core, lines_in_order, sources, cameras, uplinks, commands, api, actions, parking, evidence
+        plan=plan,
+        clock=clock,
+        store=store,
+        core=core,
+        lines=list(lines.values()),
+        sources=sources,
+        cameras=cameras,
+        uplinks=uplinks,
+        commands=commands,
+        api=api,
+        actions=actions,
+        parking=parking,
+        evidence=evidence,
+        clocks=_clocks(plan, sources, store, clock),
     )
 
 
 def _evidence(plan: Plan, store: Store, clock: SystemClock) -> "Evidence | None":
-    if not plan.cameras:
+    if not plan.settings.camera:
         return None
     from gateway.daemon.evidence import Evidence  # only cameras make media
 
     return Evidence(plan.settings.gateway.id, plan.settings.gateway.state, store, clock)
 
 
-def _notices(plan: Plan, clock: SystemClock) -> list[Problem]:
-    since, fix = clock.rfc3339(clock.wall()), "nothing to do on site: a later version will"
-    return [
-        Problem(part=_part(part), severity="warning", text=f"{PREFIX}{part.sentence}", since=since, fix=fix)
-        for part in plan.not_built
-    ]
-
-
-def _part(part: NotBuilt) -> str:
-    return part.name if part.kind == "part" else f"{part.kind} {part.name}"
+def _openings(plan: Plan) -> dict[str, GateAction]:
+    cameras = plan.settings.camera
+    return {camera.name: camera.vehicles.open for camera in cameras if camera.vehicles and camera.vehicles.open}
 
 
 def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock: SystemClock) -> "Actions | None":
-    gates = {camera.name: camera.vehicles.open for camera in plan.cameras if camera.vehicles and camera.vehicles.open}
+    gates = _openings(plan)
     writes = any(isinstance(action, WriteAction) for alarm in plan.settings.alarm for action in alarm.do)
     if not gates and not writes:
         return None
@@ -200,8 +195,18 @@ def _actions(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock
     return Actions(plan.settings.alarm, sources, store, clock, Writes(sources, store, clock), gates)
 
 
+def _clocks(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock: SystemClock) -> "MeterClocks | None":
+    asking = [device for device in plan.devices if getattr(plan.drivers.get(device.name), "sets_clock", False)]
+    if not asking:
+        return None
+    from gateway.commands.writing import Writes
+    from gateway.daemon.clocks import MeterClocks, wires  # where nobody asks for the time, nothing of it is loaded
+
+    return MeterClocks(wires(asking), sources, store, clock, Writes(sources, store, clock))
+
+
 def _gates(plan: Plan, actions: "Actions | None", clock: SystemClock) -> Callable[[VisionEvent], None] | None:
-    gates = {camera.name: camera.vehicles.open for camera in plan.cameras if camera.vehicles and camera.vehicles.open}
+    gates = _openings(plan)
     if not gates or actions is None:
         return None
     from gateway.daemon.gates import Gates  # a gateway that opens nothing needs none
@@ -210,11 +215,11 @@ def _gates(plan: Plan, actions: "Actions | None", clock: SystemClock) -> Callabl
 
 
 def _parking(plan: Plan, store: Store, clock: SystemClock) -> "Parking | None":
-    if all(camera.vehicles is None for camera in plan.cameras):
+    if all(camera.vehicles is None for camera in plan.settings.camera):
         return None
     from gateway.daemon.parking import Parking, areas_of  # a gateway without gates counts nothing
 
-    areas = areas_of(plan.cameras)
+    areas = areas_of(plan.settings.camera)
     return Parking(areas, store, clock) if areas else None
 
 
@@ -257,7 +262,7 @@ def _source(
 
 
 def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
-    if not plan.cameras:
+    if not plan.settings.camera:
         return []
     from gateway.daemon.clips import seconds_before
     from gateway.vision import Camera  # a sensors-only gateway does not load it
@@ -268,5 +273,5 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
     providers = plan.settings.vision.providers
     return [
         Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers)
-        for camera in plan.cameras
+        for camera in plan.settings.camera
     ]

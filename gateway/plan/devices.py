@@ -24,11 +24,6 @@ class Devices:
     stations: dict[str, StationDriver] = field(default_factory=dict)
     dark: set[str] = field(default_factory=set)
 
-    @property
-    def runnable(self) -> frozenset[str]:
-        """The devices that have a driver, whoever begins to speak."""
-        return frozenset((*self.drivers, *self.stations))
-
 
 def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> Devices:
     """Resolve all devices that can be; what cannot is in ``findings``."""
@@ -53,6 +48,7 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
         _address_once(seen, keys, resolved, findings)
         _drive(keys, device, resolved, findings, document, devices)
     _talk_alone(sketch, devices, findings)
+    _told_too(sketch, devices, findings)
     return devices
 
 
@@ -68,6 +64,25 @@ def _talk_alone(sketch: Sketch, devices: Devices, findings: Findings) -> None:
                 other = next(other for other_keys, other in together if other_keys != keys)
                 sentence = f"speaks by itself and disturbs {other.name} on the same line; give it a line of its own"
                 findings.error((*keys, "line"), sentence)
+
+
+def _told_too(sketch: Sketch, devices: Devices, findings: Findings) -> None:
+    """The time is broadcast, so it also sets those that do not ask for it."""
+    asking: dict[tuple[object, ...], Keys] = {}
+    others: dict[tuple[object, ...], list[str]] = {}
+    for keys, device in sketch.items("device"):
+        sets_clock = getattr(devices.drivers.get(device.name), "sets_clock", None)
+        if sets_clock is not None:
+            resolved = devices.resolved[device.name]
+            wire = (resolved.spec.driver, *resolved.wire)
+            if sets_clock:
+                asking.setdefault(wire, keys)
+            else:
+                others.setdefault(wire, []).append(device.name)
+    for wire, keys in asking.items():
+        if wire in others:
+            sentence = f"is a broadcast, which sets {', '.join(others[wire])} on this line, too; write it there as well"
+            findings.warning((*keys, "options", "set_clock"), sentence)
 
 
 def _check_writable(keys: Keys, device: DeviceSettings, profile: Profile | None, findings: Findings) -> None:

@@ -2,23 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from gateway.settings.document import Document, Keys, Problem
 from gateway.settings.load import validate
 from gateway.settings.tree import Settings
 
-Stopper = Literal["device", "camera", "line", "uplink", "alarm"]
 LISTS = ("line", "device", "alarm", "camera")
-
-
-@dataclass(frozen=True, slots=True)
-class NotBuilt:
-    """Something configured that this version cannot do yet. ``part``: the rest of what it belongs to runs."""
-
-    kind: Stopper | Literal["part"]
-    name: str
-    sentence: str
 
 
 @dataclass
@@ -31,16 +21,11 @@ class Findings:
     document: Document
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    not_built: list[NotBuilt] = field(default_factory=list)
     unreadable: dict[str, None] = field(default_factory=dict)
 
     def error(self, keys: Keys, sentence: str) -> None:
         """Add a mistake at a key of the configuration."""
         self.errors.append(self.document.problem(keys, sentence))
-
-    def stopped(self, kind: Stopper) -> frozenset[str]:
-        """Names of what will not run, by kind."""
-        return frozenset(part.name for part in self.not_built if part.kind == kind)
 
     def warning(self, keys: Keys, sentence: str) -> None:
         """Add something to know at a key of the configuration."""

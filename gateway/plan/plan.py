@@ -10,13 +10,12 @@ from gateway.plan.alarms import compile_alarms
 from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
-from gateway.plan.findings import Findings, NotBuilt, sketch
+from gateway.plan.findings import Findings, sketch
 from gateway.plan.gat1400 import check_gat1400
 from gateway.plan.stations import check_stations
-from gateway.plan.unbuilt import find_unbuilt
 from gateway.plan.vehicles import broken_list_lines, check_vehicles
 from gateway.rules import Rules
-from gateway.settings import CameraSettings, Settings
+from gateway.settings import Settings
 from gateway.settings.document import Document
 from gateway.settings.load import refusal
 from gateway.settings.profiles import Profiles, profile_folders
@@ -25,10 +24,7 @@ from gateway.settings.resolve import ResolvedDevice
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked configuration. Only ``settings`` still has what is not built.
-
-    ``warnings`` are lines ``FILE:LINE: key: sentence``.
-    """
+    """A checked configuration; ``warnings`` are lines ``FILE:LINE: key: sentence``."""
 
     path: Path
     settings: Settings
@@ -36,10 +32,7 @@ class Plan:
     rules: Rules
     drivers: Mapping[str, Driver]
     stations: Mapping[str, StationDriver]
-    runnable_lines: frozenset[str]
-    cameras: tuple[CameraSettings, ...]
     warnings: tuple[str, ...]
-    not_built: tuple[NotBuilt, ...]
     _files: tuple[NamedFile, ...] = field(repr=False)
 
     def lean(self) -> "Plan":
@@ -56,7 +49,7 @@ class Plan:
 
     def broken_list_lines(self) -> list[str]:
         """Sentences about lines of plate lists that are left out, ``LIST:LINE: …``."""
-        return broken_list_lines(self.cameras, self.settings.gateway.timezone)
+        return broken_list_lines(self.settings.camera, self.settings.gateway.timezone)
 
     def refuse_missing_files(self) -> None:
         """ConfigError when a secret or certificate is missing: ``check`` only warns, the daemon does not start."""
@@ -80,7 +73,6 @@ def load_plan(path: Path) -> Plan:
         raise refusal(findings.errors)
     for check in (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras):
         check(sound, findings)
-    find_unbuilt(findings)
     devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)
     check_stations(sound, devices.stations, findings)
     rules = compile_alarms(sound, devices, findings)
@@ -93,13 +85,10 @@ def load_plan(path: Path) -> Plan:
     return Plan(
         path=path,
         settings=settings,
-        devices=tuple(device for name, device in devices.resolved.items() if name in devices.runnable),
+        devices=tuple(devices.resolved.values()),
         rules=rules,
         drivers=devices.drivers,
         stations=devices.stations,
-        runnable_lines=frozenset(line.name for line in settings.line) - findings.stopped("line"),
-        cameras=tuple(camera for camera in settings.camera if camera.name not in findings.stopped("camera")),
         warnings=refusal(findings.warnings).problems,
-        not_built=tuple(findings.not_built),
         _files=files,
     )

@@ -58,15 +58,6 @@ async def test_status_counts_what_each_consumer_lacks(desk: Desk) -> None:
     assert [row["required"] for row in rows] == [True, True, False, False, False, False]
 
 
-async def test_a_configured_device_that_does_not_run_shows_as_not_built() -> None:
-    line = {"name": "fire", "listen": "0.0.0.0:5200", "allow": ["192.168.10.0/24"]}
-    device = {"name": "station", "line": "fire", "driver": "gbt26875", "points": {"smoke": {"at": "1"}}}
-    rows = await ask(Desk(line=[line], device=[device]), "devices")
-    assert [(row["name"], row["state"], row["reason"]) for row in rows if row["name"] == "station"] == [
-        ("station", "offline", "not_built")
-    ]
-
-
 async def test_an_alarm_that_the_disk_did_not_take_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.level(3.0)
     assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [True]
@@ -74,27 +65,6 @@ async def test_an_alarm_that_the_disk_did_not_take_says_so(desk: Desk, monkeypat
     assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [True]
     monkeypatch.setattr(desk.store, "unstored", lambda stream: int(stream == "alarm"))
     assert [alarm["stored"] for alarm in await ask(desk, "alarms")] == [False]
-
-
-async def test_status_lists_every_line_and_camera_once_running_or_not() -> None:
-    line = {"name": "fire", "listen": "0.0.0.0:5200", "allow": ["192.168.10.0/24"]}
-    camera = {"name": "tower", "url": "rtsp://camera/1", "purpose": "falling objects"}
-    desk = Desk(line=[line], camera=[camera])
-    notice = {"part": "camera tower", "severity": "warning", "text": "not built: falls", "since": "then", "fix": "wait"}
-    other = {**notice, "part": "alarm.x.do[1].clip"}
-    state = desk.built(notices=[notice, other]).status()
-    assert [(row["name"], row["state"], row["reason"]) for row in state["lines"]] == [
-        ("rs485-1", "open", ""), ("fire", "down", "not_built"),
-    ]  # fmt: skip
-    (tower,) = state["cameras"]
-    assert (tower["state"], tower["reason"], tower["sentence"], tower["since"]) == (
-        "offline",
-        "not_built",
-        "falls",
-        "then",
-    )
-    parts = [(problem["part"], problem["severity"]) for problem in state["problems"]]
-    assert parts == [("line fire", "warning"), ("camera tower", "warning"), ("alarm.x.do[1].clip", "warning")]
 
 
 async def test_read_all_points_or_one(desk: Desk) -> None:
@@ -193,11 +163,6 @@ async def test_refused(desk: Desk, verb: str, arguments: dict[str, Any], status:
     with pytest.raises(CommandError, match=words) as refused:
         await desk.commands.execute(verb, arguments, "uid:1000")
     assert refused.value.status == status
-
-
-async def test_notices_of_the_start_stand_among_the_problems(desk: Desk) -> None:
-    notice = {"part": "camera x", "severity": "warning", "text": "not built", "since": None, "fix": "wait"}
-    assert desk.built(notices=[notice]).status()["problems"] == [notice]
 
 
 async def test_uplinks_are_shown(desk: Desk) -> None:

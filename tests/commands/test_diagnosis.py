@@ -54,10 +54,6 @@ def test_what_only_begins_is_no_problem(state: str) -> None:
             "device sump", "minor", "device sump is degraded: crc", SINCE, "linli read sump",
         ),
         (
-            {"devices": [device_view("sump", "offline", "not_built", "its driver is not built")]},
-            "device sump", "warning", "not built", SINCE, "nothing to do on site",
-        ),
-        (
             {"lines": [line_view("down", "unplugged", "it is gone; plug the adapter in again")]},
             "line rs485-1", "major", "line rs485-1 is down: it is gone; its device sump is not read", None, "plug the",
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.contract import ConfigError
-from gateway.plan import NotBuilt, load_plan
+from gateway.plan import load_plan
 
 KEY = "-----BEGIN PRIVATE KEY-----\n"
 
@@ -19,8 +19,7 @@ def test_what_is_built_runs(community: Path) -> None:
     assert [device.name for device in plan.devices] == ["sump", "meter", "pump", "old", "smoke"]
     assert set(plan.drivers) == {"sump", "meter", "pump", "old"}
     assert set(plan.stations) == {"smoke"}
-    assert plan.runnable_lines == {"rs485-1", "plant", "cast", "fire"}
-    assert [camera.name for camera in plan.cameras] == ["gate", "tower"]
+    assert {line.name for line in plan.settings.line} == {"rs485-1", "plant", "cast", "fire"}
     assert [camera.name for camera in plan.settings.camera] == ["gate", "tower"]
     assert {state.name for state in plan.rules.states()} == {"sump-high", "meter-silent", "smoke"}
 
@@ -39,13 +38,6 @@ def test_a_device_is_joined_with_its_profile(community: Path) -> None:
     assert smoke.timeout == 300  # it calls us: so long it may be silent
 
 
-def test_what_is_not_built_is_named(community: Path) -> None:
-    plan = load_plan(community)
-    parts = {(part.kind, part.name) for part in plan.not_built}
-    assert parts == set()
-    assert all(isinstance(part, NotBuilt) and part.sentence for part in plan.not_built)
-
-
 def test_warnings_name_file_line_and_key(community: Path) -> None:
     warnings = load_plan(community).warnings
     lines = community.read_text(encoding="utf-8").splitlines()
@@ -53,7 +45,6 @@ def test_warnings_name_file_line_and_key(community: Path) -> None:
         place, _, rest = warning.removeprefix(f"{community}:").partition(": ")
         key = rest.partition(":")[0].split(".")[-1].partition("[")[0]
         assert key in lines[int(place) - 1], warning
-    assert sum("not built" in warning for warning in warnings) == 0
     assert sum("there is no file /nowhere/" in warning for warning in warnings) == 3
 
 
@@ -141,7 +132,7 @@ def test_a_broken_device_does_not_accuse_its_alarms(community: Path) -> None:
 def test_the_starting_configuration_works_as_written() -> None:
     start = Path(__file__).resolve().parents[2] / "config" / "linli.toml"
     plan = load_plan(start)
-    assert (plan.warnings, plan.not_built, plan.devices) == ((), (), ())
+    assert (plan.warnings, plan.devices) == ((), ())
 
 
 def test_the_starting_configuration_works_with_everything_uncommented(place: Path) -> None:
@@ -158,7 +149,7 @@ def test_the_starting_configuration_works_with_everything_uncommented(place: Pat
     plan = load_plan(path)
     assert [device.name for device in plan.devices] == ["sump-level", "pump-panel"]
     assert len(plan.rules.states()) == 2
-    assert len(plan.cameras) == 1
+    assert len(plan.settings.camera) == 1
 
 
 def test_the_shared_example_passes_with_warnings(shared: Path, place: Path) -> None:
@@ -167,8 +158,8 @@ def test_the_shared_example_passes_with_warnings(shared: Path, place: Path) -> N
     path.write_text(text.replace("qdy30a", "level"), encoding="utf-8")
     plan = load_plan(path)
     assert [device.name for device in plan.devices] == ["sump-level", "house-4-meter", "pump-panel", "siren"]
-    assert "fire-stations" in plan.runnable_lines
-    assert [camera.name for camera in plan.cameras] == ["north-gate", "tower-3-east"]
+    assert "fire-stations" in [line.name for line in plan.settings.line]
+    assert [camera.name for camera in plan.settings.camera] == ["north-gate", "tower-3-east"]
 
 
 def test_a_running_daemon_pays_for_nothing_it_does_not_need(place: Path) -> None:

@@ -254,4 +254,4 @@ def test_the_overlay_keeps_the_site_and_nothing_that_leaves_it(tmp_path: Path) -
     assert again.settings.alarm == plan.settings.alarm[:1]
     assert again.settings.api.listen == "127.0.0.1:8470"
     assert again.settings.gateway.state == tmp_path / "site.rehearsal.state"
-    assert (again.settings.uplink.mqtt, again.cameras) == (None, ())
+    assert (again.settings.uplink.mqtt, again.settings.camera) == (None, ())

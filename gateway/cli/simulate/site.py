@@ -118,7 +118,7 @@ def _switch(faults: dict[int, Fault], number: int, fault: Fault, *, on: bool) ->
 
 def build(plan: Plan, way: Way) -> Site:
     """Make the site of a configuration; ConfigError when nothing of it can be simulated."""
-    left_out = [f"{part.kind} {part.name}: {part.sentence}" for part in plan.not_built if part.kind == "device"]
+    left_out: list[str] = []
     stations: dict[str, Station] = {}
     lines = []
     for settings in plan.settings.line:
