@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.eyes import open_eyes
+from gateway.cli.eyes import Eyes
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
 from gateway.contract import ConfigError, LinkError
@@ -55,7 +55,10 @@ def replay(
         raise click.UsageError(f"{config} has no camera {camera}; it has: {', '.join(settings) or 'none'}")
     clock = SystemClock(plan.settings.gateway.timezone)
     try:
-        events = play(settings[camera], file, _start(start, file), plan.models_folder, clock.rfc3339, reads=reads)
+        begin, providers = _start(start, file), plan.settings.vision.providers
+        events = play(
+            settings[camera], file, begin, plan.models_folder, clock.rfc3339, reads=reads, providers=providers
+        )
         folder = MediaFolder(media)
         records = Records(plan.settings.gateway.id, clock)
         rows: list[VisionEvent] = []
@@ -85,6 +88,7 @@ def play(
     stamp: Callable[[int], str],
     *,
     reads: bool = False,
+    providers: Sequence[str] = (),
 ) -> "Iterator[VisionEvent]":
     """Run the clip, which begins at ``start`` (ns since 1970), as fast as it goes; LinkError when it cannot be played.
 
@@ -96,21 +100,20 @@ def play(
     from gateway.vision.reclip import Recording
 
     recording = Recording(camera, file, start)
-    eyes = open_eyes(camera, models, stamp, reads, _warn)
+    eyes = Eyes(camera, models, providers, stamp, reads, _warn)
     cv2.setNumThreads(1)
     progress = Progress()
     with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:
         try:
             for frame in capture.frames():
                 progress.show(frame.time)
-                for eye in eyes:
-                    yield from map(recording.note, eye.offer(frame, start + round(frame.time * 1e9), progress.time))
+                wall = start + round(frame.time * 1e9)
+                yield from map(recording.note, eyes.offer(frame, wall, progress.time))
         except LinkError as error:
             if not progress.frames:
                 raise
             _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
-        for eye in eyes:
-            yield from map(recording.note, eye.finish(progress.time))
+        yield from map(recording.note, eyes.finish(progress.time))
     yield from recording.clips(stamp, _warn)
     progress.end()
 

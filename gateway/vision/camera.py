@@ -20,22 +20,12 @@ from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import (
-    clip_event,
-    dwell_event,
-    fall_event,
-    fell_event,
-    passage_event,
-    shown_passage,
-    sure_event,
-)
-from gateway.vision.habits import Habits
+from gateway.vision.events import clip_event, shown_passage
 from gateway.vision.messages import (
     LONGEST,
     Ask,
     Beat,
     Clip,
-    Dwell,
     Fall,
     Fell,
     Gone,
@@ -49,6 +39,7 @@ from gateway.vision.messages import (
     unpack,
 )
 from gateway.vision.peek import Peeks
+from gateway.vision.telling import Finding, Teller
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
@@ -108,8 +99,7 @@ class Camera:
         self._worker: asyncio.subprocess.Process | None = None
         self._owed: dict[str, Owed] = {}
         self._peeks = Peeks(self.name, clock)
-        self._habits = Habits(settings.vehicles)
-        self._standing: dict[str, str] = {}  # the record of what stands in a zone
+        self._teller = Teller(settings, clock.rfc3339)
         self._asked = 0
 
     def view(self) -> dict[str, Any]:
@@ -240,9 +230,7 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(
-        self, message: Opened | Beat | Trouble | Passage | Sure | Dwell | Fell | Fall | Clip | View
-    ) -> None:
+    async def _take(self, message: Opened | Beat | Trouble | Clip | View | Finding) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -264,27 +252,13 @@ class Camera:
             self._frames[what] += count
             CAMERA_FRAMES.labels(self.name, what).inc(count)
 
-    async def _tell(self, found: Passage | Sure | Dwell | Fell | Fall) -> None:
-        stamp, now = self._clock.rfc3339, self._clock.monotonic()
-        if isinstance(found, Fell):
-            await self._put(fell_event(self.name, found, now))
-            return
-        if isinstance(found, Sure):
-            await self._put(sure_event(self.name, found, now))
-            return
-        if found.picture is not None:
+    async def _tell(self, found: Finding) -> None:
+        event = self._teller.event(found, self._clock.monotonic())
+        if not isinstance(found, Fell | Sure) and found.picture is not None:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
-        if isinstance(found, Dwell):
-            if found.state == "standing":
-                self._standing[found.zone] = record_id(found.time)
-            await self._put(dwell_event(self.name, found, stamp, now, self._standing.get(found.zone, "")))
-            return
-        if isinstance(found, Fall):
-            await self._put(fall_event(self.name, found, stamp, now))
-            return
-        self._passages.append(found)
-        event = passage_event(self.name, found, stamp, now, marks=self._habits.marks(found))
-        await self._put(self._promised(event, found.clip))
+        if isinstance(found, Passage):
+            self._passages.append(found)
+        await self._put(self._promised(event, found.clip) if isinstance(found, Passage | Fall) else event)
 
     def _promised(self, event: VisionEvent, token: str) -> VisionEvent:
         """Give an event its record's id now if a clip that will follow has to name it."""

@@ -195,7 +195,7 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     """One object's whole way down, as ``linli.falling_object.v1``; times in ns since 1970, places in pixels.
 
     Without a facade ``size_cm``, ``origin`` and ``speed`` (m/s, at the last point) are None. ``gravity`` is what the
-    fit found (m/s²), ``terminal`` the speed (m/s) at which drag would hold it.
+    fit found (m/s²), ``terminal`` the speed (m/s) at which drag would hold it. ``clip`` as in ``Passage``.
     """
 
     number: int
@@ -209,6 +209,7 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     terminal: float
     confidence: float
     picture: Picture | None
+    clip: str = ""
 
 
 Message = Opened | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall

@@ -1,0 +1,37 @@
+"""From what a worker has found to what is recorded and judged of it; the daemon and `linli replay` tell alike."""
+
+from collections.abc import Callable
+
+from gateway.contract import VisionEvent, record_id
+from gateway.settings import CameraSettings
+from gateway.vision.events import dwell_event, fall_event, fell_event, passage_event, sure_event
+from gateway.vision.habits import Habits
+from gateway.vision.messages import Dwell, Fall, Fell, Passage, Sure
+
+Finding = Passage | Sure | Dwell | Fell | Fall
+
+
+class Teller:
+    """Tells the findings of one camera; remembers what a later one has to name."""
+
+    def __init__(self, camera: CameraSettings, stamp: Callable[[int], str], *, reads: bool = False) -> None:
+        """``stamp`` turns ns since 1970 into RFC 3339; ``reads`` adds every single read of a plate."""
+        self._name, self._stamp, self._reads = camera.name, stamp, reads
+        self._habits = Habits(camera.vehicles)
+        self._standing: dict[str, str] = {}  # the record of what stands in a zone
+
+    def event(self, found: Finding, monotonic: float) -> VisionEvent:
+        """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
+        name, stamp = self._name, self._stamp
+        if isinstance(found, Fell):
+            return fell_event(name, found, monotonic)
+        if isinstance(found, Sure):
+            return sure_event(name, found, monotonic)
+        if isinstance(found, Fall):
+            return fall_event(name, found, stamp, monotonic)
+        if isinstance(found, Dwell):
+            if found.state == "standing":
+                self._standing[found.zone] = record_id(found.time)
+            return dwell_event(name, found, stamp, monotonic, self._standing.get(found.zone, ""))
+        marks = self._habits.marks(found)
+        return passage_event(name, found, stamp, monotonic, marks=marks, reads=self._reads)
