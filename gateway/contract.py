@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -295,6 +296,18 @@ class Writer(Protocol):
 
     async def write(self, pipe: Pipe, point: str, value: Scalar) -> Written:
         """Set a point whose value was checked; DeviceError only while nothing was sent that could change it."""
+
+
+class ClockSetter(Protocol):
+    """What a Driver also has if it can set the clocks of all devices of its kind on a line at once.
+
+    ``sets_clock``: this device's configuration asks for it.
+    """
+
+    sets_clock: bool
+
+    async def set_clocks(self, pipe: Pipe, now: datetime) -> None:
+        """Broadcast the local time, which nobody answers."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""DL/T 645-2007 and 645-1997 electricity meters: reads by identifier; nothing that writes, clears or cuts exists."""
+"""DL/T 645-2007 and -1997 electricity meters: read by identifier, told the time if asked to; never cut or cleared."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from drivers._meters import exchange, only_frame
 from drivers._options import Options
 from drivers._points import PointError, check_meaning
-from drivers.dlt645.frame import ANSWER, ANYONE, FUNCTION, READ_1997, READ_ADDRESS, measure, parse, question
+from drivers.dlt645.frame import ANSWER, ANYONE, EVERYONE, FUNCTION, READ_1997, READ_ADDRESS, measure, parse, question
 from drivers.dlt645.meter import Meter
 from drivers.dlt645.place import Place, locate
 from gateway.contract import ConfigError, DeviceSpec, Pipe
 
 DIGITS = 12
 MOST_WAKE = 32
-BROADCAST = "99" * 6
 ENERGY_1997 = bytes.fromhex("1090")
 
 VECTORS = (  # published frames; the third is a 1997 answer
@@ -40,6 +39,7 @@ def make(spec: DeviceSpec) -> Meter:
     options = Options(spec)
     wake = options.number("wake", 4, 0, MOST_WAKE)
     blocks = options.flag("blocks", default=True)
+    set_clock = options.flag("set_clock", default=False)
     problems = [*options.finish(), *_address_problems(str(spec.address).strip())]
     places: dict[str, Place] = {}
     for name, point in spec.points.items():
@@ -54,7 +54,7 @@ def make(spec: DeviceSpec) -> Meter:
         problems.append("points: identifiers of 4 digits (1997) and of 8 (2007) do not go into one meter")
     if problems:
         raise ConfigError(*problems)
-    return Meter(str(spec.address).strip(), spec.points, places, wake=wake, blocks=blocks)
+    return Meter(str(spec.address).strip(), spec.points, places, wake=wake, blocks=blocks, set_clock=set_clock)
 
 
 def decode(frame: bytes) -> Mapping[str, object]:
@@ -86,6 +86,6 @@ def _address_problems(text: str) -> list[str]:
         return [f'address: {text!r} is no meter address; write the 12 digits on the meter, such as "202312345678"']
     if len(text) < DIGITS:
         return [f'address: {text} has {len(text)} digits and a meter 12; write "{text.zfill(DIGITS)}"']
-    if text == BROADCAST:
+    if text == EVERYONE:
         return ["address: 99… is the broadcast address, which no meter answers; write the 12 digits on the meter"]
     return []

@@ -1,7 +1,8 @@
-"""Frames of DL/T 645: questions that only read, answers told from everything else, error words."""
+"""Frames of DL/T 645: questions that only read, the time for everybody, answers told from everything else."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from drivers._meters import START, RefusedError, StrayError, close
@@ -10,10 +11,13 @@ from gateway.contract import DeviceError
 OFFSET = 0x33
 HEADER = 10  # 68 address(6) 68 control length
 OVERHEAD = HEADER + 2
-ANYONE = "AA" * 6
+ANYONE, EVERYONE = "AA" * 6, "99" * 6
 READ, READ_ON, READ_ADDRESS = 0x11, 0x12, 0x13  # 2007
 READ_1997, READ_ON_1997 = 0x01, 0x02
 READS = frozenset({READ, READ_ON, READ_ADDRESS, READ_1997, READ_ON_1997})
+SET_TIME = 0x08  # of both editions, only to EVERYONE: no meter answers
+# All that can leave: what writes, freezes, clears (04H, 0AH to 10H, 14H to 1BH) or cuts (1CH) cannot.
+SENT = READS | {SET_TIME}
 ANSWER, ABNORMAL, MORE = 0x80, 0x40, 0x20
 FUNCTION = 0x1F
 NO_SUCH_DATA = 0x02
@@ -43,9 +47,22 @@ class ErrorWordError(RefusedError):
 
 
 def question(control: int, address: str, data: bytes = b"") -> bytes:
-    """Build a question; every byte that this driver sends comes from here. ValueError for what does not read."""
+    """Build a question. ValueError for what does not read."""
     if control not in READS:
-        raise ValueError(f"control {control:02X}H does not read; this driver sends nothing else")
+        raise ValueError(f"control {control:02X}H does not read; no question has it")
+    return _built(control, address, data)
+
+
+def time_for_all(now: datetime) -> bytes:
+    """Build the broadcast that sets the clocks of all meters that hear it: ``ss mm hh DD MM YY`` of local time."""
+    nearest = now + timedelta(milliseconds=500)
+    return _built(SET_TIME, EVERYONE, bytes.fromhex(nearest.strftime("%S%M%H%d%m%y")))
+
+
+def _built(control: int, address: str, data: bytes) -> bytes:
+    """Every byte that this driver sends comes from here. ValueError for what may not be sent."""
+    if control not in SENT:
+        raise ValueError(f"control {control:02X}H changes a meter or cuts a supply; it is never sent")
     body = bytes((START, *reversed(bytes.fromhex(address)), START, control, len(data)))
     return close(body + bytes(byte + OFFSET & 0xFF for byte in data))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from drivers._meters import WAKE, Rounds, StrayError, exchange, packed
 from drivers._points import NOT_AVAILABLE, Finish, Raw, finisher
-from drivers.dlt645.frame import READ, READ_1997, READ_ON, READ_ON_1997, answer_to, measure, question
+from drivers.dlt645.frame import READ, READ_1997, READ_ON, READ_ON_1997, answer_to, measure, question, time_for_all
 from drivers.dlt645.place import MOST_DATA, Place, block_of
 from gateway.contract import DeviceError, DeviceSilentError, Pipe, Point, PointValue
 
@@ -33,8 +34,16 @@ class Meter:
     """A Driver (see contract) for one meter."""
 
     def __init__(
-        self, address: str, points: Mapping[str, Point], places: Mapping[str, Place], *, wake: int, blocks: bool
+        self,
+        address: str,
+        points: Mapping[str, Point],
+        places: Mapping[str, Place],
+        *,
+        wake: int,
+        blocks: bool,
+        set_clock: bool = False,
     ) -> None:
+        self.sets_clock = set_clock
         self._address = address
         self._points = points
         self._places = places
@@ -55,6 +64,10 @@ class Meter:
     async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
         """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
         return await self._rounds.read(pipe, self._plan(points))
+
+    async def set_clocks(self, pipe: Pipe, now: datetime) -> None:
+        """Tell all meters that hear it the local time; by both editions none answers, so nothing is waited for."""
+        await pipe.write(self._wake + time_for_all(now))
 
     async def _ask(self, pipe: Pipe, part: Part) -> Mapping[str, PointValue]:
         data = await self._fetch(pipe, part)

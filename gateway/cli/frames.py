@@ -22,9 +22,10 @@ EXCEPTIONS = {
     5: "acknowledge", 6: "server device busy", 8: "memory parity error", 10: "gateway path unavailable",
     11: "gateway target device failed to respond",
 }  # fmt: skip
+SET_TIME = 0x08
 DLT_CONTROLS = {
     0x11: "read", 0x12: "read on", 0x13: "read address", 0x01: "read (1997)", 0x02: "read on (1997)",
-    0x08: "broadcast time",
+    SET_TIME: "broadcast time",
 }  # fmt: skip
 MBUS_CONTROLS = {0x40: "reset link", 0x5B: "request data", 0x7B: "request data", 0x53: "send", 0x73: "send"}
 FIRE_COMMANDS = {1: "commands", 2: "sends data", 3: "confirms", 4: "asks", 5: "answers", 6: "denies"}
@@ -225,6 +226,8 @@ def _dlt(frame: bytes) -> str:
     edition_1997 = control & 0x1F in (0x01, 0x02)
     ident = data[: 2 if edition_1997 else 4][::-1].hex("-").upper()
     word = DLT_CONTROLS.get(control & 0x1F, "another function")
+    if control == SET_TIME:
+        return f"control {control:02X} {word} {data[:2:-1].hex('-')} {data[2::-1].hex(':')}, to all meters"
     what = f", DI {ident}" if control & 0x1F != 0x13 else ""
     if not control & 0x80:
         return f"control {control:02X} {word}, meter {address}{what}"

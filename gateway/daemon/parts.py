@@ -202,7 +202,8 @@ def _clocks(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock:
     from gateway.commands.writing import Writes
     from gateway.daemon.clocks import MeterClocks, wires  # where nobody asks for the time, nothing of it is loaded
 
-    return MeterClocks(wires(asking), sources, store, clock, Writes(sources, store, clock))
+    polled = {name: source for name, source in sources.items() if isinstance(source, Source)}
+    return MeterClocks(wires(asking), polled, store, clock, Writes(sources, store, clock))
 
 
 def _gates(plan: Plan, actions: "Actions | None", clock: SystemClock) -> Callable[[VisionEvent], None] | None:

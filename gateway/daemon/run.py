@@ -107,6 +107,8 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
     inputs += [start(f"camera {camera.name}", camera.run()) for camera in parts.cameras]
     if parts.actions is not None:
         inputs.append(start("actions", parts.actions.run()))
+    if parts.clocks is not None:
+        inputs.append(start("clocks", parts.clocks.run()))
     if parts.parking is not None:
         inputs.append(start("parking", parts.parking.run()))
     give_back()

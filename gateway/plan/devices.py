@@ -1,6 +1,6 @@
 """Joins every device with its line, its profile and its driver."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -68,20 +68,20 @@ def _talk_alone(sketch: Sketch, devices: Devices, findings: Findings) -> None:
 
 def _told_too(sketch: Sketch, devices: Devices, findings: Findings) -> None:
     """The time is broadcast, so it also sets those that do not ask for it."""
-    asking: dict[tuple[object, ...], Keys] = {}
-    others: dict[tuple[object, ...], list[str]] = {}
+    asking: dict[Hashable, Keys] = {}
+    others: dict[Hashable, list[str]] = {}
     for keys, device in sketch.items("device"):
         sets_clock = getattr(devices.drivers.get(device.name), "sets_clock", None)
         if sets_clock is not None:
             resolved = devices.resolved[device.name]
-            wire = (resolved.spec.driver, *resolved.wire)
+            wire: Hashable = (resolved.spec.driver, resolved.wire)
             if sets_clock:
                 asking.setdefault(wire, keys)
             else:
                 others.setdefault(wire, []).append(device.name)
-    for wire, keys in asking.items():
-        if wire in others:
-            sentence = f"is a broadcast, which sets {', '.join(others[wire])} on this line, too; write it there as well"
+    for heard, keys in asking.items():
+        if heard in others:
+            sentence = f"is a broadcast, which sets {', '.join(others[heard])} on its line, too; write it there as well"
             findings.warning((*keys, "options", "set_clock"), sentence)
 
 

@@ -35,6 +35,13 @@ class ResolvedDevice:
     turnaround: float = 0.0
     password_file: Path | None = None
 
+    @property
+    def wire(self) -> tuple[str, SerialSettings | None]:
+        """Line and, of a serial one, speed and format: devices of one wire hear each other's frames."""
+        if self.line.kind is not LineKind.SERIAL:
+            return self.line.name, None
+        return self.line.name, self.serial or SerialSettings(baud=self.line.baud, format=self.line.format)
+
 
 def resolve_device(device: DeviceSettings, line: LineSettings, profile: Profile | None) -> ResolvedDevice:
     """Merge; a point written in the configuration replaces the profile's point of that name.

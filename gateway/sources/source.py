@@ -6,11 +6,13 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
 
 import drivers
 from gateway.contract import (
     Clock,
+    ClockSetter,
     CommandError,
     DeviceError,
     Driver,
@@ -35,9 +37,11 @@ from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.pace import Backoff, Pace
 from gateway.sources.report import ReportPolicy, all_bad, shown
 from gateway.sources.waiting import until_free
-from gateway.sources.writing import judge, set_point, shape
+from gateway.sources.writing import judge, set_point, shape, tell_time
 
 log = logging.getLogger("linli.sources")
+
+T = TypeVar("T")
 
 MISSES = 2  # of a device that has answered before, until it counts as silent
 OVERLOAD_SEEN = 3.0  # missed polls, the older ones counting less: a hiccup is no overload
@@ -145,20 +149,25 @@ class Source:
         async def look() -> PointValue:
             return (await self.read_now(frozenset({point}))).points[point]
 
-        def turn(work: Callable[[Pipe], Awaitable[Written]]) -> Awaitable[Written]:
-            return self._line.transact(
-                work,
-                deadline=float("-inf"),
-                timeout=self._device.timeout,
-                serial=self._device.serial,
-                device=self.name,
-                turnaround=self._device.turnaround,
-            )
-
         driver: Writer = self._driver  # type: ignore[assignment]
-        written = await set_point(self._device, driver, self._clock, point, value, turn, look)
+        written = await set_point(self._device, driver, self._clock, point, value, self._turn, look)
         self._stamp({point: written.after}, frozenset())
         return written
+
+    async def set_clocks(self, now: Callable[[], datetime]) -> datetime:
+        """Broadcast the local time that ``now`` says when it is our turn; as ``writing.tell_time``."""
+        driver: ClockSetter = self._driver  # type: ignore[assignment]
+        return await tell_time(self._device, driver, self._clock, now, self._turn)
+
+    def _turn(self, work: Callable[[Pipe], Awaitable[T]]) -> Awaitable[T]:
+        return self._line.transact(
+            work,
+            deadline=float("-inf"),
+            timeout=self._device.timeout,
+            serial=self._device.serial,
+            device=self.name,
+            turnaround=self._device.turnaround,
+        )
 
     def view(self) -> dict[str, Any]:
         """What status shows of this device."""

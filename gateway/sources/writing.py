@@ -1,14 +1,28 @@
-"""Sets one point of one device: whether that is allowed, ahead of all polling, and a second look at what came of it."""
+"""Sets one point of one device, or the clocks on a line: whether it may be, ahead of polling, and a second look."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Literal
 
-from gateway.contract import Clock, CommandError, DeviceError, Driver, Pipe, Point, PointValue, Scalar, Writer, Written
+from gateway.contract import (
+    Clock,
+    ClockSetter,
+    CommandError,
+    DeviceError,
+    Driver,
+    Pipe,
+    Point,
+    PointValue,
+    Scalar,
+    Writer,
+    Written,
+)
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 
+AFTERWARDS = 0.5  # seconds of silence behind a broadcast: as long as a meter may take for an answer (DL/T 645-2007)
 LOOKS = (0.2, 0.5)  # seconds until a written value is looked at again: outputs and programs take their time
 
 Look = Callable[[], Awaitable[PointValue]]
@@ -60,3 +74,25 @@ async def set_point(
         await clock.sleep(pause)
         written = written._replace(after=await look())
     return written
+
+
+async def tell_time(
+    device: ResolvedDevice,
+    driver: ClockSetter,
+    clock: Clock,
+    now: Callable[[], datetime],
+    turn: Callable[[Callable[[Pipe], Awaitable[datetime]]], Awaitable[datetime]],
+) -> datetime:
+    """Broadcast the time and return what was told; DeviceError or LinkError when it did not leave."""
+
+    async def work(pipe: Pipe) -> datetime:
+        moment = now()
+        with bulkhead(device.name, device.spec.driver):
+            await driver.set_clocks(pipe, moment)
+        await clock.sleep(AFTERWARDS)
+        return moment
+
+    try:
+        return await turn(work)
+    except DriverBugError as error:
+        raise DeviceError(str(error), "driver_bug") from error

@@ -43,10 +43,13 @@ POINT: Schema = {
 }
 COMMAND = table(
     {
-        "command": {"const": "write"},
-        "by": text("uid:<user>, mqtt:<who asks>, alarm:<name>, camera:<name>"),
-        "device": text(),
-        "point": text(),
+        "command": {
+            **one_of("write", "set_clock"),
+            "description": "set_clock: the time, broadcast to all meters of a kind on a line",
+        },
+        "by": text("uid:<user>, mqtt:<who asks>, alarm:<name>, camera:<name>, schedule:set_clock"),
+        "device": text("of a broadcast: the first that asks for it"),
+        "point": text("of a broadcast: clock"),
         "value": {**SCALAR, "description": "what was asked for"},
         "before": {**or_null(POINT), "description": "read before the write; null when nothing was sent"},
         "after": {**or_null(POINT), "description": "read back after it"},
@@ -71,6 +74,8 @@ COMMAND = table(
         },
         "camera": text("whose gate it was"),
         "attempts": whole("until now", 1),
+        "line": text("of a broadcast: where"),
+        "devices": {"type": "array", "items": text(), "description": "of a broadcast: all that ask for it"},
     },
 )
 ALARM = table(

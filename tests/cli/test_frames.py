@@ -36,6 +36,8 @@ def rtu(body: str) -> bytes:
          "control 91 answers read, meter 000000000161, DI 00-01-00-00, 8 bytes, sum good", True),
         (bytes.fromhex("68 61 01 00 00 00 00 68 91 08 33 33 34 33 59 33 33 33 8B 16"), False, "DL/T 645",
          "control 91 answers read, meter 000000000161, DI 00-01-00-00, 8 bytes, sum WRONG", False),
+        (bytes.fromhex("FEFEFEFE 68 999999999999 68 08 06 38 3B 36 55 44 59 0F 16"), True, "DL/T 645",
+         "control 08 broadcast time 26-11-22 03:08:05, to all meters, sum good", True),
         (bytes.fromhex("68 14 04 00 00 00 00 68 81 06 43 C3 48 B3 C8 33 6B 16"), False, "DL/T 645",
          "control 81 answers read (1997), meter 000000000414, DI 90-10, 6 bytes, sum good", True),
         (bytes.fromhex("68 10 01 00 00 05 08 00 00 01 03 1F 90 00 39 16"), True, "CJ/T 188",

@@ -1,12 +1,13 @@
 """DL/T 645: addresses, identifiers, values, blocks, long answers, refusals, and nothing but reading."""
 
 import ast
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from drivers import dlt645
-from drivers.dlt645.frame import READS, question
+from drivers.dlt645.frame import READS, SENT, _built, parse, question, time_for_all
 from gateway.contract import ConfigError, DeviceError, DeviceSilentError, DeviceSpec, LineKind, Point, PointValue
 from tests.meters.slaves import DltMeter, Wire, digits, sealed
 
@@ -278,6 +279,43 @@ def test_only_reading_can_be_asked():
             question(control, ADDRESS)
 
 
+def test_nothing_leaves_but_questions_and_the_time():
+    """No way out for what writes (04H, 14H), freezes (16H), clears (10H, 19H to 1BH) or cuts a supply (1CH)."""
+    assert {0x11, 0x12, 0x13, 0x01, 0x02, 0x08} == SENT
+    for control in set(range(256)) - SENT:
+        with pytest.raises(ValueError, match="never sent"):
+            _built(control, ADDRESS, b"")
+
+
+CHINA = timezone(timedelta(hours=8))
+
+
+@pytest.mark.parametrize("point", [ENERGY, {**ENERGY, "at": "9010"}], ids=["2007", "1997"])
+async def test_the_time_for_all(point):
+    """Seconds first, the year last, by the standard; to 99…, and without waiting for anybody."""
+    meters = [DltMeter(ADDRESS, {}), DltMeter("000000000414", {}, edition=1997)]
+    wire = Wire(*(meter.hear for meter in meters))
+    device = make({"e": point}, set_clock=True)
+    await device.set_clocks(wire, datetime(2026, 11, 22, 3, 8, 5, tzinfo=CHINA))
+    (sent,) = wire.questions
+    assert sent == b"\xfe" * 4 + sealed(bytes.fromhex("68 99 99 99 99 99 99 68 08 06 38 3B 36 55 44 59"))
+    assert [meter.told for meter in meters] == ["261122030805"] * 2
+    assert wire.chunks == []
+    assert [meter.forbidden for meter in meters] == [0, 0]
+
+
+def test_the_time_is_told_to_the_nearest_second():
+    told = parse(time_for_all(datetime(2026, 12, 31, 23, 59, 59, 600_000, tzinfo=CHINA))).data
+    assert bytes(reversed(told)).hex() == "270101000000"
+
+
+def test_the_time_is_opt_in():
+    assert not make({"e": ENERGY}).sets_clock
+    assert make({"e": ENERGY}, set_clock=True).sets_clock
+    with pytest.raises(ConfigError, match=r"options\.set_clock: 'yes' does not fit; write true or false"):
+        make({"e": ENERGY}, set_clock="yes")
+
+
 @pytest.mark.parametrize("name", ["dlt645", "cjt188"])
 def test_every_byte_sent_is_built_by_that_function(name):
     """One place writes to the pipe, and what it is given comes from ``question``."""
@@ -286,12 +324,14 @@ def test_every_byte_sent_is_built_by_that_function(name):
     for path in [root / "_meters.py", *(root / name).glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr == "write" and getattr(node.value, "id", "") == "pipe":
-                assert path.name == "_meters.py"
+                what = ast.unparse(node.value)
+                assert path.name == "_meters.py" or (path.parent.name, path.name) == ("dlt645", "meter.py"), what
                 writes += 1
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "exchange":
                 exchanges += 1
         if path.name != "_meters.py":
             source = path.read_text("utf-8")
             assert source.count(" exchange(") == source.count("+ question("), path
-    assert writes == 1
+            assert source.count("pipe.write(") == source.count("pipe.write(self._wake + time_for_all("), path
+    assert writes == (2 if name == "dlt645" else 1)
     assert exchanges >= 2

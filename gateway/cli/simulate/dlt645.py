@@ -9,6 +9,7 @@ from gateway.contract import DeviceSpec, Point, Scalar
 
 MASK = 0x33
 ANYONE = 0xAA
+EVERYONE, SET_TIME = b"\x99" * 6, 0x08
 OTHER_ERROR, NO_SUCH_DATA = 1, 2
 MOST_DATA = 196
 # The first member of a block: energies and powers begin with the total, voltages and currents with phase A.
@@ -37,6 +38,7 @@ class DltMeter:
         self.deaf: set[str] = set()  # identifiers that it ignores
         self.asked: list[tuple[int, str]] = []
         self.forbidden = 0  # questions that were no reads
+        self.told = ""  # the time that was broadcast last, as YYMMDDhhmmss
         self._next = 1
 
     def hear(self, sent: bytes) -> bytes:
@@ -44,6 +46,9 @@ class DltMeter:
         frame = sent[max(sent.find(b"\x68"), 0) :]
         frame = frame[: 12 + frame[9]] if len(frame) > 9 else frame
         if len(frame) < 12 or frame[0] != 0x68 or frame[7] != 0x68 or sealed(frame[:-2]) != frame:
+            return b""
+        if frame[1:7] == EVERYONE and frame[8] == SET_TIME:
+            self.told = bytes((byte - MASK) % 256 for byte in frame[10:-2])[::-1].hex()
             return b""
         own = bytes.fromhex(self.address)[::-1]
         if any(asked not in (there, ANYONE) for asked, there in zip(frame[1:7], own, strict=True)):
