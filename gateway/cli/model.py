@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import click
 from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show, size
 from gateway.vision.fetch import install, pull, remove
 from gateway.vision.packs import (
+    BY_CHOICE,
     SLOWER,
     Choice,
     Pack,
@@ -96,6 +98,8 @@ def pull_packs(names: tuple[str, ...], as_json: bool) -> None:
             results.append({"name": pack.name, "ok": False, "text": str(error)})
             continue
         text = f"fetched from {pack.source}" if fetched else "already here"
+        if pack.task in BY_CHOICE:
+            text += f"; it does nothing until you choose it: linli model use {pack.name}"
         results.append({"name": pack.name, "ok": True, "text": text})
         if not as_json:
             click.echo(f"{pack.name}: {text}")
@@ -120,6 +124,8 @@ def install_pack(file: Path, as_json: bool) -> None:
         return
     works = _working(_packs()).get(pack.task)
     hint = "" if works is None or works.name == pack.name else f"; {works.name} does {pack.task} until you choose: "
+    if works is None and pack.task in BY_CHOICE:
+        hint = "; it does nothing until you choose it: "
     click.echo(f"{pack.title} is installed" + (f"{hint}linli model use {pack.name}" if hint else ""))
 
 
@@ -253,12 +259,10 @@ def _working(known: tuple[Pack, ...] | list[Pack]) -> dict[str, Pack]:
     except ImportError:
         return {}
     found = {}
+    chosen = _refusing(lambda: choices(models_folder()))
     for task in sorted({pack.task for pack in known}):
-        try:
-            best = ranked(models_folder(), task)[0]
-        except PackError as error:
-            raise click.ClickException(str(error)) from error
-        if best.present:
+        best = _refusing(partial(ranked, models_folder(), task))[0]
+        if best.present and (task not in BY_CHOICE or task in chosen):
             found[task] = best
     return found
 
@@ -344,7 +348,8 @@ def _row(pack: Pack, working: dict[str, Pack]) -> dict[str, Any]:
 
 def _state(row: dict[str, Any]) -> str:
     if row["state"] == HERE:
-        return "here, in use" if row["in_use"] else "here"
+        unused = f"here; to let it work: linli model use {row['name']}" if row["task"] in BY_CHOICE else "here"
+        return "here, in use" if row["in_use"] else unused
     if row["state"] == ABSENT:
         return f"not here: linli model pull {row['name']}" if row["optional"] else "not here: linli model pull"
     return REFUSED

@@ -16,6 +16,8 @@ from gateway.contract import LinliError
 DETECTION = "plate-detection"
 READING = "plate-reading"
 VEHICLES = "vehicle-detection"
+FACES = "face-detection"
+BY_CHOICE = frozenset({FACES})  # tasks that nothing does until somebody chose it: what leaves changes with them
 CHOICE = "in-use.json"  # beside the packs: which pack does which task, where somebody chose
 SLOWER = 4.0  # times the CPU of the pack before that a chosen one may take
 MANIFEST = "manifest.toml"
@@ -136,6 +138,15 @@ def pack_for(folder: Path, task: str) -> Pack:
     if able:
         return able[0]
     raise PackError(f"no model pack for {task} in {folder}; install the gateway's models folder", "models_missing")
+
+
+def chosen_pack(folder: Path, task: str) -> Pack | None:
+    """Find the pack that was chosen for ``task``; None without a choice or its file, PackError when unreadable."""
+    chosen = choices(folder).get(task)
+    if chosen is None:
+        return None
+    named = (pack for pack in packs(folder) if pack.task == task and pack.name == chosen.name)
+    return next((pack for pack in named if pack.present), None)
 
 
 def choices(folder: Path) -> dict[str, Choice]:

@@ -1,6 +1,6 @@
 """Runs models: opens a pack's file on the best of the wanted providers that this machine's onnxruntime has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnxruntime
@@ -58,16 +58,20 @@ def missing(wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for word in dict.fromkeys(wanted) if word not in there)
 
 
-def open_session(pack: Pack) -> onnxruntime.InferenceSession:
-    """Load a pack's model for one thread after its check; PackError when it is not the manifest's or does not load."""
+def open_session(pack: Pack, prepare: Callable[[bytes], bytes] | None = None) -> onnxruntime.InferenceSession:
+    """Load a pack's model for one thread after its check; PackError when it is not the manifest's or does not load.
+
+    ``prepare`` may change the checked file's bytes on their way into the runtime.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False  # crops of many sizes would keep an arena for each
     providers = [PROVIDERS[word] for word in usable(pack.providers)]
+    model = pack.checked()
     try:
-        return onnxruntime.InferenceSession(pack.checked(), options, providers=providers)
+        return onnxruntime.InferenceSession(prepare(model) if prepare else model, options, providers=providers)
     except MODEL_ERRORS as error:
         raise PackError(f"model pack {pack.name} does not load here: {reason(error)}", "models_refused") from error
 

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from gateway.vision.evidence import Pixels
-from gateway.vision.packs import DETECTION, READING, VEHICLES, Golden, Pack, PackError, choices, packs
+from gateway.vision.faces import FaceDetector
+from gateway.vision.packs import DETECTION, FACES, READING, VEHICLES, Golden, Pack, PackError, choices, packs
 from gateway.vision.plates import PlateDetector
 from gateway.vision.reading import READERS, OcrReader, OwnReader
 from gateway.vision.runtime import CPU, MODEL_ERRORS, open_session, reason, usable
@@ -70,6 +71,8 @@ def open_model(pack: Pack) -> Any:  # noqa: ANN401 - a detector, a reader or a s
             return _reader(pack)(pack)
         if pack.task == VEHICLES:
             return VehicleDetector(pack)
+        if pack.task == FACES:
+            return FaceDetector(pack)
         return open_session(pack)
     except MISFITS as error:
         raise PackError(f"model pack {pack.name} is of another shape: {reason(error)}", "models_refused") from error
@@ -108,6 +111,8 @@ def _look(pack: Pack, model: Any, golden: Golden) -> Callable[[], str]:  # noqa:
         return lambda: _compare_text(model.read(picture), expect)
     if pack.task == VEHICLES:
         return lambda: _compare_vehicles(model.find(picture, whole, float(expect["score"]) / 2), expect)
+    if pack.task == FACES:
+        return lambda: _compare_faces(model.find(picture, whole), expect)
     raise PackError(f"model pack {pack.name}: nobody knows how to test {pack.task} on a picture", "models_refused")
 
 
@@ -149,6 +154,17 @@ def _compare_vehicles(found: Sequence[Any], expect: Mapping[str, Any]) -> str:
         return f"its box overlaps the right one by {overlap:.2f}, {expect['overlap']:g} are due"
     if not abs(found[0].score - float(expect["score"])) <= float(expect["within"]):
         return f"its score is {found[0].score:.3f} instead of {expect['score']:g}"
+    return ""
+
+
+def _compare_faces(found: Sequence[Any], expect: Mapping[str, Any]) -> str:
+    sure = [face for face in found if face.score >= float(expect["score"])]
+    if len(sure) != len(expect["faces"]):
+        return f"{len(sure)} faces instead of {len(expect['faces'])}"
+    for wanted in expect["faces"]:
+        overlap = max(face.box.overlap(Box(*map(float, wanted))) for face in sure)
+        if not overlap >= float(expect["overlap"]):
+            return f"its box overlaps the right one by {overlap:.2f}, {expect['overlap']:g} are due"
     return ""
 
 

@@ -132,3 +132,28 @@ def test_install_tests_before_it_stores(folder: Path, shared: Path) -> None:
     assert shown.exit_code == 1
     assert "sees truck instead of a car" in shown.output
     assert not (folder / "fastestdet" / "files" / "FastestDet.onnx").exists()
+
+
+def test_what_changes_what_leaves_works_only_when_it_was_chosen(folder: Path) -> None:
+    faces = next(pack for pack in packs(MANIFESTS) if pack.name == "face-detector")
+    if not faces.present:
+        pytest.skip("the optional pack face-detector is not here: linli model pull face-detector")
+    made = shutil.copytree(faces.folder, folder / "face-detector", ignore=shutil.ignore_patterns("files"))
+    shown = run("install", str(faces.path))
+    assert shown.exit_code == 0, shown.output
+    assert "does nothing until you choose it: linli model use face-detector" in shown.output
+    assert (made / "files" / faces.path.name).exists()
+
+    def used() -> bool:
+        told = json.loads(run("list", "--json").output)
+        return bool(next(row["in_use"] for row in told["packs"] if row["name"] == "face-detector"))
+
+    assert not used()
+    assert "linli model use face-detector" in run("list").output
+    assert "does nothing until you choose it" in run("pull", "face-detector").output
+    assert run("use", "face-detector").exit_code == 0
+    assert used()
+    assert run("remove", "face-detector").exit_code == 1
+    assert run("remove", "face-detector", "--force").exit_code == 0
+    assert not used()
+    assert not (folder / "in-use.json").exists() or "face" not in (folder / "in-use.json").read_text()
