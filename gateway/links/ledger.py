@@ -34,6 +34,10 @@ class Ledger:
         """A new connection counts its bytes from 0."""
         self._counted = (0, 0)
 
+    def left(self, device: str) -> None:
+        """A transaction of ``device`` is interrupted: what comes unasked now is behind its answer."""
+        self._before = self.health.tally(device)
+
     def note(self, device: str, kind: str, began: float, pipe: StreamPipe) -> None:
         """Note a transaction that began at ``began`` and ended now; ``kind`` is "" or why it failed."""
         now = self._clock.monotonic()

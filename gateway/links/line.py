@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from gateway.contract import Clock, DeviceError, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import SilentBudget
@@ -16,6 +15,7 @@ from gateway.links.health import Tally, Trouble
 from gateway.links.ledger import BROKEN, CANCELLED, Ledger
 from gateway.links.pipe import StreamPipe, Tap
 from gateway.links.tcp import open_tcp
+from gateway.links.turns import RESUMED, WRITE, Asker, Turn, Turns
 from gateway.links.udp import open_udp
 from gateway.settings import LineSettings, SerialSettings
 
@@ -31,23 +31,6 @@ BUILT = (LineKind.SERIAL, LineKind.TCP, LineKind.UDP)
 
 class _HungUpError(LinkError):
     """The peer closed a connection that had served before, and nothing came back: it may never have heard us."""
-
-
-class _Turn(NamedTuple):
-    """A place in the queue; heapq compares deadline, then order of arrival."""
-
-    deadline: float
-    order: int
-    granted: asyncio.Future[None]
-
-
-class _Asker(NamedTuple):
-    """Who holds the line, and what it needs of it."""
-
-    device: str
-    timeout: float
-    serial: SerialSettings | None
-    turnaround: float
 
 
 class Line:
@@ -75,11 +58,9 @@ class Line:
         self._opener = opener or self._open
         self._pipe: StreamPipe | None = None
         self._tap: Tap | None = None
-        self._polls: list[_Turn] = []
-        self._probes: list[_Turn] = []
-        self._order = itertools.count()
+        self._turns = Turns()
         self._users = 0
-        self._lent = False
+        self._holder: Asker | None = None
         self._serving = False  # the pipe may be lent
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -125,6 +106,7 @@ class Line:
                 pipe = self._pipe = await self._keep_opening()
                 opened = self._clock.monotonic()
                 pipe.on_lost = self._wake.set
+                pipe.on_next = self._make_way
                 pipe.on_frame = self._tap
                 self._ledger.opened()
                 if self.state != "open":
@@ -162,6 +144,7 @@ class Line:
     ) -> T:
         """Run ``work`` with the pipe when it is our turn; ``deadline`` (monotonic) orders the turns.
 
+        Between two questions a write (deadline ``turns.WRITE``) to another device goes first; a write is never parted.
         ``timeout`` seconds is the wait for the answer to each question, ``turnaround`` the silence that ``device``
         needs before one. ``probe``: a try at a silent device; it waits until the line's budget for silent devices
         allows it. A question that crossed with the peer's hanging up, on a connection that had served before, is asked
@@ -170,31 +153,49 @@ class Line:
         """
         if self.state != "open":
             raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
-        asker = _Asker(device, timeout, serial, turnaround)
+        asker = Asker(device, deadline, timeout, serial, turnaround)
         try:
-            return await self._take_turn(work, deadline, asker, probe)
+            return await self._take_turn(work, asker, probe=probe)
         except _HungUpError:
-            return await self._take_turn(work, deadline, asker, probe)
+            return await self._take_turn(work, asker, probe=probe)
 
-    async def _take_turn(self, work: Callable[[Pipe], Awaitable[T]], deadline: float, asker: _Asker, probe: bool) -> T:
+    async def _take_turn(self, work: Callable[[Pipe], Awaitable[T]], asker: Asker, *, probe: bool) -> T:
         pipe = self._pipe
-        if pipe is not None and self._serving and not self._lent and not probe and not self._polls and not pipe.error:
-            # Nobody waits: no way round by the owner's task.
-            self._lent = True
-            try:
-                return await self._use(work, pipe, asker)
-            finally:
-                self._give_back()
-        turn = _Turn(deadline, next(self._order), asyncio.get_running_loop().create_future())
-        heapq.heappush(self._probes if probe else self._polls, turn)
-        self._wake.set()
+        free = pipe is not None and self._serving and self._holder is None and not pipe.error
         try:
-            await turn.granted
+            if free and not probe and not self._turns.polls:
+                self._holder = asker  # nobody waits: no way round by the owner's task
+            else:
+                await self._queue_up(asker, asker.deadline, probe=probe)
             return await self._use(work, self._open_pipe(), asker)
         finally:
-            # Cancelled while it waited: there is nothing to give back.
-            if not turn.granted.cancel() and not turn.granted.cancelled() and turn.granted.exception() is None:
+            if self._holder is asker:  # not if it was cancelled while it waited
                 self._give_back()
+
+    async def _queue_up(self, asker: Asker, deadline: float, *, probe: bool = False) -> None:
+        granted = self._turns.push(asker, deadline, probe=probe)
+        if self._holder is asker:
+            self._give_back()
+        else:
+            self._wake.set()
+        await granted
+
+    async def _make_way(self) -> None:
+        """Between two questions of a read: a write to another device goes first, and the read goes on behind it."""
+        asker, pipe = self._holder, self._pipe
+        if asker is None or pipe is None or asker.deadline == WRITE or not self._turns.has_write(asker.device):
+            return
+        self._ledger.left(asker.device)
+        left, measures = self._clock.monotonic(), pipe.measures
+        self._missed = self._missed or pipe.missed
+        try:
+            await self._queue_up(asker, RESUMED)
+            if pipe.error is not None:
+                raise pipe.error
+            await self._prepare(pipe, asker)
+        finally:
+            asker.away += self._clock.monotonic() - left
+        pipe.measures = measures
 
     def _open_pipe(self) -> StreamPipe:
         if self._pipe is None:
@@ -203,14 +204,14 @@ class Line:
 
     def _give_back(self) -> None:
         """End a transaction; the next one begins at once, without waiting for the owner's task."""
-        self._lent = False
+        self._holder = None
         pipe = self._pipe
         if pipe is None or pipe.error is not None or not self._serving or self._unanswered >= HUNG_MISSES:
             self._wake.set()
             return
-        if self._polls or self._probes:
+        if self._turns.polls or self._turns.probes:
             self._lend()
-            if not self._lent:
+            if self._holder is None:
                 self._wake.set()  # the owner's task waits for the budget
 
     def _lend(self) -> float | None:
@@ -218,8 +219,9 @@ class Line:
         queue, wait = self._next()
         if queue is None:
             return wait
-        self._lent = True
-        heapq.heappop(queue).granted.set_result(None)
+        turn = heapq.heappop(queue)
+        self._holder = turn.asker
+        turn.granted.set_result(None)
         return None
 
     def view(self) -> dict[str, Any]:
@@ -234,12 +236,16 @@ class Line:
             **self._ledger.view(),
         }
 
-    async def _use(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe, asker: _Asker) -> T:
-        """Run one transaction and note what became of it."""
+    async def _prepare(self, pipe: StreamPipe, asker: Asker) -> None:
         if self._missed:
             self._missed = False
             await pipe.settle()
         await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
+
+    async def _use(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe, asker: Asker) -> T:
+        """Run one transaction and note what became of it."""
+        await self._prepare(pipe, asker)
+        asker.away = 0.0
         began = self._clock.monotonic()
         heard = pipe.bytes_in
         kind = CANCELLED
@@ -257,13 +263,13 @@ class Line:
             self._missed = True
             self._unanswered += 1
             now = self._clock.monotonic()
-            self._budget.charge(now - began, now)
+            self._budget.charge(now - began - asker.away, now)
             raise
         except DeviceError as error:
             kind = error.reason
             raise
         finally:
-            self._ledger.note(asker.device, kind, began, pipe)
+            self._ledger.note(asker.device, kind, began + asker.away, pipe)
         self._unanswered = 0
         self._sound = self.kind is LineKind.TCP
         self._budget.answered(self._clock.monotonic())
@@ -278,7 +284,7 @@ class Line:
         try:
             while True:
                 self._wake.clear()
-                if not self._lent:
+                if self._holder is None:
                     if pipe.error is not None or self._is_hung(opened):
                         return
                     await self._nap(self._lend())
@@ -296,17 +302,16 @@ class Line:
             and min(now - opened, self._budget.unheard(now)) >= HUNG_AFTER
         )
 
-    def _next(self) -> tuple[list[_Turn] | None, float | None]:
+    def _next(self) -> tuple[list[Turn] | None, float | None]:
         """Return the queue whose first turn is due, or say how long no probe may run (None: for ever)."""
-        for queue in (self._polls, self._probes):
-            while queue and queue[0].granted.done():
-                heapq.heappop(queue)
+        turns = self._turns
+        turns.tidy()
         wait: float | None = None
-        if self._probes:
+        if turns.probes:
             wait = 0.0 if self._users < 2 else self._budget.wait(self._clock.monotonic())
-            if wait <= 0 and (not self._polls or self._probes[0] < self._polls[0]):
-                return self._probes, None
-        return (self._polls, None) if self._polls else (None, wait)
+            if wait <= 0 and (not turns.polls or turns.probes[0] < turns.polls[0]):
+                return turns.probes, None
+        return (turns.polls, None) if turns.polls else (None, wait)
 
     async def _asked(self) -> None:
         """Wait until a turn is due."""
@@ -356,11 +361,7 @@ class Line:
         if first and not quiet:
             log.warning("line %s: %s", self.name, error)
         self.reason, self.sentence = error.reason, str(error)
-        for turn in (*self._polls, *self._probes):
-            if not turn.granted.done():
-                turn.granted.set_exception(LinkError(str(error), error.reason))
-        self._polls.clear()
-        self._probes.clear()
+        self._turns.fail(self.sentence, self.reason)
         if first:
             self._enter("down")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.contract import Clock, DeviceSilentError, LinkError
 from gateway.settings import SerialSettings
@@ -14,6 +14,7 @@ LONGEST_LATE = 0.3  # seconds that an answer nobody waits for may hold back the 
 EXTENSION_LIMIT = 3.0  # a babbling device may stretch its timeout by this much, not more
 
 Tap = Callable[[str, bytes, float], None]  # "out" or "in", bytes, monotonic seconds
+Measures = tuple[float, bool, tuple[int, int], int]
 
 
 class StreamPipe:
@@ -30,6 +31,7 @@ class StreamPipe:
         self.error: LinkError | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_frame: Tap | None = None
+        self.on_next: Callable[[], Awaitable[None]] | None = None  # before every question but a transaction's first
         self._turnaround = turnaround
         self._own_turnaround = self._asked_turnaround = turnaround
         self._quiet_since = 0.0
@@ -43,6 +45,7 @@ class StreamPipe:
         self.echoed = False  # the last question came back word for word
         self.strays = (0, 0)  # bytes that came unasked: since the transaction before, and between our own questions
         self.questions = 0
+        self.missed = False  # the time was up behind the last question
         self._asked_at = 0.0
         self._echo = b""  # what of the question has not come back yet
         self._timeout = 1.0
@@ -63,6 +66,15 @@ class StreamPipe:
         self._unasked = bytes(self._buffer)
         self._buffer.clear()
 
+    @property
+    def measures(self) -> Measures:
+        """What this transaction has seen so far; set again when it goes on behind another one."""
+        return self.latency, self.echoed, self.strays, self.questions
+
+    @measures.setter
+    def measures(self, measures: Measures) -> None:
+        self.latency, self.echoed, self.strays, self.questions = measures
+
     async def settle(self) -> None:
         """After a missed answer: let a late one pass before the next question."""
 
@@ -70,6 +82,9 @@ class StreamPipe:
         """Send; LinkError when the pipe is broken."""
         if self.error is not None:
             raise self.error
+        if self.questions and self.on_next is not None:
+            await self.on_next()
+        self.missed = False
         wait = self._still_to_keep_quiet()
         if wait > 0:
             await self._keep_quiet(wait)
@@ -139,6 +154,7 @@ class StreamPipe:
             if self.error is not None:
                 raise self.error
             if self._loop.time() >= self._deadline:
+                self.missed = True
                 raise DeviceSilentError(f"no answer within {round(self._timeout, 2):g} s on {self.address}")
             waiter = self._waiter = self._loop.create_future()
             if self._timer is None:
