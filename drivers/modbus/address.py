@@ -27,8 +27,8 @@ class Table(IntEnum):
 
     @property
     def of_bits(self) -> bool:
-        """True for coils and discrete inputs."""
-        return self in (Table.COIL, Table.DISCRETE)
+        """True for coils and discrete inputs, functions 1 and 2."""
+        return self <= 2
 
 
 class Span(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from itertools import compress
+from operator import ne
 
 from drivers._points import Finish, Raw
 from drivers.modbus.address import Span
@@ -26,16 +28,16 @@ class Batch:
             self.names.append(name)
             self._finish.append(_single(finish) if point.type == "float32" else _plain(finish))
         self._unpack = struct.Struct(layout).unpack_from
-        self._raws: list[object] = [NEW] * len(self.names)
+        self._numbers = range(len(self.names))
+        self._raws: tuple[object, ...] = (NEW,) * len(self.names)
         self._values: dict[str, PointValue] = {}
 
     def read(self, data: bytes, values: dict[str, PointValue]) -> None:
         """Put the value of each point into ``values``."""
         raws = self._unpack(data)
-        for number, (raw, last) in enumerate(zip(raws, self._raws, strict=True)):
-            if raw != last:
-                self._values[self.names[number]] = self._finish[number](raw)
-        self._raws = list(raws)
+        for number in compress(self._numbers, map(ne, raws, self._raws)):
+            self._values[self.names[number]] = self._finish[number](raws[number])
+        self._raws = raws
         values.update(self._values)
 
 

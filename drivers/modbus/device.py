@@ -87,21 +87,25 @@ class ModbusDevice:
     async def read(self, pipe: Pipe, points: frozenset[str]) -> Mapping[str, PointValue]:
         """Read these points once; a point that alone cannot be read comes back bad, DeviceError if none can."""
         outcome = _Outcome()
-        # What was silent last time goes last: a device that ignores one block must not look dead.
-        waiting = list(self._plan(points))
+        waiting = list(reversed(self._plan(points)))
         if self._doubtful:
-            waiting.sort(key=lambda part: part.block.span in self._doubtful)
+            # What was silent last time goes last: a device that ignores one block must not look dead.
+            waiting.sort(key=lambda part: part.block.span not in self._doubtful)
         while waiting:
-            part = waiting.pop(0)
+            part = waiting.pop()
             if outcome.gave_up or self._is_paused(part.block.span):
                 outcome.spoil(part, "timeout")
+                continue
+            requests = part.block.requests
+            try:
+                data = await self._framing.ask(pipe, requests[0])
+                for request in requests[1:]:
+                    data += await self._framing.ask(pipe, request)
+            except DeviceError as error:
+                waiting.extend(reversed(self._failed(part, error, outcome)))
             else:
-                waiting[:0] = await self._try(pipe, part, outcome)
-        if self._learned.settle():
-            self._plans.clear()
-        if outcome.failure is not None and not outcome.fetched:
-            raise outcome.failure
-        self._join(outcome.values, outcome.raws)
+                self._fetched(part, data, outcome)
+        self._end(outcome)
         if len(outcome.values) == len(points):
             return outcome.values
         return {name: outcome.values[name] for name in points}
@@ -129,47 +133,46 @@ class ModbusDevice:
             self._setter = Setter(self._framing, self._limits)
         return await self._setter.write(pipe, self._points[point], self._spans[point], value)
 
-    async def _try(self, pipe: Pipe, part: _Part, outcome: _Outcome) -> tuple[_Part, ...]:
-        """Read one block; return the smaller blocks to try instead when the device refuses this one."""
-        span = part.block.span
-        try:
-            data = await self._fetch(pipe, part.block)
-        except DeviceSilentError as error:
+    def _fetched(self, part: _Part, data: bytes, outcome: _Outcome) -> None:
+        """A block was read: take it apart."""
+        outcome.answered = outcome.fetched = True
+        self._learned.read(part.block)
+        self._doubtful.discard(part.block.span)
+        self._pauses.pop(part.block.span, None)
+        if part.batch is not None:
+            part.batch.read(data, outcome.values)
+        for name, decode in part.plain:
+            outcome.values[name] = decode(data)
+        for name, extract in part.joint:
+            outcome.raws[name] = extract(data)
+
+    def _failed(self, part: _Part, error: DeviceError, outcome: _Outcome) -> tuple[_Part, ...]:
+        """A block was not read: return the smaller blocks to try instead when the device refused this one."""
+        if isinstance(error, DeviceSilentError):
             self._learned.doubt()
-            self._doubtful.add(span)
+            self._doubtful.add(part.block.span)
             if not outcome.answered:
-                raise
+                raise error
             # It answers elsewhere: some devices ignore what they do not know. One wait a read is enough.
             outcome.gave_up = True
-            self._pause(span)
-            outcome.fail(part, error)
-        except RefusalError as error:
-            outcome.answered = True
-            if error.code in WRONG_SHAPE and self._divide(part.block):
-                return self._compile_names(_names(part))
-            outcome.fail(part, error)
-        except DeviceError as error:
-            outcome.answered = True
-            self._learned.doubt()
-            outcome.fail(part, error)
+            self._pause(part.block.span)
         else:
-            outcome.answered = outcome.fetched = True
-            self._learned.read(part.block)
-            self._doubtful.discard(span)
-            self._pauses.pop(span, None)
-            if part.batch is not None:
-                part.batch.read(data, outcome.values)
-            for name, decode in part.plain:
-                outcome.values[name] = decode(data)
-            for name, extract in part.joint:
-                outcome.raws[name] = extract(data)
+            outcome.answered = True
+            if not isinstance(error, RefusalError):
+                self._learned.doubt()
+            elif error.code in WRONG_SHAPE and self._divide(part.block):
+                return self._compile_names(_names(part))
+        outcome.fail(part, error)
         return ()
 
-    async def _fetch(self, pipe: Pipe, block: Block) -> bytes:
-        data = await self._framing.ask(pipe, block.requests[0])
-        for request in block.requests[1:]:
-            data += await self._framing.ask(pipe, request)
-        return data
+    def _end(self, outcome: _Outcome) -> None:
+        """All blocks are read that can be: judge what was learned and what the values mean together."""
+        if self._learned.settle():
+            self._plans.clear()
+        if outcome.failure is not None and not outcome.fetched:
+            raise outcome.failure
+        if outcome.raws:
+            self._join(outcome.values, outcome.raws)
 
     def _divide(self, block: Block) -> bool:
         """Remember not to read across the middle of a refused block; False when it is one point's alone."""

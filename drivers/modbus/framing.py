@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import struct
 from typing import ClassVar, NamedTuple
 
 from pymodbus.framer.ascii import FramerAscii
@@ -62,6 +63,14 @@ class Order(NamedTuple):
     done: bytes
 
 
+class _Question(NamedTuple):
+    """A read by Modbus TCP without its transaction: what goes, how the answer that fits begins, and its length."""
+
+    rest: bytes
+    head: bytes
+    size: int
+
+
 class Framing:
     """How to ask one unit, and to tell its answer from everything else that may come."""
 
@@ -96,32 +105,34 @@ class TcpFraming(Framing):
 
     framer = FramerSocket(DecodePDU(is_server=False))
 
+    def __init__(self, unit: int) -> None:
+        super().__init__(unit)
+        self._questions: dict[Span, _Question] = {}
+
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """As ``Framing.ask``. Answers to earlier questions are passed over."""
-        return _checked_pdu(await self._converse(pipe, self._request(span), span), span, self.unit)
+        rest, head, size = self._questions.get(span) or self._question(span)
+        transaction = (next(_transactions) & 0xFFFF).to_bytes(2)
+        await pipe.drain_input()
+        await pipe.write(transaction + rest)
+        answer = await pipe.read()
+        # Nearly every answer comes whole and alone, and its head says all that there is to check.
+        if len(answer) == size and answer.startswith(transaction + head):
+            return answer[-_data_bytes(span) :]
+        return _checked_pdu(await _own_frame(pipe, transaction, answer, span), span, self.unit)
 
     async def tell(self, pipe: Pipe, order: Order) -> None:
         """As ``Framing.tell``."""
-        frame = await self._converse(pipe, self.framer.encode(order.pdu, self.unit, 0), order.span)
-        _check_done(frame, order, self.unit)
-
-    async def _converse(self, pipe: Pipe, request: bytes, span: Span) -> bytes:
         transaction = (next(_transactions) & 0xFFFF).to_bytes(2)
         await pipe.drain_input()
-        await pipe.write(transaction + request[2:])
-        buffer = await pipe.read()
-        while True:
-            frame, buffer = _next_mbap(buffer, transaction)
-            if frame is not None:
-                return frame
-            try:
-                buffer += await pipe.read()
-            except DeviceSilentError:
-                if buffer:
-                    raise DeviceError(
-                        f"{span}: the answer is cut short or is no Modbus TCP", "damaged", buffer
-                    ) from None
-                raise
+        await pipe.write(transaction + self.framer.encode(order.pdu, self.unit, 0)[2:])
+        _check_done(await _own_frame(pipe, transaction, await pipe.read(), order.span), order, self.unit)
+
+    def _question(self, span: Span) -> _Question:
+        count = _data_bytes(span)
+        head = struct.pack(">HHBBB", 0, 3 + count, self.unit, span.table, count)
+        question = self._questions[span] = _Question(self._request(span)[2:], head, 2 + len(head) + count)
+        return question
 
 
 class RtuFraming(Framing):
@@ -313,6 +324,20 @@ def _next_mbap(buffer: bytes, transaction: bytes) -> tuple[bytes | None, bytes]:
             return buffer[:end], buffer[end:]
         buffer = buffer[end:]
     return None, buffer
+
+
+async def _own_frame(pipe: Pipe, transaction: bytes, buffer: bytes, span: Span) -> bytes:
+    """Return the frame of this transaction, which may still be under way."""
+    while True:
+        frame, buffer = _next_mbap(buffer, transaction)
+        if frame is not None:
+            return frame
+        try:
+            buffer += await pipe.read()
+        except DeviceSilentError:
+            if buffer:
+                raise DeviceError(f"{span}: the answer is cut short or is no Modbus TCP", "damaged", buffer) from None
+            raise
 
 
 def _own_pdu(frame: bytes, span: Span, unit: int, function: int) -> bytes:

@@ -41,7 +41,7 @@ class Learned:
     def read(self, block: Block) -> None:
         """The device gave this block."""
         kind, size = _kind(block), block.span.size
-        if len(block.requests) > 1 or size <= self._taken[kind]:
+        if size <= self._taken[kind] or len(block.requests) > 1:
             return
         self._taken[kind] = size
         if size >= self._refused.get(kind, size + 1):
