@@ -1,14 +1,16 @@
 """What checking a configuration brings to light, and the configuration as far as it is sound."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.settings.document import Document, Keys, Problem
-from gateway.settings.load import validate
+from gateway.settings.load import attempt, survey
 from gateway.settings.tree import Settings
 
 LISTS = ("line", "device", "alarm", "camera")
+NEEDED = ("address", "user")  # what is left out there would look like another mistake
 
 
 @dataclass
@@ -53,17 +55,33 @@ class Sketch:
         return {item.name for item in getattr(self.settings, kind)} | self.broken[kind]
 
 
-def sketch(document: Document) -> tuple[Sketch | None, list[Problem]]:
+def sketch(document: Document) -> tuple[Sketch | None, Findings]:
     """Validate a document; with problems, once more without what has them. None when nothing is left to check."""
-    settings, problems = validate(document, Settings)
-    wrong = {problem.keys for problem in problems}
-    index = {kind: _sound(document, (kind,), wrong) for kind in LISTS}
+    found = survey(document, Settings)
+    document, settings = found.document, found.model
+    findings = Findings(document, [*found.slips, *found.problems])
+    rest = document
     if settings is None:
-        settings, _ = validate(document, Settings, _without(document, wrong, index))
+        rest = _trimmed(document, [problem.keys for problem in found.problems])
+        found = survey(rest, Settings)
+    wrong = {problem.keys for problem in found.problems}
+    index = {kind: _sound(rest, (kind,), wrong) for kind in LISTS}
     if settings is None:
-        return None, problems
+        settings = attempt(_without(rest, wrong, index), Settings)
+    if settings is None:
+        return None, findings
     broken = {kind: _names(document, kind) - {item.name for item in getattr(settings, kind)} for kind in LISTS}
-    return Sketch(settings, index, {kind: frozenset(names) for kind, names in broken.items()}), problems
+    return Sketch(settings, index, {kind: frozenset(names) for kind, names in broken.items()}), findings
+
+
+def _trimmed(document: Document, wrong: Sequence[Keys]) -> Document:
+    """Return the file without the wrong values of devices and their kin: the rest of each is still checked."""
+    trimmed = replace(document, data=deepcopy(document.data))
+    for keys in wrong:
+        table = trimmed.value(keys[:-1])
+        if keys[:1] and keys[0] in LISTS and len(keys) > 2 and keys[2] not in NEEDED and isinstance(table, dict):
+            table.pop(str(keys[-1]), None)
+    return trimmed
 
 
 def _sound(document: Document, where: Keys, wrong: set[Keys]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from gateway.plan.alarms import compile_alarms
 from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
-from gateway.plan.findings import Findings, sketch
+from gateway.plan.findings import sketch
 from gateway.plan.gat1400 import check_gat1400
 from gateway.plan.stations import check_stations
 from gateway.plan.vehicles import broken_list_lines, check_vehicles
@@ -66,9 +66,7 @@ def anchored(settings: Settings, path: Path) -> Settings:
 
 def load_plan(path: Path) -> Plan:
     """Read a configuration and everything it refers to; ConfigError with all problems ``FILE:LINE: key: …``."""
-    document = Document.read(path)
-    sound, problems = sketch(document)
-    findings = Findings(document, list(problems))
+    sound, findings = sketch(Document.read(path))
     if sound is None:
         raise refusal(findings.errors)
     for check in (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras):

@@ -1,6 +1,7 @@
 """One TOML file: its data, and where in it every key stands."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,11 +34,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Document:
-    """A TOML file that could be read."""
+    """A TOML file that could be read.
+
+    ``aliases`` are keys of ``data`` that the file writes differently, with what it writes.
+    """
 
     path: Path
     text: str = field(repr=False)
     data: dict[str, Any] = field(repr=False)
+    aliases: Mapping[Keys, Keys] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> "Document":
@@ -68,8 +73,16 @@ class Document:
 
         return locate(self.text)
 
+    def written(self, keys: Keys) -> Keys:
+        """Return a key path as the file writes it."""
+        for depth in range(len(keys), 0, -1):
+            if keys[:depth] in self.aliases:
+                return self.aliases[keys[:depth]] + keys[depth:]
+        return keys
+
     def line(self, keys: Keys) -> int:
         """Return the line of a key; of the nearest table around it when it is not there."""
+        keys = self.written(keys)
         while keys and keys not in self._lines:
             keys = keys[:-1]
         return self._lines.get(keys, 1)

@@ -51,6 +51,12 @@ def explain(document: Document, model: type[BaseModel], errors: list[ErrorDetail
     return list(problems)
 
 
+def unknown_keys(model: type[BaseModel], errors: list[ErrorDetails]) -> list[Keys]:
+    """Return the key paths that no table knows which may stand there."""
+    found = [_keys(error) for error in errors if error["type"] == "extra_forbidden"]
+    return [keys for keys in dict.fromkeys(found) if keys[-1] not in names_at(model, keys[:-1])]
+
+
 def _keys(error: ErrorDetails) -> Keys:
     keys = tuple(key for key in error["loc"] if not (isinstance(key, str) and key[:1] + key[-1:] in ("<>", "[]")))
     if error["type"] == "missing" and keys and isinstance(keys[-1], int):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -30,24 +30,60 @@ class Loaded:
 def load(path: Path) -> Loaded:
     """Read and validate a configuration; ConfigError with every problem of the file."""
     document = Document.read(path)
-    settings, problems = validate(document, Settings)
-    if settings is None:
-        raise refusal(problems)
-    return Loaded(settings, document)
+    return Loaded(sound(survey(document, Settings)), document)
 
 
-def validate(
-    document: Document, model: type[T], data: dict[str, object] | None = None
-) -> tuple[T | None, list[Problem]]:
-    """Validate a document, or ``data`` cut down from it, as a model; either the model or the problems are there."""
+@dataclass(frozen=True)
+class Survey(Generic[T]):
+    """What could be made of a file, and all that is wrong with it.
+
+    ``slips`` are the keys that nobody knows. ``model`` and ``document`` take each of them for what was probably meant,
+    so ``model`` may be there although there are slips; ``problems`` are the other mistakes.
+    """
+
+    model: T | None
+    document: Document
+    slips: list[Problem]
+    problems: list[Problem]
+
+
+def survey(document: Document, model: type[T]) -> Survey[T]:
+    """Validate a document, and go on behind each key that is not known."""
+    slips: list[Problem] = []
+    while True:
+        try:
+            return Survey(_validated(document.data, model), document, slips, [])
+        except ValidationError as error:
+            from gateway.settings.explain import explain, unknown_keys  # only needed when something is wrong
+            from gateway.settings.mend import mended
+
+            errors = error.errors(include_url=False, include_input=False)
+            problems = explain(document, model, errors)
+            unknown = unknown_keys(model, errors)
+            if not unknown:
+                return Survey(None, document, slips, problems)
+            slips += [problem for problem in problems if problem.keys in unknown]
+            document = mended(document, model, unknown)
+
+
+def attempt(data: dict[str, object], model: type[T]) -> T | None:
+    """Validate data that was cut down from a file; None when it is still not sound."""
     try:
-        # JSON, because only there are lists and paths taken strictly: "5" is no number, 1 is not true.
-        text = json.dumps(document.data if data is None else data, default=_undated)
-        return model.model_validate_json(text, strict=True), []
-    except ValidationError as error:
-        from gateway.settings.explain import explain  # only needed when something is wrong
+        return _validated(data, model)
+    except ValidationError:
+        return None
 
-        return None, explain(document, model, error.errors(include_url=False, include_input=False))
+
+def _validated(data: dict[str, object], model: type[T]) -> T:
+    # JSON, because only there are lists and paths taken strictly: "5" is no number, 1 is not true.
+    return model.model_validate_json(json.dumps(data, default=_undated), strict=True)
+
+
+def sound(found: Survey[T]) -> T:
+    """Return what the file says; ConfigError with every mistake when there is one."""
+    if found.model is None or found.slips:
+        raise refusal([*found.slips, *found.problems])
+    return found.model
 
 
 def refusal(problems: list[Problem]) -> ConfigError:
@@ -61,4 +97,4 @@ def _undated(value: object) -> dict[str, str]:
     return {"date": str(value)}
 
 
-__all__ = ["Document", "Keys", "Loaded", "Problem", "load", "refusal", "validate"]
+__all__ = ["Document", "Keys", "Loaded", "Problem", "Survey", "attempt", "load", "refusal", "sound", "survey"]

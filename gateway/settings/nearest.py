@@ -3,15 +3,21 @@
 from collections.abc import Iterable
 
 
-def did_you_mean(word: str, names: Iterable[str], *, what: str = "") -> str:
-    """Suggest the nearest name, else list all when they are few; ``what`` says what they are (``lines``)."""
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like the word, if any is."""
     from difflib import get_close_matches  # only needed when something is wrong
 
-    known = sorted(set(names))
-    lower = {name.lower(): name for name in known}
+    lower = {name.lower(): name for name in names}
     close = get_close_matches(word.lower(), list(lower), 1, 0.6)
-    if close:
-        return f'did you mean "{lower[close[0]]}"?'
+    return lower[close[0]] if close else None
+
+
+def did_you_mean(word: str, names: Iterable[str], *, what: str = "") -> str:
+    """Suggest the nearest name, else list all when they are few; ``what`` says what they are (``lines``)."""
+    known = sorted(set(names))
+    meant = nearest(word, known)
+    if meant is not None:
+        return f'did you mean "{meant}"?'
     if not known:
         return f"there are no {what}" if what else "there are none"
     if len(known) > 12:

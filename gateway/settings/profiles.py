@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.settings.devices import Profile
 from gateway.settings.document import Document, Problem
-from gateway.settings.load import refusal, validate
+from gateway.settings.load import sound, survey
 
 
 def profile_folders(configuration: Path | None = None) -> tuple[Path, ...]:
@@ -32,7 +32,7 @@ class Profiles:
         return sorted({path.stem for folder in self._folders for path in folder.glob("*.toml")})
 
     def find(self, name: str) -> tuple[Profile | None, Document | None, list[Problem]]:
-        """Return a profile and its file, or what is wrong with it; KeyError when there is none of this name.
+        """Return a profile, as far as it is known, its file, and what is wrong with it; KeyError when there is none.
 
         ConfigError when its file is not TOML at all.
         """
@@ -41,8 +41,8 @@ class Profiles:
             if path is None:
                 raise KeyError(name)
             document = Document.read(path)
-            profile, problems = validate(document, Profile)
-            self._read[name] = profile, document, problems
+            found = survey(document, Profile)
+            self._read[name] = found.model, found.document, [*found.slips, *found.problems]
         return self._read[name]
 
 
@@ -55,8 +55,4 @@ def _exists(path: Path) -> bool:
 
 def load_profile(path: Path) -> Profile:
     """Read one profile; ConfigError with every problem of the file."""
-    document = Document.read(path)
-    profile, problems = validate(document, Profile)
-    if profile is None:
-        raise refusal(problems)
-    return profile
+    return sound(survey(Document.read(path), Profile))

@@ -12,7 +12,7 @@ from gateway.contract import ConfigError
 from gateway.settings import base
 from gateway.settings.base import Duration, MisfitError, Name, Table, Value
 from gateway.settings.document import Document, Keys, Problem
-from gateway.settings.load import refusal, validate
+from gateway.settings.load import refusal, sound, survey
 from gateway.settings.nearest import did_you_mean
 
 PERCENT = 5.0
@@ -115,10 +115,7 @@ def read_script(path: Path) -> tuple[Document, ScriptFile]:
     if not path.exists():
         raise ConfigError(f"{path}:1: there is no such file; name the script with --script FILE")
     document = Document.read(path)
-    script, problems = validate(document, ScriptFile)
-    if script is None:
-        raise refusal(problems)
-    return document, script
+    return document, sound(survey(document, ScriptFile))
 
 
 def fit(document: Document, script: ScriptFile, stations: dict[str, Station], lines: list[str]) -> Script:
