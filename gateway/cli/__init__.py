@@ -32,8 +32,11 @@ COMMANDS = {
     "ack": Entry("alarms", "ack", "Acknowledge an alarm."),
     "records": Entry("records", "records", "Show the records of a stream."),
     "vehicles": Entry("vehicles", "vehicles", "Parking areas; find, take out or erase what is recorded of a plate."),
+    "falling": Entry("falling", "falling", "Call recorded falls true or false; take their clips out for training."),
     "verify": Entry("verify", "verify", "Prove that a store is sound and complete; daemon or not."),
-    "replay": Entry("replay", "replay", "Run a recorded clip through a camera's pipeline and print its records."),
+    "replay": Entry(
+        "replay", "replay", "Run a recorded clip, or a folder of clips as a test, through a camera's pipeline."
+    ),
     "token": Entry("token", "token", "Make tokens for platforms that pull records."),
     "schema": Entry("check", "schema", "Print the JSON Schema of the configuration."),
     "model": Entry("model", "model", "Fetch and check the models that cameras need."),

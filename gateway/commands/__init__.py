@@ -29,6 +29,7 @@ RANGE = {
     "after": Argument(str),
     "limit": Argument(int, default=1000, least=1, most=10_000),
 }
+DAYS = Argument(int, default=30, least=1, most=3660)
 PLATE = {"plate": Argument(str, required=True), "reason": Argument(str, required=True)}
 VERBS: dict[str, dict[str, Argument]] = {
     "status": {},
@@ -56,6 +57,9 @@ VERBS: dict[str, dict[str, Argument]] = {
         "inside": Argument(int, required=True, most=100_000),
         "note": Argument(str),
     },
+    "falls": {"days": DAYS, "last": Argument(int, default=50, least=1, most=5000)},
+    "fall-label": {name: Argument(str, required=True) for name in ("record", "label", "why")},
+    "falls-export": {"days": DAYS, "reason": Argument(str, required=True)},
     "exchange": {
         "line": Argument(str, required=True),
         "send": Argument(str, required=True),
@@ -165,8 +169,17 @@ class Commands:
                 return self._alarms(values["all"]) if verb == "alarms" else await self._ack(values, actor)
             case "frames" | "exchange":
                 return await self._on_the_wire(verb, values)
-            case "vehicles-find" | "vehicles-erase" | "parking" | "parking-reset":
-                return await self._on_vehicles(verb, values, actor)
+            case (
+                "vehicles-find"
+                | "vehicles-erase"
+                | "parking"
+                | "parking-reset"
+                | "falls"
+                | "fall-label"
+                | "falls-export"
+            ):
+                on = self._on_falls if verb.startswith("fall") else self._on_vehicles
+                return await on(verb, values, actor)
             case "records" | "replay" | "evidence":
                 return await (self._records(values) if verb != "evidence" else self._take_out(values, actor))
         time = self._clock.rfc3339(self._clock.wall())
@@ -311,6 +324,16 @@ class Commands:
         if verb == "vehicles-erase":
             return await personal.erase(plate, reason, actor)
         return await personal.find(plate, reason, actor, "export" if values["export"] else "find")
+
+    async def _on_falls(self, verb: str, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        from gateway.commands.falling import Falls  # asked for a few times a year
+
+        falls = Falls(self._store, self._clock, self._settings.camera)
+        if verb == "fall-label":
+            return await falls.label(values["record"], values["label"], values["why"], actor)
+        if verb == "falls-export":
+            return await falls.export(values["days"], values["reason"], actor)
+        return await falls.recent(values["days"], values["last"])
 
     async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
         """Record that a write was refused before it came here (too old, used before)."""

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.contract import STREAMS, Stream
+from gateway.store.falls import DROP_TEST, FALL, LABEL
 from gateway.store.vehicles import ACCESSED, DWELL, ERASED, OCCUPANCY, PASSAGE, RECOUNT
 from gateway.store.words import (
     FILE_NEEDED,
-    PICTURE,
     SHA256,
-    SHARE,
     TIME,
     UUID7_PATTERN,
     Schema,
     list_of,
     map_of,
-    number,
     one_of,
     or_null,
     table,
@@ -93,6 +91,7 @@ ALARM = table(
         "cleared_at": or_null(TIME),
         "by": or_null(text()),
         "note": or_null(text()),
+        "test": {"const": True, "description": "raised by a drop test: nobody is to be called; absent otherwise"},
     },
 )
 STATE = table(
@@ -124,42 +123,6 @@ EVENT = table(
         "note": text("what the station says of the place, in its own words"),
         "operator": whole("number of who operated the device"),
         "device_time": {**TIME, "description": "when it happened, by the device's own clock"},
-    },
-)
-FALL = table(
-    {
-        "trajectory": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "array",
-                "prefixItems": [TIME, number("x in pixels"), number("y in pixels")],
-                "minItems": 3,
-                "maxItems": 3,
-            },
-        },
-        "confidence": SHARE,
-    },
-    {
-        "size_px": number("of the object"),
-        "size_cm": or_null(number("of the object, by the scale of the wall; null without a facade")),
-        "impact_speed": or_null(number("m/s downwards at the last sight; null without a facade")),
-        "gravity": number("m/s² that the fit found"),
-        "terminal_speed": number("m/s at which drag would hold it"),
-        "first_time": TIME,
-        "last_time": TIME,
-        "origin": or_null(
-            table(
-                {},
-                {
-                    "floor": whole("1 is the ground"),
-                    "column": whole("from 1 at the left"),
-                    "interval": list_of(whole("floor")),
-                },
-            )
-        ),
-        "picture": or_null(PICTURE),
-        "clip": or_null(table(FILE_NEEDED)),
     },
 )
 GAP = table(
@@ -248,6 +211,12 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     ),
     "linli.disposal.erased.v1": (DISPOSAL, "personal data was erased; gap records say which numbers", ERASED),
     "linli.disposal.accessed.v1": (DISPOSAL, "somebody has looked up or taken out personal data", ACCESSED),
+    "linli.disposal.labelled.v1": (
+        DISPOSAL,
+        "somebody has called a fall true or false; the last word counts",
+        LABEL,
+    ),
+    "linli.disposal.droptest.v1": (DISPOSAL, "somebody has tried a camera with things that fall", DROP_TEST),
     "linli.disposal.recount.v1": (DISPOSAL, "somebody has set how many vehicles are inside", RECOUNT),
     "linli.disposal.command.v1": (DISPOSAL, "a point of a device was set, or was not", COMMAND),
 }
