@@ -17,11 +17,16 @@ EXPIRED, NOT_YET, OTHER_NAME, OTHER_ADDRESS = 10, 9, 62, 64  # OpenSSL's X509_V_
 
 
 class ConnectionFailedError(LinliError):
-    """No connection, or no longer. ``code``: the broker's reason, if it gave one. ``refused``: somebody must act."""
+    """No connection, or no longer. ``code``: the far end's reason, if it gave one. ``refused``: somebody must act.
 
-    def __init__(self, sentence: str, code: int | None = None, *, refused: bool = False) -> None:
+    ``discreet`` is the sentence without the far end's own words, for the log: a plate may stand in them.
+    """
+
+    def __init__(
+        self, sentence: str, code: int | None = None, *, refused: bool = False, discreet: str | None = None
+    ) -> None:
         super().__init__(sentence)
-        self.code, self.refused = code, refused
+        self.code, self.refused, self.discreet = code, refused, discreet or sentence
 
 
 class Place(Protocol):

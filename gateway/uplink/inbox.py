@@ -101,7 +101,7 @@ class Inbox:
         response = str(getattr(message.properties, "ResponseTopic", ""))
         correlation = bytes(getattr(message.properties, "CorrelationData", b""))
         if not _may_answer(response):
-            log.info("%s: a command on %s has no usable response topic", self._name, message.topic)
+            log.info("%s: a command has no usable response topic", self._name)
             return
         room = min(LARGEST_ANSWER, session.largest_packet - len(response.encode()) - len(correlation) - 256)
         try:
@@ -140,7 +140,7 @@ class Inbox:
             raise
         if verb not in VERBS:
             raise CommandError(f"unknown command {verb[:40]!r}: one of {', '.join(sorted(VERBS))}", 404)
-        log.info("%s: %s asks for %s", self._name, by, verb)
+        log.info("%s: somebody asks for %s", self._name, verb)
         if verb == "replay":
             return await self._replay(arguments, actor, room)
         result = await self._commands.execute(verb, arguments, actor)

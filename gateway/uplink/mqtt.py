@@ -23,6 +23,7 @@ from gateway.uplink.outbox import Outbox, Records
 from gateway.uplink.pause import Pause
 from gateway.uplink.receipts import Receipts
 from gateway.uplink.session import WILL_DELAY, Session, properties
+from gateway.uplink.standing import StoppedError, first_failure
 from gateway.uplink.topics import topic
 from gateway.uplink.tour import Tour
 from gateway.uplink.wire import SessionWire
@@ -69,7 +70,7 @@ class MqttUplink:
         self._receipts = receipts
         self._stop = asyncio.Event()
         self._state, self._since = "starting", clock.wall()
-        self._state_refusal = ""
+        self._state_refusal, self._state_refused = "", 0
 
     # ------------------------------------------------------------------------------------------------ outside
 
@@ -176,8 +177,8 @@ class MqttUplink:
                 group.create_task(self._until_stopped(session))
                 raise await session.lost()
         except* ConnectionFailedError as failures:
-            error = await session.lost() if session.ended else _first(failures)
-        except* _StoppedError:
+            error = await session.lost() if session.ended else first_failure(failures)
+        except* StoppedError:
             pass
         finally:
             UPLINK_UP.labels(NAME).set(0)
@@ -187,7 +188,7 @@ class MqttUplink:
     async def _until_stopped(self, session: Session) -> None:
         await self._stop.wait()
         await session.deliver(self._topic("state"), self._offline("stopped"), about=_json(), retain=True)
-        raise _StoppedError
+        raise StoppedError
 
     async def _tell_state(self, session: Session) -> None:
         """Keep the retained state true: at once after connecting, and whenever it changes."""
@@ -205,10 +206,11 @@ class MqttUplink:
             await self._clock.sleep(TICK)
 
     def _judge_state(self, ack: Ack) -> None:
-        sentence = reasons.publish_sentence(ack.code, self._topic("state"), ack.text) if ack.code >= 0x80 else ""
-        if sentence and sentence != self._state_refusal:
-            log.warning("%s: %s", NAME, sentence)
-        self._state_refusal = sentence
+        code, where = ack.code, self._topic("state")
+        if code >= 0x80 and code != self._state_refused:
+            log.warning("%s: %s", NAME, reasons.publish_sentence(code, where))
+        self._state_refused = code if code >= 0x80 else 0
+        self._state_refusal = reasons.publish_sentence(code, where, ack.text) if code >= 0x80 else ""
 
     def _online(self) -> dict[str, Any]:
         state: dict[str, Any] = {"state": "online", "gateway": self._gateway, "epoch": self._store.epoch}
@@ -240,9 +242,9 @@ class MqttUplink:
     async def _down(self, error: ConnectionFailedError) -> None:
         sentence = str(error)
         self._turn("offline")
-        if self._tour.failed(sentence):
-            log.warning("%s: %s", NAME, sentence)
-        if error.refused and self._tour.refused(sentence):
+        if self._tour.failed(sentence, error.discreet):
+            log.warning("%s: %s", NAME, error.discreet)
+        if error.refused and self._tour.refused(error.discreet):
             await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence, self._words)])
 
     def _turn(self, state: str) -> None:
@@ -277,14 +279,5 @@ class MqttUplink:
         return topic(self._gateway, last)
 
 
-class _StoppedError(Exception):
-    """Ends the tasks of a session on our own wish."""
-
-
 def _json() -> Properties:
     return properties(PacketTypes.PUBLISH, ContentType="application/json")
-
-
-def _first(failures: BaseExceptionGroup[ConnectionFailedError]) -> ConnectionFailedError:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

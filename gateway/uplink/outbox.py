@@ -247,7 +247,7 @@ class Outbox:
         drafts = []
         if lane.hold is None or lane.hold.code != ack.code:
             told = lane.hold.told if lane.hold is not None else frozenset()
-            log.warning("%s: %s", self._name, sentence)
+            log.warning("%s: %s", self._name, self._words.refusal(ack.code, lane.stream))
             if verdict is not Verdict.LATER and ack.code not in told:
                 told |= {ack.code}
                 clock, name = self._clock, self._name

@@ -67,7 +67,9 @@ class Receipts:
             self._problem, self._problem_at = sentence, now
         if now - self._logged_at >= LOGGED_EVERY:
             self._logged_at = now
-            log.warning("%s: %s", self._name, sentence)
+            log.warning(
+                "%s: an acknowledgement of the platform was refused (%s); linli status says why", self._name, cause
+            )
 
 
 class _RefusedError(Exception):

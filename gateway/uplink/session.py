@@ -126,7 +126,8 @@ class Session(aiomqtt.Client):
         except aiomqtt.MqttCodeError as error:
             code = error.rc.value if isinstance(error.rc, ReasonCode) else 0x80
             text = self._farewell.text if self._farewell else ""
-            raise ConnectionFailedError(reasons.connect_sentence(code, text), code, refused=True) from None
+            sentence, discreet = reasons.connect_sentence(code, text), reasons.connect_sentence(code)
+            raise ConnectionFailedError(sentence, code, refused=True, discreet=discreet) from None
         self.round_trip = self._loop.time() - began
 
     @property
@@ -142,8 +143,8 @@ class Session(aiomqtt.Client):
             code, text, _ = self._farewell
             said = f' ("{text}")' if text else ""
             hint = ": another client uses this gateway's id" if code == reasons.TAKEN_OVER else ""
-            sentence = f"the broker ends the connection with {reasons.name(code)} {reasons.meaning(code)}{said}{hint}"
-            return ConnectionFailedError(sentence, code)
+            why = f"the broker ends the connection with {reasons.name(code)} {reasons.meaning(code)}"
+            return ConnectionFailedError(f"{why}{said}{hint}", code, discreet=f"{why}{hint}")
         if error is not None and not isinstance(error, aiomqtt.MqttError):
             return ConnectionFailedError(f"the connection to {self._broker.url} broke: {error}")
         return ConnectionFailedError(f"the connection to {self._broker.url} broke")

@@ -43,10 +43,10 @@ class Tour:
         self.moved, self._last = self._last not in (None, self._at), self._at
         return refused
 
-    def failed(self, sentence: str) -> bool:
-        """It cannot be used; True when that is news."""
+    def failed(self, sentence: str, discreet: str) -> bool:
+        """It cannot be used; True when that is news. ``discreet``: without the broker's own words."""
         stop = self._stops[self._at]
-        news, stop.reason, stop.logged = sentence != stop.logged, sentence, sentence
+        news, stop.reason, stop.logged = discreet != stop.logged, sentence, discreet
         if news:
             self._greeted = False
         return news
@@ -60,10 +60,10 @@ class Tour:
         news, self._greeted = not self._greeted, True
         return news
 
-    def refused(self, sentence: str) -> bool:
+    def refused(self, discreet: str) -> bool:
         """It does not want us; True when that has not been told."""
         stop = self._stops[self._at]
-        news, stop.refusal = sentence != stop.refusal, sentence
+        news, stop.refusal = discreet != stop.refusal, discreet
         return news
 
     def go_on(self, *, good: bool) -> bool:

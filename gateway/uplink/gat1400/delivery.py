@@ -166,7 +166,8 @@ class Delivery:
                 else:
                     self._going.append(Going(passage))
         for sentence, group in untellable.items():
-            await self._park(group, codes.UNTELLABLE, f"passages cannot go: {sentence}")
+            told = f"passages cannot go: {sentence}"
+            await self._park(group, codes.UNTELLABLE, told, told)
         self._advance()
         return True
 
@@ -302,7 +303,8 @@ class Delivery:
         parked = list(group)[: MOST_PARKED_IN_A_ROW - self._parked_in_a_row]
         if parked:
             records = [going.passage.record for going in parked]
-            await self._park(records, code, codes.sentence(code, "vehicles", text))
+            sentence, discreet = codes.sentence(code, "vehicles", text), codes.sentence(code, "vehicles")
+            await self._park(records, code, sentence, discreet)
             for going in parked:
                 self._going.remove(going)
             self._parked_in_a_row += len(parked)
@@ -310,10 +312,10 @@ class Delivery:
         if len(parked) < len(group):
             await self._wait(code, text, told=True)
 
-    async def _park(self, records: Sequence[Record], code: int, sentence: str) -> None:
-        """Name records before the cursor passes them; they stay pullable."""
+    async def _park(self, records: Sequence[Record], code: int, sentence: str, discreet: str) -> None:
+        """Name records before the cursor passes them; they stay pullable. ``discreet`` goes to the log."""
         self.parked += len(records)
-        log.warning("%s: parked %d of %s: %s", NAME, len(records), STREAM, sentence)
+        log.warning("%s: parked %d of %s: %s", NAME, len(records), STREAM, discreet)
         raw = [record.json for record in records]
         await self._store.put([notices.parked(self._clock, NAME, STREAM, code, sentence, self._words, raw)])
 
@@ -324,7 +326,7 @@ class Delivery:
         sentence = codes.sentence(code, "vehicles", text)
         if self._hold is None or self._hold.code != code:
             before = self._hold.told if self._hold is not None else frozenset()
-            log.warning("%s: %s", NAME, sentence)
+            log.warning("%s: %s", NAME, codes.sentence(code, "vehicles"))
             self._hold = Hold(code, sentence, before)
         if (told or codes.verdict(code) is Verdict.HELD) and code not in self._hold.told:
             self._hold.told |= {code}
@@ -352,7 +354,7 @@ def _by_vehicle(batch: Sequence[Going], statuses: Sequence[Status]) -> dict[str,
 
 
 def _discreet(text: str, batch: Sequence[Going]) -> str:
-    """What the platform says goes into logs and records, where no plate may stand."""
+    """What the platform says goes into records of ``management``, where no plate may stand."""
     for going in batch:
         plate = going.passage.event.data.plate
         for written in () if plate is None or not plate.text else (plate.text, plate_no(plate)):

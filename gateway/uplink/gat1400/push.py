@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from gateway.contract import Clock, ConfigError
 from gateway.metrics import UPLINK_UP
 from gateway.settings.core import Gat1400Settings
-from gateway.uplink import notices
 from gateway.uplink.address import tls_context
 from gateway.uplink.answers import Verdict
 from gateway.uplink.dial import ConnectionFailedError
@@ -18,6 +17,7 @@ from gateway.uplink.gat1400.delivery import NAME, STREAM, Delivery, Shelf
 from gateway.uplink.gat1400.session import LostError, Session, place_of
 from gateway.uplink.pause import Pause
 from gateway.uplink.standby import Standby
+from gateway.uplink.standing import Standing, StoppedError, first_failure, until_stopped
 
 FLUSH_STEP = 0.02
 # Taking leave must not delay the stop of the daemon by more than this.
@@ -34,12 +34,9 @@ class Gat1400Uplink:
     def __init__(self, settings: Gat1400Settings, store: Shelf, clock: Clock) -> None:
         self._settings, self._store, self._clock = settings, store, clock
         self._place = place_of(settings)
-        self._words = ViewWords()
         self._delivery = Delivery(settings, store, clock)
         self._stop, self._ended = asyncio.Event(), asyncio.Event()
-        self._reason, self._since = "", clock.wall()
-        self._refusal = ""
-        self._shown = "starting"
+        self._standing = Standing(NAME, ViewWords(), store, clock)
         self._registrations = 0
 
     # ------------------------------------------------------------------------------------------------ outside
@@ -47,7 +44,7 @@ class Gat1400Uplink:
     def view(self) -> dict[str, Any]:
         """State for people and /v1/status: name, url, state, reason, since, in_flight, backlog, held, vehicles, …"""
         held = self._delivery.held()
-        state, reason = self._shown, self._reason
+        state, reason = self._standing.state, self._standing.reason
         if state == "online" and held is not None and codes.verdict(held.code) is Verdict.LATER:
             state, reason = "degraded", held.sentence
         return {
@@ -56,7 +53,7 @@ class Gat1400Uplink:
             "insecure": self._place.insecure,
             "state": state,
             "reason": reason,
-            "since": self._clock.rfc3339(self._since),
+            "since": self._clock.rfc3339(self._standing.since),
             "in_flight": self._delivery.in_flight,
             "backlog": {STREAM: self._delivery.backlog()},
             "rate": 0.0,
@@ -80,16 +77,16 @@ class Gat1400Uplink:
                     break
                 if self._delivery.taken > before:
                     pause.served()
-                await self._down(error)
+                await self._standing.down(error)
                 await pause.wait(refused=error.refused)
-            self._turn("offline", "stopped")
+            self._standing.turn("offline", "stopped")
         finally:
             self._ended.set()
 
     async def flush(self, seconds: float) -> None:
         """Send what is there for at most ``seconds``, end the registration; ``run`` returns."""
         end = self._clock.monotonic() + seconds - LEAVE_SECONDS
-        while self._clock.monotonic() < end and self._shown in ("starting", "online") and not self._delivery.idle():
+        while self._clock.monotonic() < end and self._standing.state != "offline" and not self._delivery.idle():
             await self._clock.sleep(FLUSH_STEP)
         self._stop.set()
         with contextlib.suppress(TimeoutError):
@@ -107,11 +104,11 @@ class Gat1400Uplink:
         failed: ConnectionFailedError | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._until_stopped())
+                group.create_task(until_stopped(self._stop))
                 await self._stay(session)
         except* ConnectionFailedError as failures:
-            failed = _first(failures)
-        except* _StoppedError:
+            failed = first_failure(failures)
+        except* StoppedError:
             pass
         finally:
             UPLINK_UP.labels(NAME).set(0)
@@ -154,39 +151,17 @@ class Gat1400Uplink:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await session.unregister()
         except (ConnectionFailedError, TimeoutError) as error:
-            log.info("%s: the registration was not ended: %s", NAME, error or "no answer")
-
-    async def _until_stopped(self) -> None:
-        await self._stop.wait()
-        raise _StoppedError
+            why = error.discreet if isinstance(error, ConnectionFailedError) else "no answer"
+            log.info("%s: the registration was not ended: %s", NAME, why)
 
     # ------------------------------------------------------------------------------------------------ state
 
     async def _heard(self) -> None:
         """The platform has registered us."""
         self._registrations += 1
-        self._turn("online", "")
-        UPLINK_UP.labels(NAME).set(1)
         if self._registrations == 1:
             log.info("%s: registered at %s", NAME, self._place.url)
-        if self._refusal:
-            self._refusal = ""
-            sentence = f"{self._place.url} registers this gateway again"
-            await self._store.put([notices.accepted(self._clock, NAME, None, sentence)])
-
-    async def _down(self, error: ConnectionFailedError) -> None:
-        sentence = str(error)
-        if sentence != self._reason:
-            log.warning("%s: %s", NAME, sentence)
-        self._turn("offline", sentence)
-        if error.refused and sentence != self._refusal:
-            self._refusal = sentence
-            await self._store.put([notices.refused(self._clock, NAME, None, error.code, sentence, self._words)])
-
-    def _turn(self, state: str, reason: str) -> None:
-        if state != self._shown:
-            self._since = self._clock.wall()
-        self._shown, self._reason = state, reason
+        await self._standing.up(f"{self._place.url} registers this gateway again")
 
     def _problems(self) -> list[str]:
         held = self._delivery.held()
@@ -194,12 +169,3 @@ class Gat1400Uplink:
         if self._place.insecure:
             found.append(f"{self._place.url} is not encrypted: plates and pictures can be read on the way")
         return [sentence for sentence in found if sentence]
-
-
-class _StoppedError(Exception):
-    """Ends a session on our own wish."""
-
-
-def _first(failures: BaseExceptionGroup[ConnectionFailedError]) -> ConnectionFailedError:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -71,7 +71,7 @@ class Session:
             self._accept(answer, "to keep the registration")
         except ConnectionFailedError as error:
             self.registered = answer.status >= 500  # it could not look, or has forgotten us
-            raise LostError(str(error), error.code, refused=error.refused) from None
+            raise LostError(str(error), error.code, refused=error.refused, discreet=error.discreet) from None
         self.served = True
 
     async def post(self, body: bytes) -> Answer:
@@ -131,7 +131,7 @@ class Session:
         if not 200 <= answer.status < 300:
             said = acknowledgement(answer, self._clock).text
             refused = codes.verdict(answer.status) is not Verdict.LATER
-            raise ConnectionFailedError(codes.sentence(answer.status, what, said), answer.status, refused=refused)
+            raise _refusal(answer.status, what, said, refused=refused)
         statuses = read_statuses(answer.body)
         if answer.body.strip() and not statuses:
             sentence = f"{self._place.url} does not answer as a view library does; check url in [uplink.gat1400]"
@@ -139,8 +139,7 @@ class Session:
         for status in statuses:
             if status.code != codes.OK:
                 refused = codes.verdict(status.code) is not Verdict.LATER
-                sentence = codes.sentence(status.code, what, status.text)
-                raise ConnectionFailedError(sentence, status.code, refused=refused)
+                raise _refusal(status.code, what, status.text, refused=refused)
 
     def _distrusted(self, answer: Answer) -> str:
         if self._challenge is None:
@@ -150,3 +149,8 @@ class Session:
                 f"the platform asks for a proof {how}, but GA/T 1400 knows digest with MD5 or SHA-256; ask its operator"
             )
         return "the platform does not accept user and password; check user and password_file in [uplink.gat1400]"
+
+
+def _refusal(code: int, what: str, said: str, *, refused: bool) -> ConnectionFailedError:
+    sentence, discreet = codes.sentence(code, what, said), codes.sentence(code, what)
+    return ConnectionFailedError(sentence, code, refused=refused, discreet=discreet)

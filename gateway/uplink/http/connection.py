@@ -103,9 +103,8 @@ class Connection:
         except h11.RemoteProtocolError as error:
             if not exchange.heard:
                 raise _UnheardError(f"{self._place.url} closes the connection without an answer") from None
-            raise ConnectionFailedError(
-                f"{self._place.url} does not answer as HTTP/1.1 does: {error}; is it the right port?"
-            ) from None
+            why, port = f"{self._place.url} does not answer as HTTP/1.1 does", "is it the right port?"
+            raise ConnectionFailedError(f"{why}: {error}; {port}", discreet=f"{why}; {port}") from None
         except ssl.SSLError as error:
             raise failure(self._place, error) from None
         except OSError as error:

@@ -69,7 +69,7 @@ class MediaUpload:
         self._parked_in_a_row = 0
         self._told: set[int] = set()
         self._uploaded = self._gone = self._parked = 0
-        self.problem = ""
+        self.problem = self._logged = ""
 
     def view(self) -> dict[str, Any]:
         """``url``, files ``uploaded``, ``gone`` (evicted before their turn) and ``parked`` since the start."""
@@ -134,9 +134,13 @@ class MediaUpload:
                 if refusal.verdict in SPLITS and self._parked_in_a_row < MOST_PARKED_IN_A_ROW:
                     await self._park(stream, record, picture, refusal)
                     return True
-                await self._wait(stream, str(refusal), refusal)
-            except (ConnectionFailedError, ConfigError, OSError) as error:
-                await self._wait(stream, f"media cannot be uploaded: {error}")
+                await self._wait(stream, str(refusal), refusal.discreet, refusal)
+            except ConnectionFailedError as error:
+                what = "media cannot be uploaded: "
+                await self._wait(stream, f"{what}{error}", f"{what}{error.discreet}")
+            except (ConfigError, OSError) as error:
+                sentence = f"media cannot be uploaded: {error}"
+                await self._wait(stream, sentence, sentence)
         return True
 
     async def _deliver(self, picture: Picture, path: Path) -> None:
@@ -148,16 +152,16 @@ class MediaUpload:
         self._delay, self._parked_in_a_row = 0.0, 0
         if self.problem:
             log.info("%s: media are taken again", self._uplink)
-            self.problem = ""
+            self.problem = self._logged = ""
         if self._told:
             self._told.clear()
             await self._store.put([notices.accepted(self._clock, self._uplink, None, "the platform takes media again")])
 
-    async def _wait(self, stream: Stream, sentence: str, refusal: RefusedError | None = None) -> None:
-        """Say once what is wrong, and let some time pass."""
-        if sentence != self.problem:
-            log.warning("%s: %s", self._uplink, sentence)
-        self.problem = sentence
+    async def _wait(self, stream: Stream, sentence: str, discreet: str, refusal: RefusedError | None = None) -> None:
+        """Say once what is wrong, and let some time pass. ``discreet``: without the platform's own words."""
+        if discreet != self._logged:
+            log.warning("%s: %s", self._uplink, discreet)
+        self.problem, self._logged = sentence, discreet
         if refusal is not None and refusal.verdict is not Verdict.LATER and refusal.status not in self._told:
             self._told.add(refusal.status)
             await self._store.put([self._refused(stream, refusal, effect="held")])
@@ -167,7 +171,7 @@ class MediaUpload:
 
     async def _park(self, stream: Stream, record: Record, picture: Picture, refusal: RefusedError) -> None:
         self._parked, self._parked_in_a_row = self._parked + 1, self._parked_in_a_row + 1
-        log.warning("%s: parked a file of %s: %s", self._uplink, stream, refusal)
+        log.warning("%s: parked a file of %s: %s", self._uplink, stream, refusal.discreet)
         about = {"effect": "parked", "records": [naming(record.json)], "sha256": picture.sha256}
         await self._store.put([self._refused(stream, refusal, **about)])
 

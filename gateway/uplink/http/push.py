@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from gateway.contract import Clock, ConfigError
 from gateway.metrics import UPLINK_UP
 from gateway.settings.core import HttpSettings
-from gateway.uplink import notices
 from gateway.uplink.address import tls_context
 from gateway.uplink.answers import Verdict
 from gateway.uplink.dial import ConnectionFailedError
@@ -18,6 +17,7 @@ from gateway.uplink.http.origin import media_origin, origin
 from gateway.uplink.http.wire import HttpWire
 from gateway.uplink.outbox import Outbox, Records
 from gateway.uplink.pause import Pause
+from gateway.uplink.standing import Standing, StoppedError, first_failure, until_stopped
 
 NAME = "http"
 FLUSH_STEP = 0.02
@@ -43,9 +43,7 @@ class HttpUplink:
         self._outbox = Outbox(NAME, store, self._words, settings.streams, clock, rate=settings.rate)
         self._media = MediaUpload(NAME, settings, gateway, store, clock, self._calm) if settings.media else None
         self._stop = asyncio.Event()
-        self._connected, self._reason, self._since = False, "", clock.wall()
-        self._refusal = ""
-        self._shown = "starting"
+        self._standing = Standing(NAME, self._words, store, clock)
 
     # ------------------------------------------------------------------------------------------------ outside
 
@@ -59,7 +57,7 @@ class HttpUplink:
             "insecure": self._place.insecure,
             "state": state,
             "reason": reason,
-            "since": self._clock.rfc3339(self._since),
+            "since": self._clock.rfc3339(self._standing.since),
             "in_flight": self._outbox.in_flight(),
             "backlog": self._outbox.backlog(),
             **progress,
@@ -80,7 +78,7 @@ class HttpUplink:
     async def flush(self, seconds: float) -> None:
         """Send what is there for at most ``seconds``; ``run`` returns."""
         end = self._clock.monotonic() + seconds
-        while self._clock.monotonic() < end and self._shown in ("starting", "online") and not self._outbox.idle():
+        while self._clock.monotonic() < end and self._standing.state != "offline" and not self._outbox.idle():
             await self._clock.sleep(FLUSH_STEP)
         self._stop.set()
 
@@ -95,9 +93,9 @@ class HttpUplink:
                 break
             if self._outbox.taken > taken:
                 pause.served()
-            await self._down(error)
+            await self._standing.down(error)
             await pause.wait(refused=error.refused)
-        self._turn("offline", "stopped")
+        self._standing.turn("offline", "stopped")
 
     async def _one_session(self) -> ConnectionFailedError | None:
         """Post until a request has no answer; why, or None when we were asked to stop."""
@@ -110,16 +108,16 @@ class HttpUplink:
         try:
             async with asyncio.TaskGroup() as group:
                 wire.begin(group)
-                group.create_task(self._until_stopped())
+                group.create_task(until_stopped(self._stop))
                 await wire.open()
                 if self._outbox.idle():
                     await self._heard()
                 await self._outbox.pump(wire)
         except* ConnectionFailedError as failures:
-            failed = _first(failures)
+            failed = first_failure(failures)
         except* ConfigError as failures:
             failed = ConnectionFailedError(str(failures.exceptions[0]), refused=True)
-        except* _StoppedError:
+        except* StoppedError:
             pass
         finally:
             wire.close()
@@ -127,44 +125,20 @@ class HttpUplink:
             await self._outbox.lost(None)
         return None if self._stop.is_set() else failed
 
-    async def _until_stopped(self) -> None:
-        await self._stop.wait()
-        raise _StoppedError
-
     def _calm(self) -> bool:
         """Whether media may go: the platform answers, and nearly all records have gone that it will take."""
         held = self._outbox.held()
         waiting = sum(count for stream, count in self._outbox.backlog().items() if stream not in held)
-        return self._connected and waiting <= CAUGHT_UP
+        return self._standing.state == "online" and waiting <= CAUGHT_UP
 
     # ------------------------------------------------------------------------------------------------ state
 
     async def _heard(self) -> None:
         """The platform has answered, whatever it said."""
-        if self._connected:
+        if self._standing.state == "online":
             return
-        self._connected = True
-        self._turn("online", "")
-        UPLINK_UP.labels(NAME).set(1)
         log.info("%s: %s answers", NAME, self._place.url)
-        if self._refusal:
-            self._refusal = ""
-            sentence = f"the connection to {self._place.url} works again"
-            await self._store.put([notices.accepted(self._clock, NAME, None, sentence)])
-
-    async def _down(self, error: ConnectionFailedError) -> None:
-        sentence, self._connected = str(error), False
-        if sentence != self._reason:
-            log.warning("%s: %s", NAME, sentence)
-        self._turn("offline", sentence)
-        if error.refused and sentence != self._refusal:
-            self._refusal = sentence
-            await self._store.put([notices.refused(self._clock, NAME, None, None, sentence, self._words)])
-
-    def _turn(self, state: str, reason: str) -> None:
-        if state != self._shown:
-            self._since = self._clock.wall()
-        self._shown, self._reason = state, reason
+        await self._standing.up(f"the connection to {self._place.url} works again")
 
     def _state(self) -> tuple[str, str]:
         """State and reason; a platform in trouble of its own is there, but takes nothing."""
@@ -173,7 +147,8 @@ class HttpUplink:
             for lane in self._outbox.lanes
             if lane.held is not None and codes.verdict(lane.held.code) is Verdict.LATER
         ]
-        return ("degraded", later[0]) if self._shown == "online" and later else (self._shown, self._reason)
+        standing = self._standing
+        return ("degraded", later[0]) if standing.state == "online" and later else (standing.state, standing.reason)
 
     def _problems(self) -> list[str]:
         found = [*self._outbox.held().values(), self._outbox.unreadable]
@@ -186,12 +161,3 @@ class HttpUplink:
             if place.insecure
         ]
         return [sentence for sentence in found if sentence]
-
-
-class _StoppedError(Exception):
-    """Ends a session on our own wish."""
-
-
-def _first(failures: BaseExceptionGroup[ConnectionFailedError]) -> ConnectionFailedError:
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -42,6 +42,11 @@ class RefusedError(LinliError):
     def __str__(self) -> str:
         return codes.sentence(self.status, "media", self.text)
 
+    @property
+    def discreet(self) -> str:
+        """The sentence without the platform's own words, for the log."""
+        return codes.sentence(self.status, "media")
+
 
 class Transfer:
     """Puts files over one connection, which is kept between them."""
