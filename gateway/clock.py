@@ -5,11 +5,12 @@ import ctypes
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.contract import TimeQuality
@@ -97,9 +98,9 @@ class SystemClock:
         self._was_synced = self._was_synced or was_synced
         self._checked = -CHECK_EVERY
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Wait; returns at once for zero or less."""
-        await asyncio.sleep(max(0.0, seconds))
+        return asyncio.sleep(max(0.0, seconds))
 
     def rfc3339(self, time_ns: int) -> str:
         """Millisecond RFC 3339 text with the gateway's zone offset."""

@@ -42,7 +42,7 @@ class Totals(Collector):
         yield family
 
 
-READINGS = Counter("linli_readings", "Values read from devices, good or bad", registry=REGISTRY)
+READINGS = Totals("linli_readings", "Values read from devices, good or bad", []).labels()
 POLLS = Totals("linli_polls", "Polls by device and outcome", ["device", "outcome"])
 RECORDS = Counter("linli_records", "Records committed", ["stream"], registry=REGISTRY)
 DELIVERED = Counter("linli_delivered", "Records confirmed by an uplink", ["uplink", "stream"], registry=REGISTRY)

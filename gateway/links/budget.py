@@ -75,7 +75,8 @@ class BusyMeter:
 
     def add(self, seconds: float, now: float) -> None:
         """Count a transaction that ended now."""
-        self._turn(now)
+        if now - self._since >= WINDOW:
+            self._turn(now)
         self._busy += seconds
 
     def ratio(self, now: float) -> float:

@@ -154,23 +154,23 @@ class Line:
         if self.state != "open":
             raise LinkError(self.sentence or f"line {self.name} is not open yet", self.reason or "opening")
         asker = Asker(device, deadline, timeout, serial, turnaround)
-        try:
-            return await self._take_turn(work, asker, probe=probe)
-        except _HungUpError:
-            return await self._take_turn(work, asker, probe=probe)
-
-    async def _take_turn(self, work: Callable[[Pipe], Awaitable[T]], asker: Asker, *, probe: bool) -> T:
-        pipe = self._pipe
-        free = pipe is not None and self._serving and self._holder is None and not pipe.error
-        try:
-            if free and not probe and not self._turns.polls:
-                self._holder = asker  # nobody waits: no way round by the owner's task
-            else:
-                await self._queue_up(asker, asker.deadline, probe=probe)
-            return await self._use(work, self._open_pipe(), asker)
-        finally:
-            if self._holder is asker:  # not if it was cancelled while it waited
-                self._give_back()
+        again = True
+        while True:
+            pipe = self._pipe
+            free = pipe is not None and self._serving and self._holder is None and not pipe.error
+            try:
+                if free and not probe and not self._turns.polls:
+                    self._holder = asker  # nobody waits: no way round by the owner's task
+                else:
+                    await self._queue_up(asker, deadline, probe=probe)
+                return await self._use(work, self._open_pipe(), asker)
+            except _HungUpError:
+                if not again:
+                    raise
+                again = False
+            finally:
+                if self._holder is asker:  # not if it was cancelled while it waited
+                    self._give_back()
 
     async def _queue_up(self, asker: Asker, deadline: float, *, probe: bool = False) -> None:
         granted = self._turns.push(asker, deadline, probe=probe)
@@ -192,7 +192,9 @@ class Line:
             await self._queue_up(asker, RESUMED)
             if pipe.error is not None:
                 raise pipe.error
-            await self._prepare(pipe, asker)
+            if self._missed:
+                await self._let_pass(pipe)
+            await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
         finally:
             asker.away += self._clock.monotonic() - left
         pipe.measures = measures
@@ -236,15 +238,16 @@ class Line:
             **self._ledger.view(),
         }
 
-    async def _prepare(self, pipe: StreamPipe, asker: Asker) -> None:
-        if self._missed:
-            self._missed = False
-            await pipe.settle()
-        await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
+    async def _let_pass(self, pipe: StreamPipe) -> None:
+        """The last answer was missed: it may still come."""
+        self._missed = False
+        await pipe.settle()
 
     async def _use(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe, asker: Asker) -> T:
         """Run one transaction and note what became of it."""
-        await self._prepare(pipe, asker)
+        if self._missed:
+            await self._let_pass(pipe)
+        await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
         asker.away = 0.0
         began = self._clock.monotonic()
         heard = pipe.bytes_in

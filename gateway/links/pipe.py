@@ -37,7 +37,7 @@ class StreamPipe:
         self._quiet_since = 0.0
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
+        self._buffer = b""
         self._unasked = b""  # what came between two transactions; only who asks for it sees it
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -63,8 +63,7 @@ class StreamPipe:
         self.strays = (len(self._buffer), 0)
         self.questions = 0
         self._arm(self._loop.time(), timeout)
-        self._unasked = bytes(self._buffer)
-        self._buffer.clear()
+        self._unasked, self._buffer = self._buffer, b""
 
     @property
     def measures(self) -> Measures:
@@ -99,14 +98,23 @@ class StreamPipe:
 
     async def read(self, at_most: int = 4096) -> bytes:
         """Return the bytes that are there, waiting for the first; DeviceSilentError when the time is up."""
-        if not self._buffer:
-            await self._wait()
-        if len(self._buffer) <= at_most:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        else:
-            data = bytes(self._buffer[:at_most])
-            del self._buffer[:at_most]
+        while not self._buffer:
+            if self.error is not None:
+                raise self.error
+            if self._loop.time() >= self._deadline:
+                self.missed = True
+                raise DeviceSilentError(f"no answer within {round(self._timeout, 2):g} s on {self.address}")
+            waiter = self._waiter = self._loop.create_future()
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._deadline, self._time_up)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        data = self._buffer
+        self._buffer = b""
+        if len(data) > at_most:
+            data, self._buffer = data[:at_most], data[at_most:]
         return data
 
     async def drain_input(self) -> bytes:
@@ -115,8 +123,7 @@ class StreamPipe:
         if self.questions:
             before, within = self.strays
             self.strays = (before, within + len(self._buffer))
-        self._unasked = b""
-        self._buffer.clear()
+        self._unasked = self._buffer = b""
         return data
 
     def close(self) -> None:
@@ -147,22 +154,7 @@ class StreamPipe:
         before, within = self.strays
         late = len(self._buffer)
         self.strays = (before, within + late) if self.questions else (before + late, within)
-        self._buffer.clear()
-
-    async def _wait(self) -> None:
-        while not self._buffer:
-            if self.error is not None:
-                raise self.error
-            if self._loop.time() >= self._deadline:
-                self.missed = True
-                raise DeviceSilentError(f"no answer within {round(self._timeout, 2):g} s on {self.address}")
-            waiter = self._waiter = self._loop.create_future()
-            if self._timer is None:
-                self._timer = self._loop.call_at(self._deadline, self._time_up)
-            try:
-                await waiter
-            finally:
-                self._waiter = None
+        self._buffer = b""
 
     def _time_up(self) -> None:
         """One timer serves many questions: it is made anew only when it ends, not at each answer."""
@@ -192,25 +184,27 @@ class StreamPipe:
             self.on_frame("in", data, self._clock.monotonic())
         self._buffer += data
         if len(self._buffer) > BUFFER_LIMIT:
-            del self._buffer[: -BUFFER_LIMIT // 2]  # who listens to a talking device needs the newest
-        # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
+            self._buffer = self._buffer[-BUFFER_LIMIT // 2 :]  # who listens to a talking device needs the newest
         self._quiet_since = now = self._loop.time()
         if self._asked_at:
             self._first(data, now)
-        self._deadline = min(max(self._deadline, self._quiet_since + BYTE_GAP), self._last_deadline)
+        if now + BYTE_GAP > self._deadline:
+            # An answer on its way may finish: at 1200 baud a long one takes more than the timeout alone.
+            self._deadline = min(now + BYTE_GAP, self._last_deadline)
         self._wake()
 
     def _first(self, data: bytes, now: float) -> None:
         """The first bytes behind a question: its echo, or the answer, which tells how long the device takes."""
-        echo, self._echo = self._echo, self._echo[len(data) :]
+        echo, self._echo = self._echo, b""
         if echo and data.startswith(echo):
-            self.echoed, self._echo = True, b""
+            self.echoed = True
             if len(data) == len(echo):
                 return
         elif echo and echo.startswith(data):
+            self._echo = echo[len(data) :]
             return
         self.latency = max(self.latency, now - self._asked_at, 1e-6)
-        self._asked_at, self._echo = 0.0, b""
+        self._asked_at = 0.0
 
     def _lost(self, error: LinkError) -> None:
         if self.error is None:

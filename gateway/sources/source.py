@@ -87,6 +87,7 @@ class Source:
         self._points = frozenset(device.spec.points)
         self._units = {name: point.unit for name, point in device.spec.points.items()}
         self._policy = ReportPolicy(device.reports, device.every)
+        self._bulkhead = bulkhead(self.name, device.spec.driver)
         self._tally = line.attach(self.name, device.spec.address)
         self._pace = Pace(device.every, next(_places))
         self._backoff = Backoff(first=max(1.0, device.timeout))
@@ -228,7 +229,7 @@ class Source:
             timeout = self._line.patience(self.name, timeout, doubtful=hurried)
         self._polls += 1
         try:
-            with bulkhead(self.name, self._device.spec.driver):
+            with self._bulkhead:
                 values = await until_free(
                     lambda points: self._transact(
                         points, deadline=self._pace.deadline(now), timeout=timeout, probe=probe
@@ -249,10 +250,10 @@ class Source:
         else:
             await self._answered(values, probe=probe)
 
-    async def _transact(
+    def _transact(
         self, points: frozenset[str], *, deadline: float, timeout: float, probe: bool = False
-    ) -> Mapping[str, PointValue]:
-        return await self._line.transact(
+    ) -> Awaitable[Mapping[str, PointValue]]:
+        return self._line.transact(
             lambda pipe: self._driver.read(pipe, points),
             deadline=deadline,
             timeout=timeout,
@@ -281,7 +282,7 @@ class Source:
         self._proven = True
         self._misses = 0
         self._backoff.reset()
-        unread = [name for name, value in values.items() if value.quality == "bad" and value.reason in ADVICE]
+        unread = [name for name, value in values.items() if value[2] in ADVICE and value.quality == "bad"]
         self._outcomes["partial" if unread else "ok"].inc()
         if self.state is not SourceState.ONLINE:
             self._up.set(1)
@@ -293,8 +294,11 @@ class Source:
             await self._change(SourceState.DEGRADED, *trouble)
         elif self._reason != "ok":
             await self._change(SourceState.ONLINE, "ok", "answers")
-        if self._learner is not None:
-            await self._remember()
+        if self._memory is not None and self._learner is not None:
+            learned = self._learner.learned()
+            if learned is not self._kept:
+                self._kept = learned
+                await self._memory.keep(self._device, learned)
         now = self._clock.monotonic()
         await self._emit(values, self._policy.answered(values, now))
 
@@ -333,13 +337,6 @@ class Source:
             self._kept = self._learner.learned()
         return driver
 
-    async def _remember(self) -> None:
-        if self._memory is not None and self._learner is not None:
-            learned = self._learner.learned()
-            if learned is not self._kept:
-                self._kept = learned
-                await self._memory.keep(self._device, learned)
-
     def _is_silent(self) -> bool:
         return self._misses >= (MISSES if self._proven else 1)
 
@@ -364,10 +361,9 @@ class Source:
         if record:
             await self._emit(values, record)
 
-    async def _emit(self, values: Mapping[str, PointValue], record: frozenset[str]) -> None:
-        reading = self._stamp(values, record)
+    def _emit(self, values: Mapping[str, PointValue], record: frozenset[str]) -> Awaitable[None]:
         READINGS.inc(len(values))
-        await self._put(reading)
+        return self._put(self._stamp(values, record))
 
     def _stamp(self, values: Mapping[str, PointValue], record: frozenset[str]) -> Reading:
         wall, now = self._clock.wall(), self._clock.monotonic()

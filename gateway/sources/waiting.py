@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from operator import itemgetter
 
 from gateway.contract import Clock, DeviceError, PointValue
 
 BUSY = "busy"  # Modbus exceptions 5 (acknowledge: it works on it) and 6 (server device busy)
 WAITS = (0.2, 0.5, 1.0)  # seconds; the first is waited whatever the period
+PATIENCE = (*WAITS, None)
+REASON = itemgetter(2)  # of a PointValue
 
 
 async def until_free(
@@ -19,7 +22,7 @@ async def until_free(
     """Return the points' values; DeviceError as ``ask`` when the device is still busy in the end."""
     values: dict[str, PointValue] = {}
     left = max(every, WAITS[0])
-    for wait in (*WAITS, None):
+    for wait in PATIENCE:
         try:
             got = await ask(points)
         except DeviceError as error:
@@ -28,7 +31,7 @@ async def until_free(
                     return values
                 raise
         else:
-            if not values and BUSY not in [value[2] for value in got.values()]:
+            if not values and BUSY not in map(REASON, got.values()):
                 return got
             values.update(got)
             points = frozenset(name for name, value in values.items() if value.reason == BUSY)
