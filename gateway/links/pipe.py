@@ -72,6 +72,7 @@ class StreamPipe:
 
     @measures.setter
     def measures(self, measures: Measures) -> None:
+        """Go on with what was seen before."""
         self.latency, self.echoed, self.strays, self.questions = measures
 
     async def settle(self) -> None:

@@ -7,13 +7,12 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import drivers
 from gateway.contract import (
     Clock,
     ClockSetter,
-    CommandError,
     DeviceError,
     Driver,
     Learner,
@@ -25,19 +24,20 @@ from gateway.contract import (
     Reading,
     Scalar,
     SourceState,
-    StateChange,
     Writer,
     Written,
 )
 from gateway.links import Line
-from gateway.metrics import DEVICE_UP, DROPPED, POLLS, READINGS
+from gateway.links.turns import READ_NOW, WRITE
+from gateway.metrics import DROPPED, POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.advice import ADVICE, SILENT, with_advice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.pace import Backoff, Pace
-from gateway.sources.report import ReportPolicy, all_bad, shown
+from gateway.sources.report import ReportPolicy, all_bad
 from gateway.sources.waiting import until_free
-from gateway.sources.writing import judge, set_point, shape, tell_time
+from gateway.sources.watched import Dated, Watched
+from gateway.sources.writing import judge, set_point, tell_time
 
 log = logging.getLogger("linli.sources")
 
@@ -60,7 +60,7 @@ class Memory(Protocol):
         """Keep this, as JSON, in place of what was kept before."""
 
 
-class Source:
+class Source(Watched):
     """One device on a line. ``run`` polls until cancelled; ``put`` takes what comes out, and may wait."""
 
     def __init__(
@@ -73,28 +73,20 @@ class Source:
         make: MakeDriver | None = None,
         memory: Memory | None = None,
     ) -> None:
-        self.name = device.name
-        self.state = SourceState.STARTING
-        self._device = device
+        super().__init__(device, clock, put, "not read yet")
         self._memory = memory
         self._learner: Learner | None = None
         self._kept: Mapping[str, Any] | None = None
         self._driver = self._taught(driver)
         self._make = make
         self._line = line
-        self._clock = clock
-        self._put = put
-        self._points = frozenset(device.spec.points)
-        self._units = {name: point.unit for name, point in device.spec.points.items()}
         self._policy = ReportPolicy(device.reports, device.every)
         self._bulkhead = bulkhead(self.name, device.spec.driver)
         self._tally = line.attach(self.name, device.spec.address)
         self._pace = Pace(device.every, next(_places))
         self._backoff = Backoff(first=max(1.0, device.timeout))
-        self._reason, self._sentence = "starting", "not read yet"
-        self._since = clock.wall()
         self._whole: tuple[Mapping[str, PointValue], int, float] = ({}, 0, 0.0)  # the last read of all points
-        self._last: dict[str, tuple[PointValue, int, float]] = {}  # what was read since, point by point
+        self._last: dict[str, Dated] = {}  # what was read since, point by point
         self._polls = self._errors = self._missed = self._misses = 0
         self._overload = 0.0
         self._proven = self._overloaded = False
@@ -102,13 +94,11 @@ class Source:
             outcome: POLLS.labels(self.name, outcome)
             for outcome in ("ok", "partial", "timeout", "error", "link", "bug")
         }
-        self._up = DEVICE_UP.labels(self.name)
         self._dropped = DROPPED.labels("poll", "overload")
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._up.set(0)
-        await self._change(SourceState.STARTING, "starting", "not read yet", force=True)
+        await self._begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll_for_ever(), name=f"poll {self.name}")
             if self._policy.has_heartbeat:
@@ -116,29 +106,18 @@ class Source:
 
     async def read_now(self, points: frozenset[str] | None = None) -> Reading:
         """Read at once, ahead of all polling, for a command; never recorded. What cannot be read comes back bad."""
-        wanted = self._points if points is None else points
-        unknown = sorted(wanted - self._points)
-        if unknown:
-            raise CommandError(
-                f"{self.name} has no point {unknown[0]!r}; it has {', '.join(sorted(self._points))}", status=404
-            )
+        return await self._read_at_once(self._wanted(points), READ_NOW)
+
+    async def _read_at_once(self, points: frozenset[str], deadline: float) -> Reading:
         try:
-            values = await self._transact(wanted, deadline=float("-inf"), timeout=self._device.timeout)
+            values = await self._transact(points, deadline=deadline, timeout=self._device.timeout)
         except (DeviceError, LinkError) as error:
-            values = all_bad(wanted, error.reason)
+            values = all_bad(points, error.reason)
         return self._stamp(values, frozenset())
 
     def may_write(self, point: str, value: Scalar) -> None:
         """CommandError unless this value may be written now: 404 no such point, 403 not allowed, 400 not this value."""
         judge(self._device, self._driver, point, value)
-
-    def unit(self, point: str) -> str:
-        """The unit of a point, "" for none."""
-        return self._units.get(point, "")
-
-    def shape(self, point: str) -> Literal["bool", "number", "text"]:
-        """What values of a point look like; of an unknown point: text."""
-        return shape(self._device.spec.points.get(point))
 
     async def write(self, point: str, value: Scalar) -> Written:
         """Set a point at once, ahead of all polling, and read it back; CommandError as ``may_write``.
@@ -148,7 +127,7 @@ class Source:
         self.may_write(point, value)
 
         async def look() -> PointValue:
-            return (await self.read_now(frozenset({point}))).points[point]
+            return (await self._read_at_once(frozenset({point}), WRITE)).points[point]
 
         driver: Writer = self._driver  # type: ignore[assignment]
         written = await set_point(self._device, driver, self._clock, point, value, self._turn, look)
@@ -163,7 +142,7 @@ class Source:
     def _turn(self, work: Callable[[Pipe], Awaitable[T]]) -> Awaitable[T]:
         return self._line.transact(
             work,
-            deadline=float("-inf"),
+            deadline=WRITE,
             timeout=self._device.timeout,
             serial=self._device.serial,
             device=self.name,
@@ -172,23 +151,10 @@ class Source:
 
     def view(self) -> dict[str, Any]:
         """What status shows of this device."""
-        now = self._clock.monotonic()
         whole, wall, read_at = self._whole
         last = {name: (value, wall, read_at) for name, value in whole.items()} | self._last
         return {
-            "name": self.name,
-            "model": self._device.model,
-            "line": self._line.name,
-            "address": self._device.spec.address,
-            "state": self.state.value,
-            "reason": self._reason,
-            "sentence": self._sentence,
-            "since": self._clock.rfc3339(self._since),
-            "last": {
-                name: shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
-                for name, (value, wall, monotonic) in sorted(last.items())
-            },
-            "every_s": self._device.every,
+            **self._view(self._line.name, last, self._device.every),
             "polls": self._polls,
             "errors": self._errors,
             "missed": self._missed,
@@ -373,15 +339,6 @@ class Source:
         else:
             self._last.update((name, (value, wall, now)) for name, value in values.items())
         return Reading(self.name, wall, now, values, record, self._units)
-
-    async def _change(self, state: SourceState, reason: str, sentence: str, *, force: bool = False) -> None:
-        self._sentence = sentence
-        if (state, reason) == (self.state, self._reason) and not force:
-            return
-        self.state, self._reason, self._since = state, reason, self._clock.wall()
-        level = logging.INFO if state in (SourceState.ONLINE, SourceState.STARTING) else logging.WARNING
-        log.log(level, "device %s is %s: %s", self.name, state.value, sentence)
-        await self._put(StateChange("device", self.name, state, reason, sentence, self._since, self._clock.monotonic()))
 
     async def _keep_reporting(self) -> None:
         """While the device is away, say so again whenever a point's ``at_least`` runs out."""

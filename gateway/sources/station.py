@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import drivers
 from gateway.contract import (
@@ -19,23 +18,20 @@ from gateway.contract import (
     Reading,
     Scalar,
     SourceState,
-    StateChange,
 )
 from gateway.links.calls import Call, Ears, Heard, MakeStation, StationDriver
 from gateway.links.listen import ListenLine
-from gateway.metrics import DEVICE_UP, POLLS, READINGS
+from gateway.metrics import POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
-from gateway.sources.report import ReportPolicy, all_bad, shown
-from gateway.sources.writing import shape
-
-log = logging.getLogger("linli.sources")
+from gateway.sources.report import ReportPolicy, all_bad
+from gateway.sources.watched import Dated, Watched
 
 DEGRADED_AFTER = 3  # faults in a row; one is what a network does now and then
 NOT_HEARD = "not_heard"
 
 
-class Station:
+class Station(Watched):
     """One device on a listening line. ``run`` watches it until cancelled; its line brings what it says to ``take``."""
 
     def __init__(
@@ -48,19 +44,13 @@ class Station:
         password: str | None = None,
         make: MakeStation | None = None,
     ) -> None:
-        self.name = device.name
-        self.state = SourceState.STARTING
-        self._device, self._driver, self._line = device, driver, line
-        self._clock, self._put = clock, put
+        super().__init__(device, clock, put, "has not called yet")
+        self._driver, self._line = driver, line
         self._password = driver.password = password
         self._make = make
-        self._points = frozenset(device.spec.points)
-        self._units = {name: point.unit for name, point in device.spec.points.items()}
         self._policy = ReportPolicy(device.reports, 0.0)
         self._turn = asyncio.Lock()  # a station may call over two connections at once
-        self._reason, self._sentence = "starting", "has not called yet"
-        self._since = clock.wall()
-        self._last: dict[str, tuple[PointValue, int, float]] = {}
+        self._last: dict[str, Dated] = {}
         self._heard_at = clock.monotonic()
         self._spoke = asyncio.Event()
         self._calls = self._errors = self._faults = self._unnamed = 0
@@ -69,7 +59,6 @@ class Station:
         self._held: Mapping[str, PointValue] = {}
         self._clock_off: float | None = None
         self._outcomes = {outcome: POLLS.labels(self.name, outcome) for outcome in ("ok", "error", "timeout", "bug")}
-        self._up = DEVICE_UP.labels(self.name)
         line.attach()
         line.admit(self, device.timeout)
 
@@ -84,9 +73,8 @@ class Station:
 
     async def run(self) -> None:
         """Watch over the station's silence and its line until cancelled."""
-        self._up.set(0)
         self._heard_at = self._clock.monotonic()
-        await self._change(SourceState.STARTING, "starting", "has not called yet", force=True)
+        await self._begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._notice_silence(), name=f"silence {self.name}")
             group.create_task(self._notice_line(), name=f"line of {self.name}")
@@ -111,12 +99,7 @@ class Station:
 
     async def read_now(self, points: frozenset[str] | None = None) -> Reading:
         """Return what was heard last; a station cannot be asked. Never recorded; what was never said is bad."""
-        wanted = self._points if points is None else points
-        unknown = sorted(wanted - self._points)
-        if unknown:
-            raise CommandError(
-                f"{self.name} has no point {unknown[0]!r}; it has {', '.join(sorted(self._points))}", status=404
-            )
+        wanted = self._wanted(points)
         bad = PointValue(None, "bad", NOT_HEARD)
         values = {name: self._last[name][0] if name in self._last else bad for name in sorted(wanted)}
         return Reading(self.name, self._clock.wall(), self._clock.monotonic(), values, frozenset(), self._units)
@@ -129,31 +112,10 @@ class Station:
         """CommandError: a station is only heard."""
         self._refuse_write(point)
 
-    def unit(self, point: str) -> str:
-        """The unit of a point, "" for none."""
-        return self._units.get(point, "")
-
-    def shape(self, point: str) -> Literal["bool", "number", "text"]:
-        """What values of a point look like; of an unknown point: text."""
-        return shape(self._device.spec.points.get(point))
-
     def view(self) -> dict[str, Any]:
         """What status shows of this device. ``unnamed``: what it said of things that no point names."""
-        now = self._clock.monotonic()
         return {
-            "name": self.name,
-            "model": self._device.model,
-            "line": self._line.name,
-            "address": self._device.spec.address,
-            "state": self.state.value,
-            "reason": self._reason,
-            "sentence": self._sentence,
-            "since": self._clock.rfc3339(self._since),
-            "last": {
-                name: shown(value, self._units[name], self._clock.rfc3339(wall), now - monotonic)
-                for name, (value, wall, monotonic) in sorted(self._last.items())
-            },
-            "every_s": self._device.timeout,
+            **self._view(self._line.name, self._last, self._device.timeout),
             "polls": self._calls,
             "errors": self._errors,
             "missed": 0,
@@ -291,15 +253,6 @@ class Station:
         times = {name: _rfc3339(time, zone) for name, time in told.items()} or None
         await self._put(Reading(self.name, wall, now, values, record, self._units, times))
 
-    async def _change(self, state: SourceState, reason: str, sentence: str, *, force: bool = False) -> None:
-        self._sentence = sentence
-        if (state, reason) == (self.state, self._reason) and not force:
-            return
-        self.state, self._reason, self._since = state, reason, self._clock.wall()
-        level = logging.INFO if state in (SourceState.ONLINE, SourceState.STARTING) else logging.WARNING
-        log.log(level, "device %s is %s: %s", self.name, state.value, sentence)
-        await self._put(StateChange("device", self.name, state, reason, sentence, self._since, self._clock.monotonic()))
-
     def _local_time(self) -> datetime | None:
         if self._clock.quality() == "unknown":
             return None
@@ -309,9 +262,7 @@ class Station:
         return datetime.fromisoformat(self._clock.rfc3339(self._clock.wall())).tzinfo
 
     def _refuse_write(self, point: str) -> NoReturn:
-        if point not in self._points:
-            known = ", ".join(sorted(self._points))
-            raise CommandError(f"{self.name} has no point {point[:80]!r}; it has {known}", status=404)
+        self._wanted(frozenset({point}))
         raise CommandError(f"{self.name}.{point} cannot be written: a station is only heard", status=403)
 
 

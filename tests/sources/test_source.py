@@ -17,6 +17,7 @@ from gateway.contract import CommandError, DeviceError, DeviceSilentError, LinkE
 from gateway.links import Line
 from gateway.links.health import Tally
 from gateway.links.pipe import StreamPipe
+from gateway.links.turns import READ_NOW, WRITE
 from gateway.metrics import REGISTRY
 from gateway.settings import DeviceSettings, LineSettings
 from gateway.settings.resolve import resolve_device
@@ -292,7 +293,7 @@ async def test_reading_on_command_goes_first_and_is_not_recorded(fake_clock):
         reading = await scene.source.read_now()
         assert reading.points == {"p": PointValue(1)}
         assert reading.record == frozenset()
-        assert scene.line.deadlines[-1] == float("-inf")
+        assert WRITE < scene.line.deadlines[-1] == READ_NOW < 0
         assert len(scene.items) == count
         scene.line.result = silence()
         assert (await scene.source.read_now(frozenset({"p"}))).points["p"].reason == "timeout"

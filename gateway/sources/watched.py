@@ -1,0 +1,78 @@
+"""What every device of the gateway has, polled or heard: its points, and a state whose changes are told once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+from gateway.contract import Clock, CommandError, PointValue, Put, SourceState, StateChange
+from gateway.metrics import DEVICE_UP
+from gateway.settings.resolve import ResolvedDevice
+from gateway.sources.report import shown
+from gateway.sources.writing import shape
+
+log = logging.getLogger("linli.sources")
+
+Dated = tuple[PointValue, int, float]  # a value with its time, wall and monotonic
+
+
+class Watched:
+    """One configured device; ``Source`` asks it, ``Station`` hears it."""
+
+    def __init__(self, device: ResolvedDevice, clock: Clock, put: Put, sentence: str) -> None:
+        self.name = device.name
+        self.state = SourceState.STARTING
+        self._device, self._clock, self._put = device, clock, put
+        self._points = frozenset(device.spec.points)
+        self._units = {name: point.unit for name, point in device.spec.points.items()}
+        self._reason, self._sentence = "starting", sentence
+        self._since = clock.wall()
+        self._up = DEVICE_UP.labels(self.name)
+
+    def unit(self, point: str) -> str:
+        """The unit of a point, "" for none."""
+        return self._units.get(point, "")
+
+    def shape(self, point: str) -> Literal["bool", "number", "text"]:
+        """What values of a point look like; of an unknown point: text."""
+        return shape(self._device.spec.points.get(point))
+
+    async def _begin(self) -> None:
+        self._up.set(0)
+        await self._change(SourceState.STARTING, "starting", self._sentence, force=True)
+
+    def _wanted(self, points: frozenset[str] | None) -> frozenset[str]:
+        """The points of a command, all when it names none; CommandError 404 for what is not there."""
+        wanted = self._points if points is None else points
+        unknown = sorted(wanted - self._points)
+        if unknown:
+            known = ", ".join(sorted(self._points))
+            raise CommandError(f"{self.name} has no point {unknown[0][:80]!r}; it has {known}", status=404)
+        return wanted
+
+    def _view(self, line: str, last: dict[str, Dated], every: float) -> dict[str, Any]:
+        now, rfc3339 = self._clock.monotonic(), self._clock.rfc3339
+        return {
+            "name": self.name,
+            "model": self._device.model,
+            "line": line,
+            "address": self._device.spec.address,
+            "state": self.state.value,
+            "reason": self._reason,
+            "sentence": self._sentence,
+            "since": rfc3339(self._since),
+            "last": {
+                name: shown(value, self._units[name], rfc3339(wall), now - monotonic)
+                for name, (value, wall, monotonic) in sorted(last.items())
+            },
+            "every_s": every,
+        }
+
+    async def _change(self, state: SourceState, reason: str, sentence: str, *, force: bool = False) -> None:
+        self._sentence = sentence
+        if (state, reason) == (self.state, self._reason) and not force:
+            return
+        self.state, self._reason, self._since = state, reason, self._clock.wall()
+        level = logging.INFO if state in (SourceState.ONLINE, SourceState.STARTING) else logging.WARNING
+        log.log(level, "device %s is %s: %s", self.name, state.value, sentence)
+        await self._put(StateChange("device", self.name, state, reason, sentence, self._since, self._clock.monotonic()))
