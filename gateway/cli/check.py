@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 import click
 
+from gateway.cli import DEFAULT_CONFIG
 from gateway.contract import ConfigError
 
 EXIT_CONFIG = 78
-CONFIGURATION = Path("/etc/linli/linli.toml")
 
 
 @click.command()
@@ -19,7 +19,7 @@ CONFIGURATION = Path("/etc/linli/linli.toml")
     "--config",
     "path",
     type=click.Path(path_type=Path),
-    default=CONFIGURATION,
+    default=DEFAULT_CONFIG,
     show_default=True,
     help="The configuration file.",
 )

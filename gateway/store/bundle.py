@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -198,8 +198,3 @@ class _Proof:
                 yield from self._all(one, f"{prefix}{one.name}/")
             else:
                 yield f"{prefix}{one.name}"
-
-
-def links_by_record(lines: Sequence[bytes]) -> dict[str, Link]:
-    """The links of these lines by the record that each is for."""
-    return {link.record: link for link in map(peek, lines)}

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
-from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Record, Run, Stream
+from gateway.contract import SEND_ORDER, Clock, CommandError, Cursor, Draft, Run, Stream
 from gateway.metrics import DELIVERED, REFUSED, UNHEARD
 from gateway.uplink import notices
 from gateway.uplink.ahead import Ahead, Runs
 from gateway.uplink.answers import SPLITS, Ack, Verdict, Words
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.flow import Flow
+from gateway.uplink.kept import Kept
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
 from gateway.uplink.progress import Progress
 from gateway.uplink.standby import Standby
@@ -30,30 +31,12 @@ MOST_PARKED_IN_A_ROW = 20
 log = logging.getLogger("linli.uplink")
 
 
-class Records(Runs, Protocol):
+class Records(Runs, Kept, Protocol):
     """What the outbox needs of the store."""
 
     @property
     def epoch(self) -> str:
         """This incarnation of the store."""
-
-    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
-        """Queue for the next commit."""
-
-    async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> Sequence[Record]:
-        """Committed records behind ``after``; at least one, if there is any. CommandError: cannot be read now."""
-
-    async def wait(self, streams: Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:
-        """Wait for a record behind ``after`` in any of the streams."""
-
-    def bounds(self, stream: Stream) -> tuple[int, int]:
-        """First and last kept sequence."""
-
-    def position(self, consumer: str, stream: Stream) -> int:
-        """Last sequence the consumer has confirmed; 0 at first."""
-
-    def confirm(self, consumer: str, stream: Stream, sequence: int) -> None:
-        """Move the consumer's cursor with the next commit."""
 
 
 class Wire(Protocol):

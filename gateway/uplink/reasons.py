@@ -4,7 +4,7 @@ from gateway.contract import Stream
 from gateway.uplink.answers import Verdict
 from gateway.uplink.topics import topic
 
-NOT_AUTHORIZED, TOPIC_INVALID, PACKET_TOO_LARGE, QUOTA, PAYLOAD_INVALID = 0x87, 0x90, 0x95, 0x97, 0x99
+PACKET_TOO_LARGE, PAYLOAD_INVALID = 0x95, 0x99
 NO_SUBSCRIBERS = 0x10
 TAKEN_OVER = 0x8E
 # The publish itself is at fault: sending it again as it is can only fail again.

@@ -2,29 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
-from gateway.contract import Clock, Draft
+from gateway.contract import Clock
 from gateway.metrics import UPLINK_UP
 from gateway.uplink import notices
 from gateway.uplink.answers import Words
 from gateway.uplink.dial import ConnectionFailedError
+from gateway.uplink.kept import Kept
 
 log = logging.getLogger("linli.uplink")
-
-
-class Told(Protocol):
-    """What this needs of the store."""
-
-    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
-        """Queue for the next commit."""
 
 
 class Standing:
     """``state`` (``starting``, ``online``, ``offline``), since when, and why; each change is told once."""
 
-    def __init__(self, name: str, words: Words, store: Told, clock: Clock) -> None:
+    def __init__(self, name: str, words: Words, store: Kept, clock: Clock) -> None:
         self.state, self.reason, self.since = "starting", "", clock.wall()
         self._name, self._words, self._store, self._clock = name, words, store, clock
         self._logged = self._refusal = ""

@@ -14,7 +14,6 @@ READS_KEPT = 32
 MOVED = 1.0  # plate widths: what moved less stands
 GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
 STILL = 0.3  # plate widths: within this it has not left its spot
-LARGER = 1.2  # nor when its size changes by less than this
 STEADY = 5  # sightings after which its speed is known
 STANDS_AFTER = 1.5  # seconds on one spot
 

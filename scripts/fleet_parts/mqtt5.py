@@ -6,9 +6,8 @@ Clauses are those of the OASIS standard MQTT 5.0. A full client would cost ten t
 from collections.abc import Iterator
 from typing import NamedTuple
 
-CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECTED = 2, 3, 4, 9, 13, 14
+CONNACK, PUBLISH, PUBACK, DISCONNECTED = 2, 3, 4, 14
 PING = b"\xc0\x00"
-GOODBYE = b"\xe0\x00"
 
 SESSION_EXPIRY, RECEIVE_MAXIMUM, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION, USER = 0x11, 0x21, 0x03, 0x08, 0x09, 0x26
 SUBSCRIPTION = 0x0B  # the one property that is a variable byte integer

@@ -58,7 +58,6 @@ class _Direction:
                     self._proxy.swallowed += len(piece)
                 else:
                     self._writer.write(piece)
-                    self._proxy.carried += len(piece)
                     await self._writer.drain()
             self._held -= len(data)
             self._gone.set()
@@ -88,7 +87,7 @@ class FaultProxy:
         self.rate: int | None = None
         self.moving = asyncio.Event()
         self.moving.set()
-        self.connections, self.carried, self.swallowed = 0, 0, 0
+        self.connections, self.swallowed = 0, 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: dict[asyncio.StreamWriter, tuple[_Direction, ...]] = {}

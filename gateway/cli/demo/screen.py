@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-REFRESH_PER_SECOND = 4
 LONGEST_VALUE = 60
 ALARM_ROWS = 2
 

@@ -76,7 +76,6 @@ TRANSDUCERS = {
     "C": ("C", 1.0, 1), "H": ("P", 1.0, 1), "P": ("B", 100000.0, 4), "A": ("D", 1.0, 1), "D": ("M", 1.0, 2),
     "S": ("M", 1.0, 1),
 }  # fmt: skip
-MOST_FIELDS = 24
 
 
 class NmeaSlave(Talker):

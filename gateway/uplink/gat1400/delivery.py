@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from gateway.contract import Clock, CommandError, Draft, Record, Stream
+from gateway.contract import Clock, CommandError, Record, Stream
 from gateway.metrics import DELIVERED, REFUSED
 from gateway.settings.core import Gat1400Settings
 from gateway.uplink import notices
@@ -31,6 +31,7 @@ from gateway.uplink.gat1400.vehicle import (
 )
 from gateway.uplink.http.connection import Answer
 from gateway.uplink.http.wire import acknowledgement
+from gateway.uplink.kept import Kept
 from gateway.uplink.lane import QUIET_SECONDS, Hold
 
 NAME = "gat1400"
@@ -46,26 +47,8 @@ MOST_PARKED_IN_A_ROW = 20
 log = logging.getLogger("linli.uplink")
 
 
-class Shelf(Protocol):
+class Shelf(Kept, Protocol):
     """What is needed of the store."""
-
-    async def put(self, drafts: Sequence[Draft], *, urgent: bool = False) -> None:
-        """Queue for the next commit."""
-
-    async def records(self, stream: Stream, after: int, limit: int, max_bytes: int | None = None) -> Sequence[Record]:
-        """Committed records behind ``after``; CommandError: cannot be read now."""
-
-    async def wait(self, streams: Collection[Stream], after: Mapping[Stream, int], timeout: float) -> bool:
-        """Wait for a record behind ``after`` in any of the streams."""
-
-    def bounds(self, stream: Stream) -> tuple[int, int]:
-        """First and last kept sequence."""
-
-    def position(self, consumer: str, stream: Stream) -> int:
-        """Last sequence the consumer has confirmed; 0 at first."""
-
-    def confirm(self, consumer: str, stream: Stream, sequence: int) -> None:
-        """Move the consumer's cursor with the next commit."""
 
     def media(self, sha256: str) -> tuple[Path, str] | None:
         """File and content type; None when it is not here."""

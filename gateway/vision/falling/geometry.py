@@ -8,7 +8,7 @@ import numpy as np
 
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.evidence import Pixels
-from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.facade import Facade
 
 SMALLEST_PX = 4.0  # pixels of the full frame: what is smaller is seen by luck
 WANTED_CM = 20.0  # a bottle lies about there
@@ -86,11 +86,6 @@ def facade_toml(settings: FacadeSettings) -> str:
     columns = f", columns = {settings.columns}" if settings.columns > 1 else ""
     corners = f"ground = {points(settings.ground)}, roof = {points(settings.roof)}"
     return f"facade = {{ floors = {settings.floors}, {corners}{columns} }}"
-
-
-def metres_tall(settings: FacadeSettings) -> float:
-    """The height of the wall, with storeys of the usual height."""
-    return settings.floors * FLOOR_METRES
 
 
 def _pixel(place: np.ndarray) -> tuple[int, int]:
