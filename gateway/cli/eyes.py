@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gateway.contract import VisionEvent
     from gateway.settings import CameraSettings
     from gateway.vision.capture import Frame
+    from gateway.vision.guest import Guest
     from gateway.vision.messages import Message
 
 Stamp = Callable[[int], str]
@@ -21,13 +22,20 @@ class Eyes:
     """Takes a clip's frames in order and gives events to be recorded; what lessens the result goes to ``warn``."""
 
     def __init__(
-        self, camera: "CameraSettings", models: Path, providers: Sequence[str], stamp: Stamp, reads: bool, warn: Warn
+        self,
+        camera: "CameraSettings",
+        models: Path,
+        providers: Sequence[str],
+        stamp: Stamp,
+        reads: bool,
+        warn: Warn,
+        faces: "Guest | None" = None,
     ) -> None:
-        """LinkError when the camera looks for nothing."""
+        """``faces`` are hidden in pictures; LinkError when the camera looks for nothing."""
         from gateway.vision.telling import Teller
         from gateway.vision.watchers import watchers_of
 
-        self._watchers = watchers_of(camera, models, providers)
+        self._watchers = watchers_of(camera, models, providers, faces)
         if not self._watchers:
             raise LinkError(
                 f"camera {camera.name} looks for nothing; give it [camera.vehicles] or [camera.falling]", "nothing"

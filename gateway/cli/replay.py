@@ -97,10 +97,16 @@ def play(
     import cv2
 
     from gateway.vision.capture import Capture
+    from gateway.vision.conceal import Concealer
+    from gateway.vision.guest import Guest
+    from gateway.vision.packs import FACES
     from gateway.vision.reclip import Recording
 
-    recording = Recording(camera, file, start)
-    eyes = Eyes(camera, models, providers, stamp, reads, _warn)
+    faces = Guest(models, FACES, providers)
+    if faces.trouble:
+        _warn(faces.trouble)
+    recording = Recording(camera, file, start, Concealer(faces, models, providers))
+    eyes = Eyes(camera, models, providers, stamp, reads, _warn, faces)
     cv2.setNumThreads(1)
     progress = Progress()
     with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:

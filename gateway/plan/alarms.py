@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gateway.contract import CommandError, Driver, Point
-from gateway.plan.checks import NO_CLIP, UNBLURRED
+from gateway.plan.checks import NO_CLIP, UNBLURRED, clips_leave
 from gateway.plan.devices import Devices
 from gateway.plan.findings import Findings, Sketch
 from gateway.rules import Rules, compile_rules
@@ -57,7 +57,7 @@ def _check_actions(keys: Keys, alarm: AlarmSettings, sketch: Sketch, devices: De
             if action.clip not in cameras:
                 hint = did_you_mean(action.clip, cameras, what="cameras")
                 findings.error((*where, "clip"), f'there is no camera "{action.clip}"; {hint}')
-            elif any(camera.name == action.clip and camera.unblurred is None for _, camera in sketch.items("camera")):
+            elif any(one.name == action.clip and not clips_leave(one.unblurred) for _, one in sketch.items("camera")):
                 findings.warning((*where, "clip"), f"{NO_CLIP} of this camera are made; {UNBLURRED}")
             continue
         check_write(where, action, sketch, devices, findings)

@@ -7,6 +7,7 @@ from gateway.plan.findings import Findings, Sketch
 from gateway.settings import HttpSettings
 from gateway.settings.address import host_port, is_loopback
 from gateway.settings.document import Keys
+from gateway.vision.packs import FACES, PackError, chosen_pack, models_folder
 
 # Uplinks have a position in every stream like a consumer, under these names.
 UPLINKS = ("mqtt", "http", "http-media", "gat1400")
@@ -133,8 +134,21 @@ def check_lines(sketch: Sketch, findings: Findings) -> None:
                 )
 
 
-NO_CLIP = "no model here finds faces, so no clips"
-UNBLURRED = 'where nothing has to be hidden, say why: unblurred = "…" in the [[camera]]'
+NO_CLIP = "no model that finds faces is in use here, so no clips"
+UNBLURRED = (
+    "let one work (linli model pull face-detector, linli model use face-detector), or, where nothing has to be hidden, "
+    'say why: unblurred = "…" in the [[camera]]'
+)
+
+
+def clips_leave(unblurred: str | None) -> bool:
+    """Whether clips may be made: nothing has to be hidden, or a model that finds faces was chosen and is here."""
+    if unblurred is not None:
+        return True
+    try:
+        return chosen_pack(models_folder(), FACES) is not None
+    except PackError:
+        return False
 
 
 def check_cameras(sketch: Sketch, findings: Findings) -> None:
@@ -144,7 +158,7 @@ def check_cameras(sketch: Sketch, findings: Findings) -> None:
             findings.error((*keys, "password_file"), "needs user beside it; name the camera's user too")
         if camera.vehicles is None and camera.falling is None:
             findings.warning(keys, "looks for nothing; add [camera.vehicles] or [camera.falling] below it")
-        if camera.vehicles is not None and camera.vehicles.clip is not None and camera.unblurred is None:
+        if camera.vehicles is not None and camera.vehicles.clip is not None and not clips_leave(camera.unblurred):
             findings.warning((*keys, "vehicles", "clip"), f"{NO_CLIP} of it are made; {UNBLURRED}")
         stream = "://" in camera.url or camera.url.startswith("/dev/")
         for key in ("pace", "repeat"):

@@ -86,7 +86,7 @@ class VehicleSettings(Table):
     zones: tuple[ZoneSettings, ...] = Field(default=(), description="where no vehicle may stand for long")
     clip: ClipSettings | None = Field(
         default=None,
-        description="keep a video of every passage; needs `unblurred` on the camera",
+        description="keep a video of every passage; needs a model that finds faces, or `unblurred` on the camera",
         examples=[{"before": "5s", "after": "3s"}],
     )
 
@@ -145,7 +145,8 @@ class CameraSettings(Table):
     )
     unblurred: Purpose | None = Field(
         default=None,
-        description="why clips of this camera need nothing hidden, no face, no plate; without it none is made",
+        description="why pictures and clips of this camera need nothing hidden, no face, no plate; without it clips "
+        "are made only where a model that finds faces is in use",
         examples=["a barrier seen from above, people pass elsewhere"],
     )
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="what carries an rtsp:// stream")

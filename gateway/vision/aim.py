@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Aim:
         self._detector: PlateDetector | None = None
         if camera.vehicles is not None:
             try:
-                self._detector = open_tested(ranked(models, DETECTION)[0]).model
+                self._detector = open_tested(replace(ranked(models, DETECTION)[0], providers=tuple(providers))).model
             except (PackError, IndexError):
                 self._detector = None
 

@@ -101,6 +101,7 @@ class Camera:
         self._peeks = Peeks(self.name, clock)
         self._teller = Teller(settings, clock.rfc3339)
         self._asked = 0
+        self._may_clip = settings.unblurred is not None
 
     def view(self) -> dict[str, Any]:
         """How it is now, as JSON values; no credentials, plates shortened."""
@@ -122,7 +123,7 @@ class Camera:
     def clip(self, before: float, after: float, record: str) -> bool:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
         worker = self._worker
-        if self._settings.unblurred is None or self._size is None or worker is None or worker.stdin is None:
+        if not self._may_clip or self._size is None or worker is None or worker.stdin is None:
             return False
         if worker.returncode is not None or worker.stdin.is_closing():
             return False
@@ -239,6 +240,7 @@ class Camera:
             if self._size is not None:
                 await self._become_open()
         elif isinstance(message, Beat):
+            self._may_clip = message.clips or self._settings.unblurred is not None
             self._count(message)
         elif isinstance(message, View):
             self._peeks.take(message)

@@ -1,7 +1,7 @@
-"""Makes clips: as they came where nothing has to be hidden, else decoded, masked and encoded once."""
+"""Makes clips: as they came where nothing has to be hidden, else decoded, masked, blurred and encoded once."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +9,7 @@ import av
 import av.error
 
 from gateway.vision.capture import Frame
+from gateway.vision.conceal import Concealer, UnhiddenError, hide, shrunk
 from gateway.vision.evidence import Polygons
 from gateway.vision.ring import Coded
 
@@ -22,20 +23,30 @@ class ClipError(Exception):
     """There is nothing to make a clip of, or it cannot be made; the text says why."""
 
 
-def make_clip(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> bytes:  # noqa: ANN401 - av's stream
+def make_clip(
+    packets: Sequence[Coded],
+    stream: Any,  # noqa: ANN401 - av's stream
+    masks: Polygons,
+    begin: int,
+    concealer: Concealer | None = None,
+    own: str = "",
+) -> bytes:
     """Make an MP4 of packets of one stream, of which the first is a key frame; ClipError.
 
-    Without masks it begins at that key frame, with masks at ``begin`` (ns since 1970).
+    Where nothing has to be hidden it begins at that key frame, else at ``begin`` (ns since 1970). ``concealer`` finds
+    the faces and plates that are hidden; plates that read like ``own`` are not.
     """
     if not packets:
         raise ClipError("no picture of that time is kept")
     try:
-        if not masks and stream.codec_context.name in AS_THEY_ARE:
+        if not masks and concealer is None and stream.codec_context.name in AS_THEY_ARE:
             try:
                 return _joined(packets, stream)
             except (av.error.FFmpegError, ValueError):
                 pass  # a stream without its parameter sets in the head: encoded anew, they are there
-        return _encoded(packets, stream, masks, begin)
+        return _encoded(packets, stream, masks, begin, concealer, own)
+    except UnhiddenError as error:
+        raise ClipError(str(error)) from error
     except (av.error.FFmpegError, ValueError) as error:
         raise ClipError(f"it cannot be encoded: {getattr(error, 'strerror', None) or error}") from error
 
@@ -60,12 +71,19 @@ def _joined(packets: Sequence[Coded], stream: Any) -> bytes:  # noqa: ANN401
     return buffer.getvalue()
 
 
-def _encoded(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> bytes:  # noqa: ANN401
-    decoder: Any = av.CodecContext.create(stream.codec_context.name, "r")
-    decoder.extradata = stream.codec_context.extradata
-    decoder.thread_count = 1
-    decoder.copy_opaque = True
-    known = {coded.index: coded for coded in packets}
+def _encoded(
+    packets: Sequence[Coded],
+    stream: Any,  # noqa: ANN401
+    masks: Polygons,
+    begin: int,
+    concealer: Concealer | None,
+    own: str,
+) -> bytes:
+    def frames() -> Iterator[Frame]:
+        return _frames(packets, stream, masks, begin)
+
+    seconds = packets[-1].time - packets[0].time
+    patches = concealer.patches(frames(), seconds, own) if concealer is not None else []
     buffer = io.BytesIO()
     first: float | None = None
     last = -1
@@ -73,25 +91,36 @@ def _encoded(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int)
         track: Any = container.add_stream("libx264", rate=25, options=dict(ENCODER))
         track.pix_fmt = "yuv420p"
         track.time_base = track.codec_context.time_base = Fraction(1, TICKS)
-        for coded in (*packets, None):
-            for video in _decoded(decoder, coded):
-                source = known.get(video.opaque) if isinstance(video.opaque, int) else coded
-                if source is None or source.wall < begin:
-                    continue
-                if first is None:
-                    first = source.time
-                    track.width, track.height = video.width // 2 * 2, video.height // 2 * 2
-                pixels = Frame(video, source.time, source.index, masks).bgr
-                if pixels.shape[0] < track.height or pixels.shape[1] < track.width:
-                    continue  # the camera has changed its resolution
-                picture = av.VideoFrame.from_ndarray(pixels[: track.height, : track.width].copy(), format="bgr24")
-                picture.time_base = Fraction(1, TICKS)
-                picture.pts = last = max(last + 1, round((source.time - first) * TICKS))
-                container.mux(track.encode(picture))
+        for frame in frames():
+            pixels = frame.bgr if concealer is None else shrunk(frame.bgr)
+            if first is None:
+                first = frame.time
+                track.width, track.height = pixels.shape[1] // 2 * 2, pixels.shape[0] // 2 * 2
+            if pixels.shape[0] < track.height or pixels.shape[1] < track.width:
+                continue  # the camera has changed its resolution
+            hide(pixels, patches, frame.time)
+            picture = av.VideoFrame.from_ndarray(pixels[: track.height, : track.width].copy(), format="bgr24")
+            picture.time_base = Fraction(1, TICKS)
+            picture.pts = last = max(last + 1, round((frame.time - first) * TICKS))
+            container.mux(track.encode(picture))
         if first is None:
             raise ClipError("no picture of that time can be decoded")
         container.mux(track.encode(None))
     return buffer.getvalue()
+
+
+def _frames(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> Iterator[Frame]:  # noqa: ANN401
+    """The pictures from ``begin`` on that can be decoded, each masked once it is looked at."""
+    decoder: Any = av.CodecContext.create(stream.codec_context.name, "r")
+    decoder.extradata = stream.codec_context.extradata
+    decoder.thread_count = 1
+    decoder.copy_opaque = True
+    known = {coded.index: coded for coded in packets}
+    for coded in (*packets, None):
+        for video in _decoded(decoder, coded):
+            source = known.get(video.opaque) if isinstance(video.opaque, int) else coded
+            if source is not None and source.wall >= begin:
+                yield Frame(video, source.time, source.index, masks)
 
 
 def _decoded(decoder: Any, coded: Coded | None) -> list[Any]:  # noqa: ANN401

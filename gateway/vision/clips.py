@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from gateway.vision.clip import ClipError, make_clip
+from gateway.vision.conceal import Concealer
 from gateway.vision.evidence import Polygons
 from gateway.vision.messages import LONGEST, Clip
 from gateway.vision.ring import PacketRing
@@ -17,27 +18,36 @@ OWED = 16  # clips at once: more are a fault in what asks for them
 
 
 class Wanted(NamedTuple):
-    """One clip that was asked for, its times in ns since 1970."""
+    """One clip that was asked for, its times in ns since 1970; ``own``: the plate that it may show."""
 
     token: str
     begin: int
     end: int
+    own: str = ""
 
 
 class Clips:
     """Collects packets for clips and makes them in a thread of its own; ``say`` is told of each, from any thread."""
 
-    def __init__(self, ring: PacketRing, masks: Polygons, say: Callable[[Clip], None]) -> None:
-        self._ring, self._masks, self._say = ring, masks, say
+    def __init__(
+        self, ring: PacketRing, masks: Polygons, say: Callable[[Clip], None], concealer: Concealer | None = None
+    ) -> None:
+        """``concealer`` hides faces and plates; without it clips show what the masks leave."""
+        self._ring, self._masks, self._say, self._concealer = ring, masks, say, concealer
         self._owed: list[Wanted] = []
         self._made: list[Future[None]] = []
         self._maker = ThreadPoolExecutor(1, "clips", initializer=_step_back)
 
-    def ask(self, token: str, begin: int, end: int) -> bool:
-        """Want a clip; False when too many are owed already."""
-        if len(self._owed) + len(self._made) >= OWED:
+    @property
+    def able(self) -> bool:
+        """Whether a clip may be made now: where something has to be hidden, only as long as it can be found."""
+        return self._concealer is None or self._concealer.able
+
+    def ask(self, token: str, begin: int, end: int, own: str = "") -> bool:
+        """Want a clip, which may show the plate ``own``; False when too many are owed already, or it may not be."""
+        if not self.able or len(self._owed) + len(self._made) >= OWED:
             return False
-        self._owed.append(Wanted(token, begin, end))
+        self._owed.append(Wanted(token, begin, end, own))
         return True
 
     def tick(self, stream: Any, *, over: bool = False) -> None:  # noqa: ANN401 - av's stream
@@ -57,14 +67,15 @@ class Clips:
 
     def _make(self, wanted: Wanted, packets: list[Any], stream: Any) -> None:  # noqa: ANN401
         try:
-            mp4 = make_clip(packets, stream, self._masks, wanted.begin)
+            mp4 = make_clip(packets, stream, self._masks, wanted.begin, self._concealer, wanted.own)
         except ClipError as error:
             self._say(Clip(wanted.token, trouble=str(error)))
             return
         if len(mp4) > LONGEST - ROOM:
             self._say(Clip(wanted.token, trouble=f"it would have {len(mp4) >> 20} MiB; shorten before and after"))
             return
-        first = packets[0].wall if not self._masks else max(packets[0].wall, wanted.begin)
+        cut = self._masks or self._concealer is not None
+        first = max(packets[0].wall, wanted.begin) if cut else packets[0].wall
         self._say(Clip(wanted.token, mp4, first, packets[-1].wall))
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from gateway.settings.parking import ZoneSettings
 from gateway.vision.capture import Frame
-from gateway.vision.evidence import cut_jpeg, frame_hash
+from gateway.vision.evidence import frame_hash
 from gateway.vision.messages import Dwell, Picture
-from gateway.vision.privacy import Find, veiled_jpeg
+from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box
 
 Map = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class Zone:
         self._learnt = 0.0
         self._standing: _Standing | None = None
 
-    def look(self, frame: Frame, wall: int, seconds: float, find: Find | None, unblurred: bool) -> list[Dwell]:
+    def look(self, frame: Frame, wall: int, seconds: float, veil: Veil) -> list[Dwell]:
         """Look at a frame, ``seconds`` after the last; what came to stand for too long, or has left."""
         if (frame.width, frame.height) != self._size:
             self._begin(frame.width, frame.height)
@@ -77,16 +77,14 @@ class Zone:
                 return []
         if stands and self._standing is None and moves < STILL:
             self._standing = _Standing(frame.time, wall, frame.time, wall, box)
-        return self._judge(frame, wall, stands, box, find, unblurred)
+        return self._judge(frame, wall, stands, box, veil)
 
     def finish(self) -> list[Dwell]:
         """The stream is over: what stood there is not seen any more, which says nothing of when it left."""
         self._standing, self._empty, self._before, self._learnt = None, None, None, 0.0
         return []
 
-    def _judge(
-        self, frame: Frame, wall: int, stands: bool, box: Box, find: Find | None, unblurred: bool
-    ) -> list[Dwell]:
+    def _judge(self, frame: Frame, wall: int, stands: bool, box: Box, veil: Veil) -> list[Dwell]:
         standing = self._standing
         if standing is None:
             return []
@@ -97,7 +95,7 @@ class Zone:
             standing.seen, standing.seen_wall = frame.time, wall
             if not standing.told and frame.time - standing.since >= self.settings.after:
                 standing.told, standing.box = True, box
-                picture = _picture(frame, wall, box.grown(0.1), find, unblurred)
+                picture = _picture(frame, wall, box.grown(0.1), veil)
                 return [self._dwell("standing", standing, frame.time - standing.since, wall, picture)]
             return []
         if frame.time - standing.seen < GONE_AFTER:
@@ -170,9 +168,9 @@ class Zone:
 class DwellWatch:
     """All zones of one camera."""
 
-    def __init__(self, zones: Sequence[ZoneSettings], find: Find | None = None, *, unblurred: bool = False) -> None:
+    def __init__(self, zones: Sequence[ZoneSettings], veil: Veil | None = None) -> None:
         self._zones = [Zone(zone) for zone in zones]
-        self._find, self._unblurred = find, unblurred
+        self._veil = veil or Veil()
         self._looked: float | None = None
 
     def look(self, frame: Frame, wall: int) -> list[Dwell] | None:
@@ -181,7 +179,7 @@ class DwellWatch:
             return None
         seconds = LOOK_EVERY if self._looked is None else max(0.0, frame.time - self._looked)
         self._looked = frame.time
-        return [found for zone in self._zones for found in zone.look(frame, wall, seconds, self._find, self._unblurred)]
+        return [found for zone in self._zones for found in zone.look(frame, wall, seconds, self._veil)]
 
     def finish(self) -> list[Dwell]:
         """The stream is over or broke: the zones are learnt anew."""
@@ -195,11 +193,11 @@ def _apart(box: Box, other: Box) -> float:
     return max(abs(x - z) / max(1.0, other.width), abs(y - w) / max(1.0, other.height))
 
 
-def _picture(frame: Frame, wall: int, box: Box, find: Find | None, unblurred: bool) -> Picture | None:
+def _picture(frame: Frame, wall: int, box: Box, veil: Veil) -> Picture | None:
     shown = box.within(frame.width, frame.height)
     if shown.area < 1:
         return None
-    jpeg = cut_jpeg(frame.bgr, shown) if unblurred else veiled_jpeg(frame.bgr, shown, None, find)
+    jpeg = veil.jpeg(frame.bgr, shown, None)
     return None if jpeg is None else Picture(jpeg, wall, frame_hash(frame.bgr))
 
 

@@ -36,13 +36,14 @@ def vehicle_box(plate: Box, motion: Box | None) -> Box:
     return around((box.meets(motion.grown(0.08)), plate.grown(0.5)))
 
 
-def cut_jpeg(picture: Pixels, box: Box) -> bytes:
-    """Encode a part of a BGR picture; ValueError when there is nothing in the box."""
+def cut_jpeg(picture: Pixels, box: Box, widest: int = WIDEST) -> bytes:
+    """Encode a part of a BGR picture, shrunk to ``widest`` pixels; ValueError when there is nothing in the box."""
     part: Any = picture[int(box.top) : int(np.ceil(box.bottom)), int(box.left) : int(np.ceil(box.right))]
     if part.size == 0:
         raise ValueError("empty box")
-    if part.shape[1] > WIDEST:
-        part = cv2.resize(part, (WIDEST, round(part.shape[0] * WIDEST / part.shape[1])), interpolation=cv2.INTER_AREA)
+    if part.shape[1] > widest:
+        tall = max(1, round(part.shape[0] * widest / part.shape[1]))
+        part = cv2.resize(part, (widest, tall), interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise ValueError("cannot encode")

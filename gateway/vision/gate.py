@@ -8,6 +8,7 @@ from gateway.vision.appearance import paint_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled
+from gateway.vision.guest import Guest
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
 from gateway.vision.look import PlateSight, read_plate
@@ -16,6 +17,7 @@ from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
 from gateway.vision.plates import FoundPlate, background_colour, rectified, sharpness
+from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box, Spot, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
@@ -43,14 +45,15 @@ APART = 0.08  # plate widths between two reads: the same pixels twice are no sec
 class VehicleGate:
     """Takes every frame of a camera in order, gives each vehicle that went through once."""
 
-    def __init__(self, camera: CameraSettings, sight: PlateSight | None, lists: PlateLists) -> None:
-        """Without ``sight`` (models are missing) passages come from motion alone."""
+    def __init__(
+        self, camera: CameraSettings, sight: PlateSight | None, lists: PlateLists, faces: Guest | None = None
+    ) -> None:
+        """Without ``sight`` (models are missing) passages come from motion alone; ``faces`` are hidden in pictures."""
         lanes = camera.vehicles.lanes if camera.vehicles else ()
         self._sight = sight
         self._motion = MotionGate()
-        self._book = PassageBook(
-            camera.name, lanes, lists, sight.find if sight else None, unblurred=camera.unblurred is not None
-        )
+        veil = Veil(sight.find if sight else None, faces, unblurred=camera.unblurred is not None)
+        self._book = PassageBook(camera.name, lanes, lists, veil)
         self._lists = lists
         self._sure: list[Sure] = []
         self._plates: list[PlateTrack] = []

@@ -43,11 +43,15 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
 
 
 class Beat(msgspec.Struct, frozen=True, tag=True):
-    """Alive; frames since the last beat: offered by the camera, looked at, dropped unanalysed."""
+    """Alive; frames since the last beat: offered by the camera, looked at, dropped unanalysed.
+
+    ``clips``: whether clips may be made now.
+    """
 
     offered: int = 0
     looked: int = 0
     dropped: int = 0
+    clips: bool = False
 
 
 class Trouble(msgspec.Struct, frozen=True, tag=True):

@@ -166,6 +166,17 @@ def choices(folder: Path) -> dict[str, Choice]:
         raise PackError(sentence, "models_refused") from error
 
 
+def stamps(folder: Path) -> tuple[tuple[str, int], ...]:
+    """What would have to change for another pack to be the one to use: the choice, and the files that are here."""
+    found = []
+    for path in (folder / CHOICE, *sorted(folder.glob("*/files/[!.]*"))):
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            continue  # not there, or gone a moment ago
+    return tuple(found)
+
+
 def choose(folder: Path, task: str, choice: Choice | None) -> None:
     """Note who does a task from now on (None: the default again); PackError when it cannot be written."""
     table = choices(folder)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from gateway.settings import LaneSettings
 from gateway.vision.appearance import agreed, class_of
 from gateway.vision.capture import Frame
-from gateway.vision.evidence import cut_jpeg, frame_hash, vehicle_box
+from gateway.vision.evidence import frame_hash, vehicle_box
 from gateway.vision.fuse import fuse
 from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage, Picture, Read
-from gateway.vision.privacy import Find, veiled_jpeg
+from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box
 from gateway.vision.track import MotionTrack, PlateTrack
 
@@ -42,12 +42,10 @@ class PassageBook:
         camera: str,
         lanes: Sequence[LaneSettings],
         lists: PlateLists,
-        find: Find | None = None,
-        *,
-        unblurred: bool = False,
+        veil: Veil | None = None,
     ) -> None:
-        """``find`` looks for the plates that a picture must not show, unless nothing in it has to be hidden."""
-        self._find, self._unblurred = find, unblurred
+        """``veil`` makes the pictures."""
+        self._veil = veil or Veil()
         self._camera = camera
         self._lanes = lanes
         self._lists = lists
@@ -243,9 +241,7 @@ class PassageBook:
         shown = box.within(frame.width, frame.height)
         if shown.area < 1:
             return None
-        if self._unblurred:
-            return Picture(cut_jpeg(frame.bgr, shown), wall, frame_hash(frame.bgr))
-        jpeg = veiled_jpeg(frame.bgr, shown, plate, self._find)
+        jpeg = self._veil.jpeg(frame.bgr, shown, plate)
         return None if jpeg is None else Picture(jpeg, wall, frame_hash(frame.bgr))
 
 

@@ -1,4 +1,4 @@
-"""What of a picture may leave: one vehicle and its own plate; the rest is made unrecognisable without a search."""
+"""What of a picture may leave: faces and other plates hidden where they are found, else all but one vehicle."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,41 +6,89 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gateway.vision.evidence import Pixels, cut_jpeg
+from gateway.vision.evidence import WIDEST, Pixels, cut_jpeg
+from gateway.vision.faces import LONGEST, FoundFace
+from gateway.vision.guest import Guest
 from gateway.vision.plates import FoundPlate
+from gateway.vision.selftest import MISFITS
 from gateway.vision.shapes import Box
 
 Find = Callable[[Pixels, Box], Sequence[FoundPlate]]
 
-# OpenCV 5 ships no cascades and no class for them, and its face detector needs a model that no registry has.
 # In plate widths (0.44 m): half a wide car's width with its mirrors, what is above its plate, and below.
 BESIDE, ABOVE, BELOW = 2.5, 4.3, 1.5
 CELL = 0.3  # of a plate's width, 13 cm: a face is one or two cells
 SMALLEST_CELL = 6  # pixels
 PLATE_CELLS = 5  # across a plate: no character is left of it
+FACE_CELLS = 3  # across a face, and what is around it goes too
+FACE_GROWN, PLATE_GROWN = 0.35, 0.15
 SAME = 0.2  # overlap with the vehicle's own plate from which a find is that plate
 
 
-def veiled_jpeg(picture: Pixels, shown: Box, own: Box | None, find: Find | None) -> bytes | None:
+class Veil:
+    """Makes the pictures of one camera that leave; the best that can be hidden is hidden, and what fails shows less."""
+
+    def __init__(self, find: Find | None = None, faces: Guest | None = None, *, unblurred: bool = False) -> None:
+        """``find`` looks for plates, ``faces`` for faces; ``unblurred``: nothing has to be hidden."""
+        self._find, self._faces, self._unblurred = find, faces, unblurred
+
+    def jpeg(self, picture: Pixels, shown: Box, own: Box | None) -> bytes | None:
+        """Encode the part ``shown`` of a BGR picture; ``own`` is the plate of its vehicle. None: it cannot be shown."""
+        if self._unblurred:
+            return cut_jpeg(picture, shown)
+        return veiled_jpeg(picture, shown, own, self._find, self.faces(picture, shown))
+
+    def faces(self, picture: Pixels, shown: Box) -> list[Box] | None:
+        """The faces in a part of a picture; None when nothing looks for them, or what does has failed."""
+        guest = self._faces
+        model = guest.model if guest is not None and not self._unblurred else None
+        if guest is None or model is None:
+            return None
+        try:
+            found: list[FoundFace] = model.find(picture, shown)
+        except MISFITS as error:
+            guest.failed(model, error)
+            return None
+        return [face.box for face in found]
+
+
+def veiled_jpeg(
+    picture: Pixels, shown: Box, own: Box | None, find: Find | None, faces: Sequence[Box] | None = None
+) -> bytes | None:
     """Encode the part ``shown`` of a BGR picture with everybody else hidden; None when that cannot be done.
 
-    ``own`` is the plate of the vehicle that the picture is of: beyond a car's width around it only coarse cells are
-    left. Other plates, which ``find`` looks for, are made unreadable; without ``own`` all of them are.
+    ``own`` is the plate of the vehicle that the picture is of. With ``faces`` (pixels of the whole picture) these are
+    made unrecognisable, and nothing leaves that is finer than what was searched; without, all but coarse cells goes
+    beyond a car's width around the plate. Other plates, which ``find`` looks for, are made unreadable; without ``own``
+    all of them are.
     """
     box = shown.within(picture.shape[1], picture.shape[0])
     if box.area < 1:
         return None
     try:
         hidden = _part(picture, box).copy()
-        if own is not None:
+        if faces is None and own is not None:
             _veil_margins(hidden, box, own)
         for plate in find(picture, box) if find is not None else ():
             if own is None or plate.box.overlap(own) < SAME:
-                _pixelate(hidden, _moved(plate.box.grown(0.15), box), plate.width / PLATE_CELLS)
+                hide_plate(hidden, _moved(plate.box, box))
+        for face in faces or ():
+            hide_face(hidden, _moved(face, box))
         height, width = hidden.shape[:2]
-        return cut_jpeg(hidden, Box(0, 0, width, height))
+        widest = WIDEST if faces is None else max(1, round(min(LONGEST, LONGEST * width / height)))
+        return cut_jpeg(hidden, Box(0, 0, width, height), widest)
     except (cv2.error, ValueError):
         return None
+
+
+def hide_face(part: Pixels, face: Box) -> None:
+    """Leave of a face and what is around it a few patches, in place."""
+    _pixelate(part, face.grown(FACE_GROWN), face.width / FACE_CELLS)
+
+
+def hide_plate(part: Pixels, plate: Box) -> None:
+    """Leave of a plate a few patches, in place."""
+    _pixelate(part, plate.grown(PLATE_GROWN), plate.width / PLATE_CELLS)
 
 
 def _veil_margins(part: Pixels, box: Box, own: Box) -> None:
@@ -64,6 +112,8 @@ def _pixelate(part: Pixels, box: Box, cell: float) -> None:
     """Replace a box by cells of one colour each, in place."""
     height, width = part.shape[:2]
     inside = box.within(width, height)
+    if inside.area <= 0:
+        return
     spot = _part(part, inside)
     if not spot.size:
         return

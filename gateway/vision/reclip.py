@@ -10,6 +10,7 @@ from gateway.contract import VisionEvent, record_id
 from gateway.settings import CameraSettings
 from gateway.vision.capture import Capture
 from gateway.vision.clip import CONTENT_TYPE, SUFFIX, ClipError, make_clip
+from gateway.vision.conceal import Concealer
 from gateway.vision.events import FALL, PASSAGE, READY
 from gateway.vision.ring import Coded
 from gateway.vision.watchers import FALL_AFTER, FALL_BEFORE, LONGEST_FALL, LONGEST_PASSAGE
@@ -20,8 +21,10 @@ SECOND = 1_000_000_000
 class Recording:
     """One file that begins at ``start`` (ns since 1970), and what happens in it that is to have a clip."""
 
-    def __init__(self, camera: CameraSettings, file: Path, start: int) -> None:
+    def __init__(self, camera: CameraSettings, file: Path, start: int, concealer: Concealer | None = None) -> None:
+        """``concealer`` hides faces and plates where ``unblurred`` does not say that nothing has to be."""
         self._camera, self._file, self._start = camera, file, start
+        self._concealer = concealer if camera.unblurred is None else None
         self._owed: list[tuple[VisionEvent, int, int]] = []
 
     def note(self, event: VisionEvent) -> VisionEvent:
@@ -38,7 +41,7 @@ class Recording:
     def _around(self, event: VisionEvent) -> tuple[float, float, float] | None:
         """Seconds before and after, and how long what lies between may be."""
         clip = self._camera.vehicles.clip if self._camera.vehicles else None
-        if self._camera.unblurred is None:
+        if self._camera.unblurred is None and (self._concealer is None or not self._concealer.able):
             return None
         if event.type == FALL:
             return FALL_BEFORE, FALL_AFTER, LONGEST_FALL
@@ -50,11 +53,12 @@ class Recording:
             with contextlib.closing(Capture(str(self._file))) as capture:
                 packets = self._between(capture, begin, end)
                 try:
-                    mp4 = make_clip(packets, capture.stream, self._camera.masks, begin)
+                    mp4 = make_clip(packets, capture.stream, self._camera.masks, begin, self._concealer, _own(event))
                 except ClipError as error:
                     warn(f"no clip for {stamp(event.time)}: {error}")
                     continue
-            first = max(packets[0].wall, begin) if self._camera.masks else packets[0].wall
+            cut = self._camera.masks or self._concealer is not None
+            first = max(packets[0].wall, begin) if cut else packets[0].wall
             last = packets[-1].wall
             data = {"record": event.id, "first_time": stamp(first), "last_time": stamp(last)}
             media = {"": (mp4, CONTENT_TYPE, SUFFIX)}
@@ -70,6 +74,11 @@ class Recording:
             if found or coded.key:
                 found.append(coded)
         return found
+
+
+def _own(event: VisionEvent) -> str:
+    plate = event.data.get("plate", {})
+    return str(plate["text"]) if plate.get("status") == "accepted" else ""
 
 
 def _ns(text: str) -> int:

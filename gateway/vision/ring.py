@@ -32,10 +32,19 @@ class PacketRing:
         self._bytes = 0
         self._keys: deque[float] = deque()
         self._lock = threading.Lock()
+        self._on = True
+
+    def keep(self, *, on: bool) -> None:
+        """Whether packets are kept at all; what is kept goes when not."""
+        if on != self._on:
+            self.clear()
+            self._on = on
 
     def add(self, coded: Coded) -> None:
         """Take the newest; the oldest group goes as soon as the rest is long enough, or when all is too much."""
         with self._lock:
+            if not self._on:
+                return
             self._kept.append(coded)
             self._bytes += coded.size
             if coded.key:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.vision.evidence import Pixels
-from gateway.vision.packs import CHOICE, DETECTION, READING, SLOWER, PackError, choices
+from gateway.vision.packs import DETECTION, READING, SLOWER, PackError, choices, stamps
 from gateway.vision.plates import FoundPlate, PlateRead
 from gateway.vision.runtime import available, missing, reason
 from gateway.vision.selftest import MISFITS, Opened, open_tested, ranked
@@ -52,22 +52,12 @@ class LiveSight:
         self._folder, self._providers, self._clock = folder, tuple(providers), clock
         self._trouble = ("", "")
         self._missing = missing(self._providers)
-        self._stamp = self._stamped()
+        self._stamp = stamps(folder)
         self._seats = {task: Seat(self._first(task)) for task in TASKS}
         self._second = self._other_reader()
         self._looked = clock()
         self._loading: threading.Thread | None = None
         self._loaded: list[tuple[str, Opened | None, float, PackError | None]] = []
-
-    def _stamped(self) -> tuple[tuple[str, int], ...]:
-        """What would have to change for another pack to be the one to use: the choice, and the files that are here."""
-        found = []
-        for path in (self._folder / CHOICE, *sorted(self._folder.glob("*/files/[!.]*"))):
-            try:
-                found.append((str(path), path.stat().st_mtime_ns))
-            except OSError:
-                continue  # not there, or gone a moment ago
-        return tuple(found)
 
     def _open(self, task: str, place: int = 0) -> Opened:
         able = ranked(self._folder, task)
@@ -178,7 +168,7 @@ class LiveSight:
         if self._clock() - self._looked < LOOK_AGAIN:
             return
         self._looked = self._clock()
-        stamp = self._stamped()
+        stamp = stamps(self._folder)
         if stamp != self._stamp:
             self._stamp = stamp
             self._loading = threading.Thread(target=self._load, name="models", daemon=True)

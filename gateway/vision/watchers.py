@@ -8,10 +8,11 @@ from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
 from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
+from gateway.vision.guest import Guest
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import PackError
-from gateway.vision.privacy import Find
+from gateway.vision.privacy import Find, Veil
 from gateway.vision.swap import LiveSight
 
 Span = tuple[int, int]
@@ -51,7 +52,9 @@ class VehicleWatcher:
 
     sleeps = True
 
-    def __init__(self, camera: CameraSettings, models: Path, providers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+    ) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
         self._clip = vehicles.clip if vehicles else None
@@ -62,7 +65,7 @@ class VehicleWatcher:
             self._sight = LiveSight(models, providers)
         except PackError as error:
             self._models = error
-        self._gate = VehicleGate(camera, self._sight, self._lists)
+        self._gate = VehicleGate(camera, self._sight, self._lists, faces)
 
     @property
     def find(self) -> Find | None:
@@ -114,9 +117,9 @@ class ZoneWatcher:
     busy = False
     trouble = ("", "")
 
-    def __init__(self, camera: CameraSettings, find: Find | None) -> None:
+    def __init__(self, camera: CameraSettings, find: Find | None, faces: Guest | None = None) -> None:
         zones = camera.vehicles.zones if camera.vehicles else ()
-        self._watch = DwellWatch(zones, find, unblurred=camera.unblurred is not None)
+        self._watch = DwellWatch(zones, Veil(find, faces, unblurred=camera.unblurred is not None))
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give what has stood for too long, and what has left."""
@@ -136,12 +139,14 @@ class FallWatcher:
 
     sleeps = False
 
-    def __init__(self, camera: CameraSettings, models: Path) -> None:
+    def __init__(
+        self, camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+    ) -> None:
         from gateway.vision.falling.judge import best_judge  # a lane does not load it
         from gateway.vision.falling.watch import FallWatch
 
-        judge, missing = best_judge(models)
-        self._watch = FallWatch(camera, judge)
+        judge, missing = best_judge(models, providers)
+        self._watch = FallWatch(camera, judge, faces)
         self._missing = missing
 
     @property
@@ -172,16 +177,18 @@ class FallWatcher:
         return first - round(FALL_BEFORE * 1e9), last + round(FALL_AFTER * 1e9)
 
 
-def watchers_of(camera: CameraSettings, models: Path, providers: Sequence[str] = ()) -> list[Watcher]:
-    """Everything that the camera is to look for and that exists."""
+def watchers_of(
+    camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+) -> list[Watcher]:
+    """Everything that the camera is to look for and that exists; ``faces`` are hidden in what leaves."""
     found: list[Watcher] = []
     if camera.vehicles is not None:
-        vehicles = VehicleWatcher(camera, models, providers)
+        vehicles = VehicleWatcher(camera, models, providers, faces)
         found.append(vehicles)
         if camera.vehicles.zones:
-            found.append(ZoneWatcher(camera, vehicles.find))
+            found.append(ZoneWatcher(camera, vehicles.find, faces))
     if camera.falling is not None:
-        found.append(FallWatcher(camera, models))
+        found.append(FallWatcher(camera, models, providers, faces))
     return found
 
 

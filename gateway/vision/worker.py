@@ -22,9 +22,12 @@ from gateway.settings import CameraSettings
 from gateway.vision.address import is_stream
 from gateway.vision.capture import Capture, Frame
 from gateway.vision.clips import Clips
+from gateway.vision.conceal import Concealer
 from gateway.vision.feed import Feed
+from gateway.vision.guest import Guest
 from gateway.vision.live import Live
 from gateway.vision.messages import Ask, Beat, Fall, Gone, Job, Message, Opened, Passage, Peek, Trouble, send
+from gateway.vision.packs import FACES
 from gateway.vision.ring import PacketRing
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
 
@@ -39,6 +42,7 @@ SELDOM = 0.15  # seconds between looks then
 BEATS = 10  # that overload is judged by
 OVERLOAD = 0.05  # of the frames
 PR_SET_PDEATHSIG = 1
+WITHOUT_FACES = "pictures show nothing but the vehicle, and no clip is made"
 NOTHING_LEFT = 3  # exit code: said why on the pipe
 
 
@@ -54,6 +58,7 @@ class Worker:
         self._watchers: list[Watcher] = []
         self._ring: PacketRing | None = None
         self._clips: Clips | None = None
+        self._faces: Guest | None = None
         self._stream: Any = None
         self._tokens = itertools.count(1)
         self._opened: tuple[int, int] | None = None
@@ -70,11 +75,15 @@ class Worker:
 
     def run(self) -> None:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
-        self._watchers = watchers_of(self._camera, Path(self._job.models), self._job.providers)
+        models = Path(self._job.models)
+        self._faces = Guest(models, FACES, self._job.providers)
+        self._watchers = watchers_of(self._camera, models, self._job.providers, self._faces)
         kept = seconds_kept(self._camera, self._job.keep)
-        if kept and self._camera.unblurred is not None:
+        if kept:
+            concealer = Concealer(self._faces, models, self._job.providers) if self._camera.unblurred is None else None
             self._ring = PacketRing(kept)
-            self._clips = Clips(self._ring, self._camera.masks, self._say)
+            self._clips = Clips(self._ring, self._camera.masks, self._say, concealer)
+            self._ring.keep(on=self._clips.able)
         if is_stream(self._camera.url):
             self._run_live()
         else:
@@ -192,7 +201,8 @@ class Worker:
             span = watcher.clip(message) if self._clips is not None else None
             if span is not None and isinstance(message, Passage | Fall):
                 token = f"w{next(self._tokens)}"
-                if self._clips is not None and self._clips.ask(token, *span):
+                own = message.text if isinstance(message, Passage) and message.status == "accepted" else ""
+                if self._clips is not None and self._clips.ask(token, *span, own):
                     message = msgspec.structs.replace(message, clip=token)
             self._say(message)
             self._tell_trouble()
@@ -230,6 +240,8 @@ class Worker:
         trouble = self._overload() or ("", "")
         for watcher in self._watchers:
             trouble = trouble if trouble[0] else watcher.trouble
+        if not trouble[0] and self._faces is not None and self._faces.trouble:
+            trouble = "faces", f"{self._faces.trouble}; until then {WITHOUT_FACES}"
         if trouble != self._trouble:
             self._trouble = trouble
             self._say(Trouble(*trouble))
@@ -251,9 +263,17 @@ class Worker:
             news = [count - sent for count, sent in zip(self._counts, self._sent, strict=True)]
             self._sent = list(self._counts)
             self._beats.append((news[1], news[2]))
-            self._say(Beat(*news))
+            self._keep_eyes()
+            self._say(Beat(news[0], news[1], news[2], self._clips is not None and self._clips.able))
             if self._opened is not None:
                 self._tell_trouble()
+
+    def _keep_eyes(self) -> None:
+        """Look whether faces can still be hidden, or can be by now; packets are kept only where clips may be made."""
+        if self._faces is not None:
+            self._faces.renew()
+        if self._ring is not None and self._clips is not None:
+            self._ring.keep(on=self._clips.able)
 
     def _say(self, message: Message) -> None:
         with self._speaking:

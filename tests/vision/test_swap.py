@@ -354,7 +354,7 @@ def test_a_chosen_pack_that_does_not_start_leaves_the_work_to_the_next(bench: Be
 def test_what_is_not_asked_for_costs_one_look_a_second(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sight = sight_of(bench)
     looks: list[int] = []
-    monkeypatch.setattr(sight, "_stamped", lambda: looks.append(1) or sight._stamp)
+    monkeypatch.setattr(swap, "stamps", lambda _: looks.append(1) or sight._stamp)
     for step in range(100):
         bench.now = step / 25
         sight.renew()

@@ -1,5 +1,7 @@
 """Decides whether a measured way is a fall: the trained verifier where its pack is there, a rule otherwise."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,12 +45,9 @@ class Verifier:
 
     def __init__(self, pack: Pack) -> None:
         """PackError when the pack is missing or not what its manifest says; ImportError without onnxruntime."""
-        import onnxruntime
+        from gateway.vision.runtime import open_session
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(pack.checked(), options, ["CPUExecutionProvider"])
+        self._session: Any = open_session(pack)
 
     def sure(self, measured: Measured) -> float:
         """The network's probability; 0 for what cannot be a fall at all."""
@@ -59,10 +58,10 @@ class Verifier:
         return sure if sure >= LEAST else 0.0
 
 
-def best_judge(folder: Path) -> tuple[Judge, PackError | None]:
-    """The verifier of the packs in ``folder``; without it the rule, and why."""
+def best_judge(folder: Path, providers: Sequence[str] = ()) -> tuple[Judge, PackError | None]:
+    """The verifier of the packs in ``folder``, on the best of ``providers``; without it the rule, and why."""
     try:
-        return Verifier(pack_for(folder, TASK)), None
+        return Verifier(replace(pack_for(folder, TASK), providers=tuple(providers))), None
     except PackError as error:
         return RuleJudge(), error
     except ImportError:

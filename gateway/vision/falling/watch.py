@@ -21,7 +21,9 @@ from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.picture import draw_way
 from gateway.vision.falling.spots import SpotFinder
 from gateway.vision.falling.tracks import Linker
+from gateway.vision.guest import Guest
 from gateway.vision.messages import Fall, Fell, Origin, Picture
+from gateway.vision.privacy import Veil
 
 EIGHT = 8  # points after which the clock of the alarm runs
 PATIENCE = 0.2  # seconds after them until the first judgement: what comes until then makes it much surer
@@ -65,9 +67,10 @@ class Bustle:
 class FallWatch:
     """Feed it every frame in order. Times within are seconds of the stream; what it tells has ns since 1970."""
 
-    def __init__(self, camera: CameraSettings, judge: Judge) -> None:
+    def __init__(self, camera: CameraSettings, judge: Judge, faces: Guest | None = None) -> None:
         self._settings = camera.falling
         self._judge = judge
+        self._veil = Veil(None, faces, unblurred=camera.unblurred is not None)
         self._finder: SpotFinder | None = None
         self._offset = 0
         self._told: list[Told] = []
@@ -224,7 +227,7 @@ class FallWatch:
             origin = Origin(at.floor, at.column, at.interval)
             size_cm = round(way.size() / measured.pixels_per_metre * 100, 1)
             speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
-        picture = draw_way(told.frame, places, origin)
+        picture = draw_way(told.frame, places, origin, self._veil)
         if told.done:
             shown = told.frame
             told.frame = np.zeros((0, 0, 3), np.uint8)
