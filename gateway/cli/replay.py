@@ -1,4 +1,4 @@
-"""`linli replay`: runs a recorded clip through a camera's pipeline, without a daemon, and prints the records."""
+"""`linli replay`: runs a recorded clip, or a folder of them, through a camera's pipeline without a daemon."""
 
 import contextlib
 import hashlib
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.camera.chosen import NO_VISION
 from gateway.cli.eyes import Eyes
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
@@ -19,6 +21,7 @@ from gateway.contract import ConfigError, LinkError
 
 if TYPE_CHECKING:
     from gateway.contract import VisionEvent
+    from gateway.plan import Plan
     from gateway.settings import CameraSettings
 
 EPOCH = "replay"
@@ -27,38 +30,58 @@ PROGRESS_EVERY = 0.5
 
 
 @click.command()
-@click.argument("camera")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-c", "--config", type=click.Path(path_type=Path), default=Path("/etc/linli/linli.toml"), show_default=True
-)
+@click.argument("what", nargs=-1, required=True, metavar="[CAMERA] FILE|FOLDER")
+@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
 @click.option("--start", metavar="TIME", help="When the clip began (RFC 3339); default: the file's modification time.")
 @click.option("--media", type=click.Path(path_type=Path), help="Folder for the pictures; default: a new one.")
 @click.option("--reads", is_flag=True, help="Add every single read of a plate.")
+@click.option("--keep", is_flag=True, help="Of a FOLDER: the next replay is compared with this one.")
 @json_option
+@click.pass_context
 def replay(
-    camera: str, file: Path, config: Path, start: str | None, media: Path | None, reads: bool, as_json: bool
+    context: click.Context,
+    what: tuple[str, ...],
+    config: Path,
+    start: str | None,
+    media: Path | None,
+    reads: bool,
+    keep: bool,
+    as_json: bool,
 ) -> None:
     """Run a recorded clip FILE through the pipeline of CAMERA and print its records, oldest first.
 
     No daemon is needed. The same clip gives the same records every time, ids and recordedtime aside.
-    """
-    from gateway.plan import load_plan
 
-    try:
-        plan = load_plan(config)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(78)
-    settings = {one.name: one for one in plan.settings.camera}
-    if camera not in settings:
-        raise click.UsageError(f"{config} has no camera {camera}; it has: {', '.join(settings) or 'none'}")
+    With a FOLDER: play all its clips through the detector of falls and compare with what was told of them before; exit
+    code 1 when a true fall was lost or a false one came. A folder of `linli falling export` needs no CAMERA; its
+    cameras stand as when it was made, or with -c as in that file. In any other folder, clips below a folder named
+    `true` are to show a fall, and those below `false` none.
+    """
+    *names, last = what
+    if len(names) > 1:
+        raise click.UsageError("give a CAMERA and a FILE, or a FOLDER")
+    if Path(last).is_dir():
+        if start is not None or media is not None or reads:
+            raise click.UsageError("--start, --media and --reads are for a FILE")
+        given = context.get_parameter_source("config") is not click.core.ParameterSource.DEFAULT
+        _replay_folder(Path(last), names[0] if names else None, config, given, keep=keep, as_json=as_json)
+        return
+    if not names:
+        raise click.UsageError(f"{last} is no folder; of a FILE, name the CAMERA too: linli replay CAMERA {last}")
+    if keep:
+        raise click.UsageError("--keep is for a FOLDER")
+    _replay_file(names[0], Path(last), config, start, media, reads=reads, as_json=as_json)
+
+
+def _replay_file(
+    camera: str, file: Path, config: Path, start: str | None, media: Path | None, *, reads: bool, as_json: bool
+) -> None:
+    plan = _plan(config)
+    settings = _chosen(plan, camera, config)
     clock = SystemClock(plan.settings.gateway.timezone)
     try:
         begin, providers = _start(start, file), plan.settings.vision.providers
-        events = play(
-            settings[camera], file, begin, plan.models_folder, clock.rfc3339, reads=reads, providers=providers
-        )
+        events = play(settings, file, begin, plan.models_folder, clock.rfc3339, reads=reads, providers=providers)
         folder = MediaFolder(media)
         records = Records(plan.settings.gateway.id, clock)
         rows: list[VisionEvent] = []
@@ -72,12 +95,43 @@ def replay(
     except LinkError as error:
         raise click.ClickException(str(error)) from error
     except ImportError as error:
-        sentence = f"the extra `vision` is not installed ({error.name} missing); run scripts/setup"
-        raise click.ClickException(sentence) from error
+        raise click.ClickException(NO_VISION.format(error.name)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or media}: {error.strerror}") from error
     if not as_json:
         show(_tables(rows, clock.rfc3339))
+
+
+def _replay_folder(folder: Path, name: str | None, config: Path, given: bool, *, keep: bool, as_json: bool) -> None:
+    try:
+        from gateway.cli import regression
+        from gateway.cli.fallset import MANIFEST
+        from gateway.vision.packs import models_folder
+
+        plan = _plan(config) if given or name or not (folder / MANIFEST).exists() else None
+        named = _chosen(plan, name, config) if plan and name else None
+        cameras = {camera.name: camera for camera in plan.settings.camera} if plan else {}
+        models = plan.models_folder if plan else models_folder()
+        regression.run(folder, named, cameras, models, keep=keep, as_json=as_json)
+    except ImportError as error:
+        raise click.ClickException(NO_VISION.format(error.name)) from error
+
+
+def _plan(config: Path) -> "Plan":
+    from gateway.plan import load_plan
+
+    try:
+        return load_plan(config)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(78)
+
+
+def _chosen(plan: "Plan", camera: str, config: Path) -> "CameraSettings":
+    settings = {one.name: one for one in plan.settings.camera}
+    if camera not in settings:
+        raise click.UsageError(f"{config} has no camera {camera}; it has: {', '.join(settings) or 'none'}")
+    return settings[camera]
 
 
 def play(

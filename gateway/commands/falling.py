@@ -1,6 +1,7 @@
 """Falls that were recorded, and what people have said of each: true or false, who and why; the records stay as are."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ MARGIN = 1800 * SECOND  # between a record's id and its storing: it may wait for
 AT_ONCE = 1000  # records
 RUN_BYTES = 256 << 10
 ANSWER_BYTES = 8 << 20
+PATIENCE = 5.0  # seconds until a label is on disk, so that whoever asks next sees it
 LEAST_WHY = 4  # characters
 LEAST_PART = 6  # characters of an id that is not written out
 
@@ -108,6 +110,9 @@ class Falls:
         said = {"record": fall.id, "label": label, "why": why, "by": by, "was": _now(fall.label)}
         draft = Draft("disposal", LABELLED.decode(), fall.camera, fall.camera, wall, said, record_id(wall))
         await self._store.put([draft], urgent=True)
+        with contextlib.suppress(TimeoutError):  # on a disk that takes nothing it is stored as soon as it does
+            async with asyncio.timeout(PATIENCE):
+                await self._store.committed(("disposal",))
         log.info("%s: fall %s of camera %s is labelled %s (%s)", by, fall.id, fall.camera, label, why)
         fall.label = None if label == "none" else {**said, "time": self._clock.rfc3339(wall)}
         return fall.row()

@@ -1,0 +1,165 @@
+"""`linli falling` and `linli replay FOLDER`: labels, labelled clips, and the table before and after."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+pytest.importorskip("av", reason="the extra `vision` is not installed")
+
+from gateway.cli import linli
+from tests.cli.falls import CAMERA, Drawn, drawn, fill
+from tests.schemas import validate
+from tests.site import Daemon, free_port, head
+
+WHY = ("--why", "found below the window")
+REASON = ("--reason", "for training")
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(linli, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    return drawn(tmp_path_factory.mktemp("drawn"))
+
+
+def config_at(folder: Path, masks: str = "[]", api: int = 0) -> Path:
+    config = folder / "linli.toml"
+    config.write_text(head(folder / "state", api) + CAMERA.format(url=folder / "none.mp4", masks=masks))
+    return config
+
+
+@pytest.fixture
+def site(tmp_path: Path, shown: Drawn) -> Iterator[tuple[Path, list[str], Daemon]]:
+    api = free_port()
+    config = config_at(tmp_path, api=api)
+    quiet_way = tuple((at, x - 120, y) for at, x, y in shown.way)
+    ids = fill(tmp_path / "state", [(shown.way, shown.fall), (quiet_way, shown.quiet), (shown.way, None)])
+    daemon = Daemon(config, api).start()
+    try:
+        yield config, ids, daemon
+    finally:
+        assert daemon.stop() == 0, daemon.tail()
+
+
+def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path: Path) -> None:
+    config, (true, false, bare), daemon = site
+    where = ("-c", config)
+    assert run("falling", "label", true, "true", *WHY, *where).exit_code == 0
+    assert "false" in run("falling", "label", false[-8:], "false", "--why", "a bird", *where).output
+    assert run("falling", "label", bare, "true", *WHY, *where).exit_code == 0
+    listed = run("falling", "list", *where)
+    assert listed.exit_code == 0
+    rows = [line.split() for line in listed.output.splitlines()[1:]]
+    assert [(row[-2], row[-1]) for row in rows] == [("true", true), ("false", false), ("true", bare)]
+    wrong = run("falling", "label", true[:-4] + "0000", "false", *WHY, *where)
+    assert wrong.exit_code == 1
+    assert "did you mean" in wrong.output
+    assert run("falling", "label", true, "perhaps", *WHY, *where).exit_code == 2
+
+    out = tmp_path / "out"
+    done = run("falling", "export", out, *REASON, *where, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["clips"] == 2
+    assert [(one["record"], "unblurred" in one["why"]) for one in told["left_out"]] == [(bare, True)]
+    assert out.stat().st_mode & 0o077 == 0
+    for line in (out / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
+    truth = json.loads((out / f"{true}.json").read_text())
+    assert truth["take"]["rate"] == 25.0
+    assert [len(one["way"]) > 20 for one in truth["falls"]] == [True]
+    assert json.loads((out / f"{false}.json").read_text())["falls"] == []
+    said = [validate(json.dumps(record)) for record in daemon.pull("disposal", 4)]
+    assert [record["data"].get("label") or record["data"]["what"] for record in said] == [
+        "true",
+        "false",
+        "true",
+        "export",
+    ]
+    assert run("falling", "export", out, *REASON, *where).exit_code == 1
+
+    again = run("replay", out, "--json")
+    assert again.exit_code == 0, again.output
+    rows = {row["file"]: row for row in json.loads(again.stdout)["clips"]}
+    assert rows[f"{true}.mp4"]["now"] == {"true": 1, "false": 0, "unsure": 0}
+    assert rows[f"{false}.mp4"]["before"] == {"true": 0, "false": 1, "unsure": 0}
+    assert (rows[f"{true}.mp4"]["verdict"], rows[f"{false}.mp4"]["verdict"]) == ("same", "better")
+    # With the camera turned blind by an area to ignore, the true fall is lost.
+    blind = config.read_text() + "ignore = [[[0, 0], [480, 0], [480, 640], [0, 640]]]\n"
+    (tmp_path / "blind.toml").write_text(blind)
+    lost = run("replay", out, "-c", tmp_path / "blind.toml")
+    assert lost.exit_code == 1, lost.output
+    assert "0 of 1 true falls told (before 1)" in lost.output
+    assert "LOST" in lost.output
+    (out / f"{true}.mp4").write_bytes(b"another")
+    other = run("replay", out)
+    assert other.exit_code == 1
+    assert "NOT PLAYED" in other.output
+
+
+def test_what_a_mask_hides_by_now_is_not_written(tmp_path: Path, shown: Drawn) -> None:
+    api = free_port()
+    config = config_at(tmp_path, masks="[[[90, 60], [200, 60], [200, 200], [90, 200]]]", api=api)
+    (one,) = fill(tmp_path / "state", [(shown.way, shown.fall)])
+    daemon = Daemon(config, api).start()
+    try:
+        run("falling", "label", one, "true", *WHY, "-c", config)
+        done = run("falling", "export", tmp_path / "out", *REASON, "-c", config)
+    finally:
+        assert daemon.stop() == 0, daemon.tail()
+    assert done.exit_code == 0, done.output
+    assert "0 clips" in done.output
+    assert "pictures show what a mask of the camera hides by now" in done.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["SHA256SUMS", "manifest.jsonl"]
+
+
+def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: Drawn) -> None:
+    config = config_at(tmp_path)
+    folder = tmp_path / "clips"
+    for name, file in (("true/a.mp4", shown.fall), ("false/b.mp4", shown.quiet), ("c.mp4", shown.fall)):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_bytes(file.read_bytes())
+    first = run("replay", folder, "-c", config)
+    assert first.exit_code == 0, first.output
+    rows = [line.split("  ") for line in first.stdout.splitlines()[1:4]]
+    assert [row[0].strip() for row in rows] == ["c.mp4", "false/b.mp4", "true/a.mp4"]
+    assert "the next replay is compared with this one" in first.stderr
+    # A clip that is now another one: what was not told before comes, where there should be none.
+    (folder / "false/b.mp4").write_bytes(shown.fall.read_bytes())
+    (folder / "true/a.mp4").write_bytes(shown.quiet.read_bytes())
+    second = run("replay", "tower", folder, "-c", config, "--json")
+    assert second.exit_code == 1, second.output
+    verdicts = {row["file"]: row["verdict"] for row in json.loads(second.stdout)["clips"]}
+    assert verdicts == {"c.mp4": "same", "false/b.mp4": "false", "true/a.mp4": "lost"}
+    assert run("replay", "tower", folder, "-c", config, "--keep").exit_code == 1
+    assert run("replay", "tower", folder, "-c", config).exit_code == 0
+
+
+def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
+    config, folder = config_at(tmp_path), tmp_path / "clips"
+    folder.mkdir()
+    assert "holds no clips" in run("replay", folder, "-c", config).output
+    (folder / "a.mp4").write_bytes(b"nonsense" * 100)
+    unplayable = run("replay", folder, "-c", config)
+    assert unplayable.exit_code == 1
+    assert "NOT PLAYED" in unplayable.output
+    assert run("replay", "towel", folder, "-c", config).exit_code == 2
+    assert "no folder" in run("replay", tmp_path / "a.mp4", "-c", config).output
+    assert run("replay", folder, "-c", config, "--reads").exit_code == 2
+    (folder / "manifest.jsonl").write_text("{}")
+    assert "is no manifest" in run("replay", folder).output
+    (folder / "manifest.jsonl").write_text(
+        '{"gateway": "g", "exported": "", "by": "", "reason": "", "cameras": {}}\n{"file": "../x.mp4"}\n'
+    )
+    assert "outside of its folder" in run("replay", folder).output
+    config.write_text(config.read_text().replace("[camera.falling]", "[camera.vehicles]").partition("facade")[0])
+    (folder / "manifest.jsonl").unlink()
+    assert "name the camera" in run("replay", folder, "-c", config).output
+    assert "looks for no falling objects" in run("replay", "tower", folder, "-c", config).output
