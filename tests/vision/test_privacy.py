@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gateway.vision.evidence import Pixels
+from gateway.vision.faces import LONGEST, FoundFace
 from gateway.vision.plates import FoundPlate
-from gateway.vision.privacy import veiled_jpeg
+from gateway.vision.privacy import Veil, veiled_jpeg
 from gateway.vision.shapes import Box
 
 OWN = Box(600, 500, 700, 530)
@@ -79,3 +80,63 @@ def test_the_frame_itself_is_left_alone() -> None:
 def test_plates_at_the_edges(own: Box) -> None:
     box = Box(own.left - 200, own.top - 300, own.right + 200, own.bottom + 100)
     assert veiled_jpeg(scene(), box, own, lambda *_: [found(own)]) is not None
+
+
+class Faces:
+    """Stands for a model that finds faces, or fails at it."""
+
+    def __init__(self, boxes: Sequence[Box], error: Exception | None = None) -> None:
+        self.boxes, self.error, self.failures, self.model = boxes, error, [], self
+
+    failures: list[Exception]
+    model: Any
+
+    def find(self, picture: Pixels, region: Box) -> list[FoundFace]:
+        if self.error is not None:
+            raise self.error
+        return [FoundFace(box, 0.9) for box in self.boxes]
+
+    def failed(self, model: Any, error: Exception) -> None:
+        self.failures.append(error)
+        self.model = None
+
+
+BESIDE = Box(320, 300, 380, 360)
+FACE = Box(330, 310, 366, 350)
+
+
+def veil(faces: Faces, *, unblurred: bool = False) -> Veil:
+    guest: Any = faces
+    return Veil(None, guest, unblurred=unblurred)
+
+
+def test_where_faces_are_found_they_are_hidden_and_the_rest_is_shown() -> None:
+    jpeg = veil(Faces([FACE])).jpeg(scene(), SHOWN, OWN)
+    assert fineness(jpeg, FACE) < 12
+    assert fineness(jpeg, FACE.grown(0.3)) < 12
+    for shown in (OWN, Box(310, 400, 390, 640), Box(900, 150, 990, 640)):
+        assert fineness(jpeg, shown) > 20
+    nobody = veil(Faces([FACE])).jpeg(scene(), SHOWN, None)
+    assert fineness(nobody, FACE) < 12 < 20 < fineness(nobody, OWN)
+
+
+def test_a_detector_that_fails_shows_what_is_shown_without_one_and_is_not_asked_again() -> None:
+    faces = Faces([FACE], ValueError("no numbers"))
+    hiding = veil(faces)
+    for _ in range(2):
+        jpeg = hiding.jpeg(scene(), SHOWN, OWN)
+        assert fineness(jpeg, BESIDE) < 8 < 20 < fineness(jpeg, OWN)
+    assert len(faces.failures) == 1
+
+
+def test_leave_comes_before_faces() -> None:
+    left = veil(Faces([FACE]), unblurred=True).jpeg(scene(), SHOWN, OWN)
+    assert fineness(left, FACE) > 20
+
+
+def test_nothing_leaves_that_is_finer_than_what_was_searched() -> None:
+    wide = np.random.default_rng(1).integers(0, 256, (1500, 2400, 3), np.uint8)
+    for box in (Box(0, 0, 2400, 700), Box(0, 0, 500, 1500)):
+        jpeg = veil(Faces([])).jpeg(wide, box, None)
+        picture: Any = cv2.imdecode(np.frombuffer(jpeg or b"", np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert max(picture.shape) <= LONGEST + 1
