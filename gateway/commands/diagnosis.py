@@ -9,6 +9,7 @@ View = Mapping[str, Any]
 WEIGHTS: tuple[Weight, ...] = ("major", "minor", "warning")
 WELL = frozenset({"online", "open"})
 BEGINNING = frozenset({"starting", "opening"})
+TROUBLES: Mapping[str, Weight] = {"echo": "warning", "silent": "major"}  # of a line; the others are minor
 FULL = 0.9  # of the quota
 
 
@@ -97,17 +98,17 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
 
 
 def _troubles(line: View) -> Iterable[Problem]:
-    """What a line that is open suffers from: noise, an echo."""
+    """What a line that is open suffers from: noise, an echo, silence."""
     for trouble in line.get("troubles", ()):
         what, _, fix = trouble["sentence"].rpartition("; ")
-        weight: Weight = "warning" if trouble["reason"] == "echo" else "minor"
-        yield Problem(part=f"line {line['name']}", severity=weight, text=what, since=None, fix=fix)
+        weight = TROUBLES.get(trouble["reason"], "minor")
+        yield Problem(part=f"line {line['name']}", severity=weight, text=what, since=trouble.get("since"), fix=fix)
 
 
 def _device(device: View) -> Iterable[Problem]:
     name, state = device["name"], device["state"]
-    if state in WELL | BEGINNING:
-        return
+    if state in WELL | BEGINNING or device.get("with_line"):
+        return  # the line's trouble says it for all of them
     why, fix = _parted(device, "see what each point says")
     yield Problem(
         part=f"device {name}",

@@ -21,6 +21,7 @@ class SilentBudget:
         self._balance = 0.0
         self._at = now
         self._answered = now
+        self._nobody = now + NOBODY_AFTER  # from then on it holds that nobody answers
 
     def charge(self, seconds: float, now: float) -> None:
         """Pay for a wait in vain."""
@@ -29,9 +30,16 @@ class SilentBudget:
 
     def answered(self, now: float) -> None:
         """Note that some device answered."""
-        if now - self._answered >= NOBODY_AFTER:
+        if now >= self._nobody:
             self._fill(now)  # at the share that has held until now
         self._answered = now
+        self._nobody = now + NOBODY_AFTER
+
+    def give_up(self, now: float) -> None:
+        """It is known already that nobody answers."""
+        if now < self._nobody:
+            self._fill(now)
+            self._nobody = now
 
     def unheard(self, now: float) -> float:
         """Seconds since any device answered."""
@@ -43,7 +51,7 @@ class SilentBudget:
         if self._balance >= 0:
             return 0.0
         # From then on, when nobody answers, the debt is paid back faster.
-        slow = max(0.0, self._answered + NOBODY_AFTER - now)
+        slow = max(0.0, self._nobody - now)
         needed = -self._balance / SHARE
         return needed if needed <= slow else slow - (self._balance + slow * SHARE) / SHARE_NOBODY
 
@@ -59,8 +67,7 @@ class SilentBudget:
         return timeout if self._balance >= 0 else min(timeout, max(SHORTEST, SHORT * timeout))
 
     def _fill(self, now: float) -> None:
-        nobody = self._answered + NOBODY_AFTER
-        slow = max(0.0, min(now, nobody) - self._at)
+        slow = max(0.0, min(now, self._nobody) - self._at)
         self._balance = min(CREDIT_LIMIT, self._balance + slow * SHARE + (now - self._at - slow) * SHARE_NOBODY)
         self._at = now
 

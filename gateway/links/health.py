@@ -37,6 +37,9 @@ class Tally:
         self.address = ""
         self.recent: deque[str] = deque(maxlen=WINDOW)
         self.flaws = 0  # damaged or doubled answers in the window
+        self.misses = 0  # questions in a row without any answer
+        self.with_line = False  # silent together with all the others, so that nothing is said against itself
+        self.welcome = False  # as ``with_line``, and the others have been heard again
         self.slowest = 0.0  # seconds from question to first byte; forgets slowly
         self._errors: Counter[str] = Counter()
         self._count = self._answers = 0
@@ -73,6 +76,11 @@ class Tally:
         return self.slowest if self._answers >= ANSWERS else None
 
     @property
+    def proven(self) -> bool:
+        """Whether it has ever answered."""
+        return self._answers > 0
+
+    @property
     def damaged(self) -> int:
         """Damaged answers in the window."""
         return sum(kind in DAMAGE for kind in self.recent)
@@ -90,6 +98,7 @@ class Tally:
             "worst_ms": round(1000 * self._worst, 1) if self._count else None,
             "answers_in_ms": round(1000 * self.slowest, 1) if self._answers else None,
             "errors_by_kind": dict(sorted(self._errors.items())),
+            "with_line": self.with_line,
         }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.contract import Clock
+from gateway.contract import Clock, LineKind
 from gateway.links.budget import BusyMeter
-from gateway.links.health import LineHealth, Tally
+from gateway.links.health import SILENCE, LineHealth, Tally, Trouble
+from gateway.links.hush import Hush
 from gateway.links.pipe import StreamPipe
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_SECONDS, LINE_TRANSACTIONS
 
@@ -15,10 +16,11 @@ CANCELLED, BROKEN = "cancelled", "link"
 
 
 class Ledger:
-    """Notes every transaction of a line; ``health`` knows what they say of its devices."""
+    """Notes every transaction of a line; ``health`` and ``hush`` know what they say of its devices."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, clock: Clock, kind: LineKind, address: str) -> None:
         self.health = LineHealth(name)
+        self.hush = Hush(name, kind, address, clock)
         self._clock = clock
         self._transactions = self._errors = 0
         self._seconds = self._worst = 0.0
@@ -30,9 +32,19 @@ class Ledger:
         self._count, self._took = LINE_TRANSACTIONS.labels(name), LINE_SECONDS.labels(name)
         LINE_BUSY.labels(name).set_function(lambda: busy.ratio(clock.monotonic()))
 
+    def attach(self, device: str) -> Tally:
+        """One more device on this line."""
+        tally = self.health.tally(device)
+        self.hush.attach(tally)
+        return tally
+
     def opened(self) -> None:
         """A new connection counts its bytes from 0."""
         self._counted = (0, 0)
+
+    def trouble(self, device: str) -> Trouble | None:
+        """Name the fault that the answers of a device, or their absence, show."""
+        return self.health.trouble(device) or self.hush.alone(device)
 
     def left(self, device: str) -> None:
         """A transaction of ``device`` is interrupted: what comes unasked now is behind its answer."""
@@ -68,6 +80,10 @@ class Ledger:
         mine.add(kind, seconds, pipe.latency)
         if within >= STRAY:
             mine.spoke_twice()
+        if kind in SILENCE:
+            self.hush.missed(mine)
+        elif self.hush.missing:
+            self.hush.spoke(mine)
         self.health.echoed(pipe.echoed)
 
     def view(self) -> dict[str, Any]:
@@ -79,5 +95,11 @@ class Ledger:
             "errors": self._errors,
             "mean_ms": round(1000 * self._seconds / count, 1) if count else None,
             "worst_ms": round(1000 * self._worst, 1) if count else None,
-            "troubles": [{"reason": reason, "sentence": sentence} for reason, sentence in self.health.troubles()],
+            "troubles": self._troubles(),
         }
+
+    def _troubles(self) -> list[dict[str, Any]]:
+        rows = [{"reason": reason, "sentence": sentence} for reason, sentence in self.health.troubles()]
+        since = self._clock.rfc3339(self.hush.since)
+        silent = [{"reason": reason, "sentence": sentence, "since": since} for reason, sentence in self.hush.troubles()]
+        return silent + rows

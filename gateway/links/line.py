@@ -68,12 +68,12 @@ class Line:
         self._sound = False  # this connection has carried an answer and did not break in the middle of a question
         self._unanswered = 0
         self._budget = SilentBudget(clock.monotonic())
-        self._ledger = Ledger(self.name, clock)
+        self._ledger = Ledger(self.name, clock, self.kind, self.address)
 
     def attach(self, device: str = "", address: object = "") -> Tally:
         """Count one more device on this line: silence costs nobody anything where there is one device only."""
         self._users += 1
-        tally = self._ledger.health.tally(device)
+        tally = self._ledger.attach(device)
         tally.address = str(address)
         return tally
 
@@ -96,7 +96,7 @@ class Line:
 
     def trouble(self, device: str) -> Trouble | None:
         """Name the fault that the answers of a device show, if they show one."""
-        return self._ledger.health.trouble(device)
+        return self._ledger.trouble(device)
 
     async def run(self) -> None:
         """Own the line until cancelled."""
@@ -110,6 +110,7 @@ class Line:
                 pipe.on_frame = self._tap
                 self._ledger.opened()
                 if self.state != "open":
+                    self._ledger.hush.reopened()
                     self._enter("open")
                     log.info("line %s: %s is open", self.name, self.address)
                 await self._serve(pipe)
@@ -180,11 +181,11 @@ class Line:
             self._wake.set()
         await granted
 
-    async def _make_way(self) -> None:
+    async def _make_way(self) -> bool:
         """Between two questions of a read: a write to another device goes first, and the read goes on behind it."""
         asker, pipe = self._holder, self._pipe
         if asker is None or pipe is None or asker.deadline == WRITE or not self._turns.has_write(asker.device):
-            return
+            return False
         self._ledger.left(asker.device)
         left, measures = self._clock.monotonic(), pipe.measures
         self._missed = self._missed or pipe.missed
@@ -198,6 +199,7 @@ class Line:
         finally:
             asker.away += self._clock.monotonic() - left
         pipe.measures = measures
+        return True
 
     def _open_pipe(self) -> StreamPipe:
         if self._pipe is None:
@@ -311,7 +313,10 @@ class Line:
         turns.tidy()
         wait: float | None = None
         if turns.probes:
-            wait = 0.0 if self._users < 2 else self._budget.wait(self._clock.monotonic())
+            now = self._clock.monotonic()
+            if self._ledger.hush.whole:
+                self._budget.give_up(now)
+            wait = 0.0 if self._users < 2 else self._budget.wait(now)
             if wait <= 0 and (not turns.polls or turns.probes[0] < turns.polls[0]):
                 return turns.probes, None
         return (turns.polls, None) if turns.polls else (None, wait)

@@ -31,7 +31,8 @@ class StreamPipe:
         self.error: LinkError | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_frame: Tap | None = None
-        self.on_next: Callable[[], Awaitable[None]] | None = None  # before every question but a transaction's first
+        # Called before every question but a transaction's first; returns whether the pipe was in other hands.
+        self.on_next: Callable[[], Awaitable[bool]] | None = None
         self._turnaround = turnaround
         self._own_turnaround = self._asked_turnaround = turnaround
         self._quiet_since = 0.0
@@ -82,12 +83,12 @@ class StreamPipe:
         """Send; LinkError when the pipe is broken."""
         if self.error is not None:
             raise self.error
-        if self.questions and self.on_next is not None:
-            await self.on_next()
-        self.missed = False
         wait = self._still_to_keep_quiet()
         if wait > 0:
             await self._keep_quiet(wait)
+        while self.questions and self.on_next is not None and await self.on_next():
+            await self._keep_quiet(self._still_to_keep_quiet())
+        self.missed = False
         self.questions += 1
         self.bytes_out += len(data)
         if self.on_frame is not None:

@@ -175,7 +175,7 @@ class Source(Watched):
             silent = self._is_silent()
             await self._clock.sleep(self._backoff.wait() if silent else self._wait())
             if self._line.state == "open":
-                await self._poll(probe=silent)
+                await self._poll(probe=silent and not self._tally.welcome)
 
     def _wait(self) -> float:
         now = self._clock.monotonic()
