@@ -170,12 +170,14 @@ class EnvironmentStation:
 
 
 def _marked(value: PointValue, mark: str) -> PointValue:
-    """Lower a value's quality as its mark says; what cannot be read stays bad."""
+    """Lower a value's quality as its mark says; a bad mark tells more than what is wrong with the number."""
     mark = mark.upper()
-    if mark in ("N", "") or value.quality == "bad":
+    if mark in ("N", ""):
         return value
     quality, reason = MARKS.get(mark, ("uncertain", "unknown_mark"))
-    return PointValue(None, "bad", reason) if quality == "bad" else PointValue(value.value, "uncertain", reason)
+    if quality == "bad":
+        return PointValue(None, "bad", reason)
+    return value if value.quality == "bad" else PointValue(value.value, "uncertain", reason)
 
 
 def _time(text: str, digits: int) -> datetime | None:

@@ -37,7 +37,7 @@ def alarm_table(rows: list[dict[str, Any]], now: str) -> Table:
             row["state"] + (" (input bad)" if row["blind"] else ""),
             since(row["raised_at"], now),
             ", ".join(f"{name} {value(point)}" for name, point in row["points"].items()),
-            title(row),
+            title(row) or row["when"],
         ]
         for row in ordered
     ]

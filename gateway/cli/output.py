@@ -183,7 +183,7 @@ def value(point: dict[str, Any]) -> str:
         if isinstance(shown, bool)
         else f"{shown:.6g}"
         if isinstance(shown, float)
-        else f"{shown}"
+        else f"{shown}" or '""'
     )
     unit = point.get("unit") or ""
     mark = " ?" if point.get("quality") == "uncertain" else ""

@@ -11,10 +11,15 @@ from typing import Any
 from gateway.contract import LineKind
 from gateway.scan.found import Found
 from gateway.settings import LineSettings, SerialSettings
+from gateway.settings.address import host_port
 from gateway.settings.resolve import default_framing
 
 ENERGY = 'points.import-energy = {{ at = "{at}", type = "bcd", length = 4, scale = 0.01, unit = "kWh" }}'
 METER_DIGITS = 6
+LONGEST_NAME, LONGEST_END = 64, 60  # of what the configuration takes; some of the family stays
+LONGEST_LINE = 40
+OF_EVERY_ADAPTER = frozenset(("usb", "uart", "serial", "bridge", "controller", "converter", "if00", "port0"))
+USUAL_PORT = 502
 SECONDS_OF = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -40,7 +45,7 @@ def toml(devices: Iterable[Found], around: Surroundings) -> str:
     names = set(around.names)
     seen: dict[tuple[str, str], str] = {}
     for found in new:
-        name = device_name(found, names)
+        name = device_name(found, around.line.name, names)
         names.add(name)
         block = _device(found, name, around.line)
         key = (found.driver, str(found.address).lower())
@@ -53,20 +58,43 @@ def toml(devices: Iterable[Found], around: Surroundings) -> str:
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
-def device_name(found: Found, taken: Iterable[str]) -> str:
-    """A name that the configuration takes: the family and the address, ``water-level-3``."""
+def device_name(found: Found, line: str, taken: Iterable[str]) -> str:
+    """A name that the configuration takes: family, line and address, ``water-level-riser-3``.
+
+    Without the line, what was found by two scans at a time could not stand in one file.
+    """
     family = found.candidates[0].family if found.candidates else ""
-    words = re.sub(r"[^a-z0-9]+", "-", family.partition(",")[0].lower()).strip("-")
+    words = slug(family.partition(",")[0])
     if not words or not words[0].isalpha():
         words = {"dlt645": "energy-meter", "cjt188": "meter", "mbus": "meter"}.get(found.driver, found.driver)
     end = str(found.address).lower()
     if found.driver == "mbus" and len(end) > METER_DIGITS:
         end = end[:8]
-    name = first = words if found.sample else f"{words}-{end[-METER_DIGITS:]}"
+    behind = f"-{line}" if found.sample else f"-{line}-{end[-METER_DIGITS:]}"
+    behind = behind[-LONGEST_END:]
+    name = first = words[: LONGEST_NAME - len(behind)].rstrip("-") + behind
     number = 2
     while name in taken:
         name, number = f"{first}-{number}", number + 1
     return name
+
+
+def line_name(line: LineSettings) -> str:
+    """A name for a line that has none, after its port or host, so that no two lines get the same."""
+    if line.serial is not None:
+        words = slug(line.serial.name)
+        if line.serial.parent.name == "by-id":  # maker and number of the adapter
+            words = "-".join([word for word in words.split("-") if word not in OF_EVERY_ADAPTER][-2:])
+    else:
+        host, port = host_port(str(line.tcp or line.udp))
+        words = slug(f"{line.kind.value}-{host}" + ("" if port == USUAL_PORT else f"-{port}"))
+    words = words[-LONGEST_LINE:].strip("-")
+    return words if words and words[0].isalpha() else f"line-{words}".rstrip("-")
+
+
+def slug(text: str) -> str:
+    """Small letters, digits and single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _line(line: LineSettings, devices: list[Found]) -> str:

@@ -27,10 +27,11 @@ METER_WAIT = 0.6  # a meter may take 500 ms (DL/T 645, 5.3.2)
 MBUS_WAIT = 0.35
 LEAST_METER, LEAST_MBUS = 0.2, 0.15
 LISTEN, LISTEN_AGAIN = 2.5, 1.2
-COMPARE_SECONDS = 3.0  # a device, about
+COMPARE_SECONDS, COMPARE_QUESTIONS = 3.0, 80  # a device, about
 OVERHEAD = 0.02
 METER_BYTES = 34
 ENOUGH_DONE = 0.1  # of a step, to foretell its end
+ENOUGH_SEEN = 2.0  # seconds of steps, to foretell how long the others take
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Search:
     """One search. ``found``, ``clashes`` and ``remarks`` grow while it runs, and hold when it is stopped.
 
     ``own``: what the line is set to; ``shared``: others ask on it meanwhile; ``settled``: a device whose profile is
-    known, so that none is looked for; ``timing``: what answers are timed by, if not by ``clock``.
+    known, so that none is looked for; ``timing``: what answers are timed by, if not by ``clock``; ``wait``: seconds
+    that each question waits for its turn on a line with others.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Search:
         timing: Clock | None = None,
         own: SerialSettings | None = None,
         shared: bool = False,
+        wait: float = 0.0,
         settled: Callable[[Found], bool] = lambda _found: False,
         report: Callable[[Progress], None] = lambda _progress: None,
     ) -> None:
@@ -95,6 +98,8 @@ class Search:
         self._hailers: dict[tuple[object, ...], Hailer] = {}
         self._known: dict[tuple[str, int | None], set[int]] = {}
         self._ended = False
+        self._overhead = OVERHEAD + wait
+        self._behind = self._foreseen = 0.0  # seconds that the steps until now took, and that they were to take
         self._refused: set[SerialSettings | None] = set()
         kind = "serial" if wire.kind is LineKind.SERIAL else "network"
         factor = THOROUGH if wanted.thorough else 1.0
@@ -107,20 +112,31 @@ class Search:
         """Seconds that all steps take about, when few devices answer."""
         return sum(step.seconds for step in self.steps)
 
+    @property
+    def each_device(self) -> float:
+        """Seconds that it takes to compare a device with the profiles, about."""
+        return COMPARE_SECONDS + COMPARE_QUESTIONS * (self._overhead - OVERHEAD)
+
     async def run(self) -> None:
         """Do all steps; LinkError when the line is gone. May be cancelled at any time."""
         for number, step in enumerate(self.steps):
             if self._ended or not step.needed():
                 continue
-            later = sum(one.seconds for one in self.steps[number + 1 :] if one.needed())
-            tick = partial(self._tick, step, number, self._clock.monotonic(), later)
+            began = self._clock.monotonic()
+            tick = partial(self._tick, step, number, began)
             tick(0.0)
             await step.run(tick)
+            self._behind += self._clock.monotonic() - began
+            self._foreseen += step.seconds
         self.complete = True
 
-    def _tick(self, step: Step, number: int, began: float, later: float, done: float) -> None:
+    def _tick(self, step: Step, number: int, began: float, done: float) -> None:
         spent = self._clock.monotonic() - began
-        left = spent / done * (1 - done) if done > ENOUGH_DONE else max(0.0, step.seconds - spent)
+        foreseen = self._foreseen + done * step.seconds
+        pace = (self._behind + spent) / foreseen if foreseen > ENOUGH_SEEN else 1.0
+        self.steps[-1].seconds = self.each_device * len(self._unknown())
+        left = spent / done * (1 - done) if done > ENOUGH_DONE else max(0.0, pace * step.seconds - spent)
+        later = pace * sum(one.seconds for one in self.steps[number + 1 :] if one.needed())
         self._report(Progress(step.title, number + 1, len(self.steps), done, left + later))
 
     def _plan(self) -> list[Step]:
@@ -167,7 +183,7 @@ class Search:
 
     def _modbus_step(self, framing: str, serial: SerialSettings | None, spots: Sequence[Spot]) -> Step:
         units = self._wanted.units
-        each = self._modbus_patience.first + OVERHEAD + (8 * 11 / serial.baud if serial else 0.0)
+        each = self._modbus_patience.first + self._overhead + (8 * 11 / serial.baud if serial else 0.0)
         names = {"rtu": "Modbus RTU", "ascii": "Modbus ASCII", "tcp": "Modbus TCP"}
         title = f"{names[framing]}{_at(serial)}, units {units[0]} to {units[-1]}"
 
@@ -216,8 +232,9 @@ class Search:
     def _meter_step(self, protocol: str, serial: SerialSettings | None, edition: int) -> Step:
         deep = self._wanted.thorough
         wire_seconds = METER_BYTES * 11 / serial.baud if serial else 0.0
-        each = self._meter_wait + wire_seconds + OVERHEAD
-        seconds = {"dlt645": each, "cjt188": 2 * each * (11 if deep else 1), "mbus": self._mbus_wait}[protocol]
+        each = self._meter_wait + wire_seconds + self._overhead
+        mbus = self._mbus_wait + self._overhead
+        seconds = {"dlt645": each, "cjt188": 2 * each * (11 if deep else 1), "mbus": mbus}[protocol]
         names = {"dlt645": f"DL/T 645-{edition}", "cjt188": "CJ/T 188", "mbus": "M-Bus"}
         if deep and protocol == "mbus":
             seconds *= 250
@@ -276,12 +293,13 @@ class Search:
 
     async def _compare(self, tick: Callable[[float], None]) -> None:
         comparison = Comparison(self._wire, self._hailers, self._sheets)
-        devices = [
-            found for found in self.found if not found.candidates and found.driver in ASKED and not self._settled(found)
-        ]
+        devices = self._unknown()
         for number, found in enumerate(devices):
             tick(number / len(devices))
             await comparison.compare(found)
+
+    def _unknown(self) -> list[Found]:
+        return [one for one in self.found if not one.candidates and one.driver in ASKED and not self._settled(one)]
 
     def _take(self, results: Sequence[Found | Clash]) -> None:
         keys = {found.key for found in self.found}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+MOST, SOME = 20, 5  # names that are listed: all, or some of more
+
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """Return the name that is most like the word, if any is."""
@@ -20,6 +22,6 @@ def did_you_mean(word: str, names: Iterable[str], *, what: str = "") -> str:
         return f'did you mean "{meant}"?'
     if not known:
         return f"there are no {what}" if what else "there are none"
-    if len(known) > 12:
-        return f"there are {len(known)} {what}".rstrip()
+    if len(known) > MOST:
+        return f"there are {len(known)} {what or 'of them, such as ' + ', '.join(known[:SOME])}"
     return f"expected one of {', '.join(known)}" if len(known) > 1 else f"expected {known[0]}"

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import linli
+from gateway.cli.alarms import alarm_table
 from gateway.cli.client import find
-from gateway.cli.output import plain
+from gateway.cli.output import plain, value
 from gateway.cli.status import summary
 from gateway.contract import Draft, LinkError, PointValue
 from tests.cli.served import Served
@@ -300,3 +301,20 @@ def test_a_peer_that_hangs_up(tmp_path: Path) -> None:
         thread.join(10)
     assert done.exit_code == 1
     assert "hung up" in done.output
+
+
+def test_a_text_that_is_empty_can_be_seen() -> None:
+    assert value({"value": "", "unit": "", "quality": "good"}) == '""'
+    assert value({"value": "", "unit": "", "quality": "uncertain"}) == '"" ?'
+
+
+def test_an_alarm_without_a_text_of_its_own_shows_its_condition() -> None:
+    row = {
+        "name": "fire-at-gate", "severity": "critical", "state": "unacknowledged", "active": True, "blind": {},
+        "raised_at": "2026-11-22T08:00:00.000+08:00", "text": {}, "when": 'panel.where != ""',
+        "points": {"panel.where": {"value": "", "unit": "", "quality": "good"}},
+    }  # fmt: skip
+    ((*_, inputs, text),) = alarm_table([row], "2026-11-22T08:01:00.000+08:00").rows
+    assert (inputs, text) == ('panel.where ""', 'panel.where != ""')
+    ((*_, text),) = alarm_table([{**row, "text": {"zh": "火警"}}], "2026-11-22T08:01:00.000+08:00").rows
+    assert text == "火警"

@@ -47,10 +47,11 @@ def test_a_port_is_scanned_and_the_toml_passes_check(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     toml = result.stdout
     parsed = tomllib.loads(toml)
-    assert parsed["line"] == [{"name": "rs485-1", "serial": bus.path, "baud": 115200, "format": "8N1"}]
+    name = f"line-{Path(bus.path).name}"
+    assert parsed["line"] == [{"name": name, "serial": bus.path, "baud": 115200, "format": "8N1"}]
     assert parsed["device"] == [
         {
-            "name": "water-level-3", "profile": "qdy30a", "line": "rs485-1", "address": 3, "every": "5s",
+            "name": f"water-level-{name}-3", "profile": "qdy30a", "line": name, "address": 3, "every": "5s",
             "serial": {"baud": 115200, "format": "8N1"},
         }
     ]  # fmt: skip
@@ -62,6 +63,20 @@ def test_a_port_is_scanned_and_the_toml_passes_check(tmp_path: Path) -> None:
     assert "done after" in result.stderr
     assert "likely: QDY30A" in result.stdout or "possible: QDY30A" in result.stdout
     assert all(only_reads(question) for _, question in bus.heard)
+
+
+def test_what_two_scans_found_stands_in_one_file(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    found = []
+    for port in ("riser", "pump-room"):
+        with crowd_in_a_thread((B115200, modbus_ear(3, level()))) as bus:
+            (tmp_path / port).symlink_to(bus.path)
+            found.append(run(tmp_path / port, "-c", path, "--units", "3", *FAST).stdout)
+    path.write_text(path.read_text() + "\n".join(found))
+    checked = CliRunner().invoke(linli, ["check", "-c", str(path)])
+    assert checked.exit_code == 0, checked.output
+    devices = tomllib.loads(path.read_text())["device"]
+    assert [device["name"] for device in devices] == ["water-level-riser-3", "water-level-pump-room-3"]
 
 
 @pytest.mark.parametrize("port", ["ports/riser", "./ports/riser", "../here/ports/riser", "riser"])

@@ -14,6 +14,7 @@ from gateway.settings import PointSettings
 from gateway.settings.resolve import _point
 from tests.drivers.spoken import vectors
 from tests.drivers.station_frames import MN, packet
+from tests.simulate.bench import spec_of
 
 NOW = datetime(2026, 11, 21, 9, 0, 0, 250_000, tzinfo=UTC)
 POINTS = {
@@ -160,6 +161,19 @@ def test_a_value_is_worth_what_its_mark_says(mark, expected):
 )
 def test_what_is_no_believable_number_is_bad(text, reason):
     assert hear(packet(f"a34004-Rtd={text},a34004-Flag=N")).values == {"pm25": PointValue(None, "bad", reason)}
+
+
+def test_a_bad_mark_tells_more_than_a_number_out_of_range():
+    assert hear(packet("a34004-Rtd=-9999,a34004-Flag=D")).values == {"pm25": PointValue(None, "bad", "device_fault")}
+    assert hear(packet("a34004-Rtd=1001,a34004-Flag=T")).values == {"pm25": PointValue(None, "bad", "out_of_range")}
+
+
+@pytest.mark.parametrize("profile", ["hj212-dust-noise", "hj212-water"])
+def test_no_concentration_below_nothing_is_believed(profile):
+    below = [name for name, point in spec_of(profile, MN).points.items() if "/m³" in point.unit or "/L" in point.unit]
+    assert len(below) >= 5
+    for name in below:
+        assert spec_of(profile, MN).points[name].valid[0] == 0
 
 
 def test_a_packet_of_2005_has_neither_flag_nor_number():

@@ -62,9 +62,9 @@ def unshortened(meter: DltMeter) -> Hear:
     return listen
 
 
-def search_of(wire: StillWire, **wanted: object) -> Search:
+def search_of(wire: StillWire, wait: float = 0.0, **wanted: object) -> Search:
     given = {"units": tuple(range(1, 9)), "protocols": QUICK, **wanted}
-    return Search(wire, wire, Wanted(**given), SHEETS)
+    return Search(wire, wire, Wanted(**given), SHEETS, wait=wait)
 
 
 async def run(search: Search) -> Search:

@@ -23,6 +23,7 @@ class StillWire:
         self.now = 1000.0
         self.baud: int | None = None
         self.timeout = 0.0
+        self.turn = 0.0  # seconds until a question's turn comes
         self.chunks: list[bytes] = []
         self.refuses: Callable[[SerialSettings | None], None] = lambda _serial: None
 
@@ -33,6 +34,7 @@ class StillWire:
         self, work: Callable[[Pipe], Awaitable[object]], *, timeout: float, serial: SerialSettings | None = None
     ) -> object:
         self.refuses(serial)
+        self.now += self.turn
         self.baud, self.timeout = serial.baud if serial else None, timeout
         talk = self.unasked(self.baud)
         self.chunks = [talk] if talk else []

@@ -5,8 +5,9 @@ import tomllib
 import pytest
 
 from gateway.contract import LinkError
-from gateway.scan.paste import Surroundings, toml
-from gateway.settings import LineSettings, SerialSettings
+from gateway.scan.found import Found
+from gateway.scan.paste import Surroundings, device_name, line_name, toml
+from gateway.settings import DeviceSettings, LineSettings, SerialSettings
 from tests.meters.slaves import CjtMeter, DltMeter, modbus_ear, water
 from tests.modbus_farm import Slave
 from tests.scan.crowd import Hear, MbusMeter, only_reads, sealed
@@ -174,11 +175,32 @@ async def test_progress_counts_down() -> None:
     bus, seen = StillWire((B9600, modbus_ear(3, level()))), []
     search = search_of(bus, bauds=(9600,))
     search._report = seen.append
+    expected = search.expected
     await run(search)
     assert [one.step for one in seen] == sorted(one.step for one in seen)
-    assert seen[0].left == pytest.approx(search.expected, rel=0.2)
+    assert seen[0].left == pytest.approx(expected, rel=0.2)
     assert seen[-1].left < 5
     assert all(0 <= one.done <= 1 for one in seen)
+
+
+@pytest.mark.parametrize("foreseen", [0.4, 0.0], ids=["told beforehand", "learned"])
+async def test_the_time_left_counts_the_wait_for_a_turn(foreseen: float) -> None:
+    """A line that polls meanwhile: each question waits 0.4 s, whether that could be foreseen or not."""
+    bus = StillWire((B9600, modbus_ear(3, level())))
+    bus.turn = 0.4
+    search = search_of(bus, units=range(1, 33), bauds=(9600,), wait=foreseen)
+    began, left = bus.now, []
+    search._report = lambda one: left.append((bus.now, one.left))
+    await run(search)
+    whole = bus.now - began
+    if foreseen:
+        assert search_of(bus, wait=0.4, units=range(1, 33), bauds=(9600,)).expected + search.each_device == (
+            pytest.approx(whole, rel=0.3)
+        )
+    assert len(left) > 30
+    for at, foretold in left:
+        if at - began > whole / 3:
+            assert foretold == pytest.approx(began + whole - at, abs=(0.25 if foreseen else 0.4) * whole)
 
 
 async def test_meters_that_refuse_the_other_editions_question_cost_no_search_of_their_own() -> None:
@@ -198,3 +220,27 @@ async def test_meters_that_refuse_the_other_editions_question_cost_no_search_of_
     assert {found.address: found.options["edition"] for found in search.found} == {ELECTRIC: 2007, OTHER: 2007}
     assert search.clashes == []
     assert sum(b"\x68\x01\x02\x43\xc3" in sent for _, sent in bus.heard) == 3, "the wildcard, and no hundred more"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ({"serial": "/dev/ttyUSB0"}, "ttyusb0"),
+        ({"serial": "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10JPQ-if00-port0"}, "ft232r-a10jpq"),
+        ({"serial": "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"}, "line-1a86"),
+        ({"serial": "/home/linli/ports/riser"}, "riser"),
+        ({"tcp": "192.168.10.20:502"}, "tcp-192-168-10-20"),
+        ({"tcp": "192.168.10.20:4001"}, "tcp-192-168-10-20-4001"),
+        ({"udp": "[fe80::1]:502"}, "udp-fe80-1"),
+    ],
+)
+def test_a_line_is_named_after_its_port(line: dict[str, str], name: str) -> None:
+    settings = LineSettings(name="new", **line)
+    assert line_name(settings) == name
+    assert LineSettings(name=line_name(settings), **line).name == name
+
+
+def test_a_name_is_never_too_long() -> None:
+    found = Found("modbus", 247, None)
+    assert device_name(found, "a" * 64, ()) == "modb" + ("-" + "a" * 64 + "-247")[-60:]
+    DeviceSettings(name=device_name(found, "a" * 64, ()), line="a", profile="b")

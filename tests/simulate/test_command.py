@@ -48,6 +48,27 @@ def test_it_serves_until_ctrl_c_and_says_so(tmp_path: Path) -> None:
     assert path.with_name("site.rehearsal.toml").exists()
 
 
+def test_a_line_that_several_stations_call_is_one_line(tmp_path: Path) -> None:
+    stations = "".join(
+        f'[[device]]\nname = "s{number}"\nline = "calls"\nprofile = "hj212-water"\naddress = "88888880000{number}"\n'
+        for number in (1, 2, 3)
+    )
+    listen = '[[line]]\nname = "calls"\nlisten = "127.0.0.1:0"\nallow = ["127.0.0.0/8"]\n'
+    written(tmp_path, LEVEL + listen.replace(":0", ":5200") + stations)
+    said = subprocess.run(
+        [*COMMAND, "site.toml", "--seconds", "0"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert "simulates 5 devices on 2 lines;" in said
+    shown = json.loads(
+        subprocess.run(
+            [*COMMAND, "site.toml", "--seconds", "0", "--json"],
+            cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+        ).stdout.splitlines()[0]
+    )  # fmt: skip
+    assert [line["name"] for line in shown["lines"]] == ["wire", "calls"]
+    assert [device["line"] for device in shown["devices"]] == ["wire", "wire", "calls", "calls", "calls"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

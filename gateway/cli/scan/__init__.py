@@ -139,7 +139,8 @@ async def _search(where: "Where", wanted: "Wanted", searches: "list[Search]") ->
         try:
             search = Search(
                 wire, clock, wanted, sheets(Profiles(profile_folders(where.config))),
-                timing=timing, own=where.own_serial, shared=where.owner is not None, report=screen.progress,
+                timing=timing, own=where.own_serial, shared=where.owner is not None, wait=where.wait,
+                report=screen.progress,
                 settled=lambda found: bool(configured_as(found, where.around)),
             )  # fmt: skip
             searches.append(search)

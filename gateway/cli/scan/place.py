@@ -10,27 +10,32 @@ from pydantic import ValidationError
 
 from gateway.cli import DEFAULT_CONFIG
 from gateway.cli.client import Daemon, Refusal, find
-from gateway.contract import ConfigError, LineKind, LinkError
+from gateway.contract import ConfigError, LinkError
 from gateway.plan.findings import sketch
-from gateway.scan.paste import Surroundings
+from gateway.scan.paste import Surroundings, line_name
 from gateway.settings import LineSettings, SerialSettings, Settings
 from gateway.settings.document import Document
 from gateway.settings.nearest import did_you_mean
 from gateway.settings.profiles import Profiles, profile_folders
 
-NEW_NAMES = {LineKind.SERIAL: "rs485", LineKind.TCP: "plant", LineKind.UDP: "plant"}
 SCHEMES = ("tcp", "udp")
+LONGEST_WAIT = 1.0  # seconds; then the gateway lets a question of a scan go first
+SOCKET = 0.01  # seconds a question, to the gateway and back
 
 
 @dataclass(frozen=True)
 class Where:
-    """The line to scan. ``owner``: the running daemon that has it open; ``own_serial``: what it is configured with."""
+    """The line to scan. ``owner``: the running daemon that has it open; ``own_serial``: what it is configured with.
+
+    ``wait``: seconds that a question waits for its turn between the owner's polls, about.
+    """
 
     settings: LineSettings
     around: Surroundings
     config: Path | None
     owner: Daemon | None
     own_serial: SerialSettings | None
+    wait: float = 0.0
 
     @property
     def address(self) -> str:
@@ -63,8 +68,7 @@ def find_line(text: str, config: Path | None, state: Path | None) -> Where:
     if line is None:
         assert address is not None  # noqa: S101 - for mypy: without it text was refused above
         line = address
-        if settings:
-            line = line.model_copy(update={"name": _free(line, lines)})
+        line = line.model_copy(update={"name": _free(line_name(line), lines)})
     around = Surroundings(
         line,
         is_new,
@@ -72,7 +76,8 @@ def find_line(text: str, config: Path | None, state: Path | None) -> Where:
         _configured(settings, line.name, path),
     )
     own = SerialSettings(baud=line.baud, format=line.format) if line.serial and not is_new else None
-    return Where(line, around, path, _owner(line, config, state), own)
+    owner, wait = _owner(line, config, state)
+    return Where(line, around, path, owner, own, wait)
 
 
 def _configuration(config: Path | None) -> tuple[Settings | None, Path | None]:
@@ -94,10 +99,10 @@ def _address(text: str, lines: Mapping[str, LineSettings]) -> LineSettings | Non
     if found:
         if scheme not in SCHEMES:
             raise Refusal(f"{scheme}:// is no way to a line; write tcp://HOST:PORT, udp://HOST:PORT or /dev/ttyUSB0")
-        given = {"name": "plant", scheme: rest}
+        given = {"name": "new", scheme: rest}
     elif "/" in text or (text not in lines and Path(text).is_char_device()):
         # Absolute, since the TOML is pasted elsewhere; not resolved, since a port is best known by its id.
-        given = {"name": "rs485", "serial": Path(text).absolute()}
+        given = {"name": "new", "serial": Path(text).absolute()}
     else:
         return None
     try:
@@ -112,9 +117,9 @@ def _same(one: LineSettings, other: LineSettings) -> bool:
     return one.kind is other.kind and (one.tcp, one.udp) == (other.tcp, other.udp)
 
 
-def _free(line: LineSettings, lines: Mapping[str, LineSettings]) -> str:
-    base = NEW_NAMES[line.kind]
-    return next(name for name in (f"{base}-{number}" for number in range(1, len(lines) + 2)) if name not in lines)
+def _free(base: str, lines: Mapping[str, LineSettings]) -> str:
+    numbered = (f"{base}-{number}" for number in range(2, len(lines) + 3))
+    return next(name for name in (base, *numbered) if name not in lines)
 
 
 def _configured(settings: Settings | None, line: str, path: Path | None) -> dict[tuple[str, str], str]:
@@ -136,18 +141,23 @@ def _configured(settings: Settings | None, line: str, path: Path | None) -> dict
     return found
 
 
-def _owner(line: LineSettings, config: Path | None, state: Path | None) -> Daemon | None:
-    """The running daemon when it has this line open, or tries to."""
+def _owner(line: LineSettings, config: Path | None, state: Path | None) -> tuple[Daemon | None, float]:
+    """The running daemon when it has this line open, or tries to, and how long a question waits there."""
     try:
         daemon = find(config, state)
         rows = daemon.ask("status")["lines"]
     except Refusal:
-        return None
+        return None, 0.0
     address = str(line.serial or line.tcp or line.udp)
     for row in rows:
         same = (
             os.path.realpath(row["address"]) == os.path.realpath(address) if line.serial else row["address"] == address
         )
         if row["kind"] == line.kind.value and same:
-            return Daemon(daemon.path, row["name"])
-    return None
+            return Daemon(daemon.path, row["name"]), _wait(row.get("busy") or 0.0, (row.get("mean_ms") or 0.0) / 1000)
+    return None, 0.0
+
+
+def _wait(busy: float, mean: float) -> float:
+    """Seconds until a line is free that is ``busy`` so often, for ``mean`` seconds at a time (as M/M/1 waits)."""
+    return SOCKET + min(LONGEST_WAIT, mean * busy / max(1.0 - busy, 0.01))

@@ -52,8 +52,9 @@ class Screen:
     def begin(self, search: Search, where: Where) -> None:
         """Say what is to come."""
         through = " through the running gateway, between its polls" if where.owner else ""
+        each = duration(search.each_device)
         click.echo(
-            f"scanning {where.address}{through}: about {duration(search.expected)}, and some seconds a device; "
+            f"scanning {where.address}{through}: about {duration(search.expected)}, and {each} a device; "
             "only reads are sent; Ctrl-C stops",
             err=True,
         )

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from gateway.cli.output import Block, Cell, Line, Table, Word, print_json, show
+from gateway.cli.simulate.line import SimulatedLine
 from gateway.cli.simulate.overlay import overlay
 from gateway.cli.simulate.script import Script, fit, read_script
 from gateway.cli.simulate.site import Site, Way, build
@@ -123,14 +124,17 @@ def _say(text: str) -> None:
 
 def table(site: Site, most: int | None = None) -> list[Block]:
     """Lines and devices with what they did; lines only, and devices with faults, when there are more than ``most``."""
-    short = most is not None and len(site.lines) + len(site.stations) > most
+    lines = _lines(site)
+    short = most is not None and len(lines) + len(site.stations) > most
     rows: list[list[Cell]] = []
-    for line in site.lines:
-        state = Word("unplugged", "bad") if line.unplugged else Word("open", "good")
-        where = f"{line.port.address}, {line.unheard} of {line.questions} questions heard by nobody"
-        total = sum(station.counts.answered + station.counts.spoken for station in line.stations)
-        rows.append([Word(line.name, "strong"), state, str(total), "", "", where])
-        for station in line.stations:
+    for name, ways in lines.items():
+        stations = [station for way in ways for station in way.stations]
+        state = Word("unplugged", "bad") if any(way.unplugged for way in ways) else Word("open", "good")
+        unheard, questions = sum(way.unheard for way in ways), sum(way.questions for way in ways)
+        where = f"{ways[0].port.address}, {unheard} of {questions} questions heard by nobody"
+        total = sum(station.counts.answered + station.counts.spoken for station in stations)
+        rows.append([Word(name, "strong"), state, str(total), "", "", where])
+        for station in stations:
             counts = station.counts
             if short and not station.faults:
                 continue
@@ -146,6 +150,14 @@ def table(site: Site, most: int | None = None) -> list[Block]:
                 ]
             )
     return [Table(("line or device", "state", "served", "refused", "ignored", "where or what"), rows)]
+
+
+def _lines(site: Site) -> dict[str, list[SimulatedLine]]:
+    """The lines by name: of one that stations call, each has a connection of its own."""
+    found: dict[str, list[SimulatedLine]] = {}
+    for line in site.lines:
+        found.setdefault(line.name, []).append(line)
+    return found
 
 
 async def _refresh(site: Site) -> None:
@@ -164,9 +176,9 @@ def _ready(wishes: Wishes, site: Site, dropped: list[str], lively: bool) -> None
         print_json({"ready": True, "config": str(wishes.out), **_counted(site), "left_out": [*site.left_out, *dropped]},
                    indent=0)  # fmt: skip
         return
-    devices = f"{len(site.stations)} devices on {len(site.lines)} lines"
+    devices = f"{_many(len(site.stations), 'device')} on {_many(len(_lines(site)), 'line')}"
     pace = "bytes take their time on serial lines" if wishes.real else "bytes take no time"
-    blocks: list[Block] = [Line([f"{wishes.path}: {devices} are simulated; {pace}."])]
+    blocks: list[Block] = [Line([f"{wishes.path}: simulates {devices}; {pace}."])]
     blocks += [Line([Word("not simulated:", "warn"), sentence]) for sentence in site.left_out]
     if dropped:
         blocks.append(Line([Word("not in the rehearsal:", "warn"), ", ".join(dropped)]))
@@ -174,6 +186,10 @@ def _ready(wishes: Wishes, site: Site, dropped: list[str], lively: bool) -> None
     blocks.append(Line(["Ctrl-C ends the simulation; a gateway that runs then finds its lines gone."]))
     show(blocks if lively else [*blocks, *table(site)])
     sys.stdout.flush()
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _farewell(wishes: Wishes, site: Site, seconds: float) -> None:
@@ -187,8 +203,9 @@ def _farewell(wishes: Wishes, site: Site, seconds: float) -> None:
 def _counted(site: Site) -> dict[str, object]:
     return {
         "lines": [
-            {"name": line.name, "address": line.port.address, "questions": line.questions, "unheard": line.unheard}
-            for line in site.lines
+            {"name": name, "address": ways[0].port.address, "questions": sum(way.questions for way in ways),
+             "unheard": sum(way.unheard for way in ways)}
+            for name, ways in _lines(site).items()
         ],
         "devices": [
             {"name": station.name, "line": line.name, "what": station.what, "answered": station.counts.answered,
