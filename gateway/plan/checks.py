@@ -7,7 +7,6 @@ from gateway.plan.findings import Findings, Sketch
 from gateway.settings import HttpSettings
 from gateway.settings.address import host_port, is_loopback
 from gateway.settings.document import Keys
-from gateway.vision.packs import FACES, PackError, chosen_pack, models_folder
 
 # Uplinks have a position in every stream like a consumer, under these names.
 UPLINKS = ("mqtt", "http", "http-media", "gat1400")
@@ -145,6 +144,8 @@ def clips_leave(unblurred: str | None) -> bool:
     """Whether clips may be made: nothing has to be hidden, or a model that finds faces was chosen and is here."""
     if unblurred is not None:
         return True
+    from gateway.vision.packs import FACES, PackError, chosen_pack, models_folder  # only clips ask for it
+
     try:
         return chosen_pack(models_folder(), FACES) is not None
     except PackError:
