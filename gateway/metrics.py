@@ -10,7 +10,7 @@ REGISTRY = CollectorRegistry()
 
 
 class Total:
-    """One number that only grows; counted on the event loop's thread only, so that it needs no lock."""
+    """One number that only grows; always counted by the same thread, so that it needs no lock."""
 
     __slots__ = ("value",)
 
@@ -30,14 +30,14 @@ class Totals(Collector):
         self._totals: dict[tuple[str, ...], Total] = {}
         REGISTRY.register(self)
 
-    def labels(self, *values: str) -> Total:
-        """Return the one of these labels."""
-        return self._totals.setdefault(values, Total())
+    def labels(self, *values: str, **named: str) -> Total:
+        """Return the one of these labels, in their order or by their names."""
+        return self._totals.setdefault(values or tuple(named[label] for label in self._labels), Total())
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """Look (prometheus_client calls this)."""
         family = CounterMetricFamily(self._name, self._about, labels=self._labels)
-        for values, total in self._totals.items():
+        for values, total in list(self._totals.items()):
             family.add_metric(values, total.value)
         yield family
 
@@ -51,7 +51,7 @@ UNHEARD = Counter("linli_unheard", "Publishes nobody subscribed to (0x10)", ["up
 ACK_REFUSED = Counter(
     "linli_ack_refused", "Acknowledgements of the platform that were refused", ["uplink", "cause"], registry=REGISTRY
 )
-DROPPED = Counter("linli_dropped", "What was given up, and why", ["where", "cause"], registry=REGISTRY)
+DROPPED = Totals("linli_dropped", "What was given up, and why", ["where", "cause"])
 BACKLOG = Gauge("linli_backlog_records", "Records not yet confirmed", ["consumer", "stream"], registry=REGISTRY)
 DEVICE_UP = Gauge("linli_device_up", "1 while a device answers", ["device"], registry=REGISTRY)
 LINE_BUSY = Gauge("linli_line_busy_ratio", "Share of time a line carries transactions", ["line"], registry=REGISTRY)

@@ -17,6 +17,7 @@ class Pace:
 
     def __init__(self, every: float, place: int) -> None:
         self._every = every
+        self._early = min(EARLY, every / 2)
         self._phase = (place * GOLDEN) % 1.0 * every
         self._last: int | None = None
 
@@ -28,7 +29,7 @@ class Pace:
 
     def start(self, now: float) -> int:
         """A poll starts now; returns how many slots were missed before it."""
-        slot = math.floor((now + EARLY - self._phase) / self._every)
+        slot = math.floor((now + self._early - self._phase) / self._every)
         missed = 0 if self._last is None else max(0, slot - self._last - 1)
         self._last = slot
         return missed

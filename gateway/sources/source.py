@@ -35,7 +35,7 @@ from gateway.sources.advice import ADVICE, SILENT, with_advice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.pace import Backoff, Pace
 from gateway.sources.report import ReportPolicy, all_bad
-from gateway.sources.waiting import until_free
+from gateway.sources.waiting import REASON, until_free
 from gateway.sources.watched import Dated, Watched
 from gateway.sources.writing import judge, set_point, tell_time
 
@@ -248,7 +248,9 @@ class Source(Watched):
         self._proven = True
         self._misses = 0
         self._backoff.reset()
-        unread = [name for name, value in values.items() if value[2] in ADVICE and value.quality == "bad"]
+        unread = []
+        if any(map(REASON, values.values())):
+            unread = [name for name, value in values.items() if value.quality == "bad" and value.reason in ADVICE]
         self._outcomes["partial" if unread else "ok"].inc()
         if self.state is not SourceState.ONLINE:
             self._up.set(1)

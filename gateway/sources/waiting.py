@@ -31,7 +31,7 @@ async def until_free(
                     return values
                 raise
         else:
-            if not values and BUSY not in map(REASON, got.values()):
+            if not values and not any(map(REASON, got.values())):
                 return got
             values.update(got)
             points = frozenset(name for name, value in values.items() if value.reason == BUSY)

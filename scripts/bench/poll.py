@@ -100,12 +100,15 @@ def _source(name: str, line: Any, settings: Any, put: Any, address: int) -> Any:
 
 
 async def _run(lines: list[Any], sources: list[Any], seconds: float) -> float:
-    """Run until the time is up; returns the seconds since everything was open."""
+    """Run until the time is up, set up as the daemon is; returns the seconds since everything was open."""
+    from gateway.daemon.thrift import give_back
+
     tasks = [asyncio.create_task(line.run()) for line in lines]
     while any(line.state != "open" for line in lines):  # noqa: ASYNC110 - fifty of them
         await asyncio.sleep(0.01)
     began = time.monotonic()
     tasks += [asyncio.create_task(source.run()) for source in sources]
+    give_back()
     await asyncio.sleep(seconds)
     took = time.monotonic() - began
     for task in tasks:

@@ -44,7 +44,7 @@ def fill_up(path):
 
 
 def dropped():
-    return DROPPED.labels(where="store", cause="disk")._value.get()
+    return DROPPED.labels(where="store", cause="disk").value
 
 
 def noisy(make, length=700):
