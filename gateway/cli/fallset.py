@@ -129,17 +129,20 @@ def _clip(
     from gateway.vision.masked import shown_in
 
     if fall["clip"] is None:
-        raise ValueError("it has no clip: the camera needs `unblurred` for one")
+        raise ValueError("it has no clip; for one the camera needs `unblurred`")
     if data is None:
         raise ValueError("its clip is no longer kept")
     if camera is None or not camera.get("unblurred"):
-        raise ValueError("its camera has no leave (`unblurred`) for clips any more")
+        raise ValueError("its camera has no leave (`unblurred`) for clips in which nothing has to be hidden")
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != fall["clip"]["sha256"]:
         raise ValueError("its clip is not what was recorded")
     shown = shown_in(data, camera["masks"])
     if shown.bare:
         raise ValueError(f"{shown.bare} of its {len(shown.times)} pictures show what a mask of the camera hides by now")
+    wide, tall = shown.size
+    if any(x > wide or y > tall for _, x, y in fall["trajectory"]):
+        raise ValueError("its clip is smaller than the camera's picture, because faces were hidden in it")
     begin = fall["clip"]["first_time"]
     known = [_known(one, begin, shown.times) for one in falls if one["camera"] == fall["camera"]]
     inside = tuple(one for one in known if one.way)

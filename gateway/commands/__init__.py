@@ -60,6 +60,12 @@ VERBS: dict[str, dict[str, Argument]] = {
     "falls": {"days": DAYS, "last": Argument(int, default=50, least=1, most=5000)},
     "fall-label": {name: Argument(str, required=True) for name in ("record", "label", "why")},
     "falls-export": {"days": DAYS, "reason": Argument(str, required=True)},
+    "drop-test": {
+        "camera": Argument(str, required=True),
+        "seconds": Argument(int, default=0, most=1800),
+        "throws": Argument(str, default=""),
+    },
+    "drop-tests": {},
     "exchange": {
         "line": Argument(str, required=True),
         "send": Argument(str, required=True),
@@ -83,6 +89,9 @@ class Watching(Viewed, Protocol):
 
     async def peek(self) -> dict[str, Any]:
         """A picture of now for whoever aims it; CommandError 409 without one."""
+
+    async def drop_test(self, seconds: float) -> None:
+        """Mark what falls within so many seconds as thrown for a test; CommandError when it cannot be."""
 
 
 class Acting(Protocol):
@@ -158,6 +167,9 @@ class Commands:
         if verb not in VERBS:
             raise CommandError(f'no command "{verb[:80]}"; {did_you_mean(verb, VERBS)}', 404)
         values = checked(verb, VERBS[verb], arguments)
+        if "-" in verb or verb in ("falls", "parking"):
+            on = self._on_falls if verb.startswith(("fall", "drop")) else self._on_vehicles
+            return await on(verb, values, actor)
         match verb:
             case "status" | "devices":
                 return self.status() if verb == "status" else self._devices()
@@ -169,17 +181,6 @@ class Commands:
                 return self._alarms(values["all"]) if verb == "alarms" else await self._ack(values, actor)
             case "frames" | "exchange":
                 return await self._on_the_wire(verb, values)
-            case (
-                "vehicles-find"
-                | "vehicles-erase"
-                | "parking"
-                | "parking-reset"
-                | "falls"
-                | "fall-label"
-                | "falls-export"
-            ):
-                on = self._on_falls if verb.startswith("fall") else self._on_vehicles
-                return await on(verb, values, actor)
             case "records" | "replay" | "evidence":
                 return await (self._records(values) if verb != "evidence" else self._take_out(values, actor))
         time = self._clock.rfc3339(self._clock.wall())
@@ -326,14 +327,9 @@ class Commands:
         return await personal.find(plate, reason, actor, "export" if values["export"] else "find")
 
     async def _on_falls(self, verb: str, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
-        from gateway.commands.falling import Falls  # asked for a few times a year
+        from gateway.commands.fallen import Fallen  # asked for a few times a year
 
-        falls = Falls(self._store, self._clock, self._settings.camera)
-        if verb == "fall-label":
-            return await falls.label(values["record"], values["label"], values["why"], actor)
-        if verb == "falls-export":
-            return await falls.export(values["days"], values["reason"], actor)
-        return await falls.recent(values["days"], values["last"])
+        return await Fallen(self._store, self._clock, self._settings.camera, self._camera).answer(verb, values, actor)
 
     async def refused(self, verb: str, arguments: Mapping[str, Any], actor: str, error: CommandError) -> None:
         """Record that a write was refused before it came here (too old, used before)."""

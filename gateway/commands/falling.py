@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.store import Store
 
 FALL, READY, LABELLED = b"linli.falling_object.v1", b"linli.media.ready.v1", b"linli.disposal.labelled.v1"
+DISPOSAL: tuple[Stream, ...] = ("disposal",)
 LABELS = ("true", "false", "none")
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -112,7 +113,7 @@ class Falls:
         await self._store.put([draft], urgent=True)
         with contextlib.suppress(TimeoutError):  # on a disk that takes nothing it is stored as soon as it does
             async with asyncio.timeout(PATIENCE):
-                await self._store.committed(("disposal",))
+                await self._store.committed(DISPOSAL)
         log.info("%s: fall %s of camera %s is labelled %s (%s)", by, fall.id, fall.camera, label, why)
         fall.label = None if label == "none" else {**said, "time": self._clock.rfc3339(wall)}
         return fall.row()

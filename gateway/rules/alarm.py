@@ -15,7 +15,8 @@ SEVERITY_NUMBERS: dict[Severity, int] = {"warning": 13, "minor": 14, "major": 17
 FACTS = "alarm/"
 
 Stamp = Callable[[int], str]
-Change = Literal["raised", "updated", "cleared", "acknowledged"]
+Change = Literal["raised", "updated", "cleared", "acknowledged", "tested"]
+TESTED = {"zh": "【测试】"}  # before the text of an alarm that is only a test; TEST: in all other languages
 
 
 class Phase(StrEnum):
@@ -191,6 +192,31 @@ class Alarm:
         )
         draft = self._draft("raised", wall, stamp, occurrence)
         return Transition(self.settings, "raised", (draft,), self.state, self.settings.do)
+
+    def holds(self) -> bool:
+        """Whether the condition is true now."""
+        return self._when.condition() is True
+
+    def tested(self, wall: int, stamp: Stamp) -> Transition:
+        """A test would have raised it: both ends of an alarm that calls nobody; its own state stays as it is."""
+        occurrence = record_id(wall)
+        raised = replace(
+            self.state,
+            severity="warning",
+            text={key: f"{TESTED.get(key, 'TEST: ')}{words}" for key, words in self.state.text.items()},
+            phase=Phase.UNACKNOWLEDGED,
+            occurrence=occurrence,
+            raised_at=wall,
+            acknowledged_at=None,
+            cleared_at=None,
+            by=None,
+            note="a drop test: nobody needs to come",
+            points=self._points(),
+        )
+        over = replace(raised, phase=Phase.NORMAL, cleared_at=wall)
+        drafts = (alarm_draft(raised, "raised", wall, stamp, occurrence), alarm_draft(over, "cleared", wall, stamp))
+        marked = tuple(replace(draft, data={**draft.data, "test": True}) for draft in drafts)
+        return Transition(self.settings, "tested", marked, self.state)
 
     def _cleared(self, wall: int, stamp: Stamp, note: str | None) -> Transition:
         acknowledged = self.state.phase is Phase.ACKNOWLEDGED

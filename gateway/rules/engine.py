@@ -15,6 +15,7 @@ from gateway.settings.nearest import did_you_mean
 log = logging.getLogger("linli.rules")
 
 REMOVED = "removed from configuration"
+TEST = "test"  # beside an event's word: it was made to try things out
 
 
 def utc(time_ns: int) -> str:
@@ -54,8 +55,21 @@ class Rules:
             return []
         steps = self.tick(item.monotonic, item.time) if self._due(item.monotonic) else []
         self._move(item.monotonic)
+        if isinstance(item, VisionEvent) and TEST in item.event.split():
+            return steps + self._rehearse(concerned, item)
         self._take(item)
         return steps + self._judge(concerned, item.time)
+
+    def _rehearse(self, alarms: Iterable[Alarm], item: VisionEvent) -> list[Transition]:
+        """Tell which alarms an event would raise if it were no test; none is raised, and the event is forgotten."""
+        resting = [alarm for alarm in alarms if not alarm.holds()]
+        cells = list(self._inputs.events.get(item.camera, {}).values())
+        before = [(cell.at, cell.time) for cell in cells]
+        self._take(item)
+        steps = [alarm.tested(item.time, self.stamp) for alarm in resting if alarm.holds()]
+        for cell, (at, time) in zip(cells, before, strict=True):
+            cell.at, cell.time = at, time
+        return steps
 
     def tick(self, monotonic: float, wall: int) -> list[Transition]:
         """Judge the alarms whose time has come; harmless when none has."""

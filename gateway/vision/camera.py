@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.contract import Clock, ConfigError, Put, SourceState, StateChange, VisionEvent, record_id
+from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState, StateChange, VisionEvent, record_id
 from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
@@ -48,6 +48,7 @@ BACK_OFF = (0.5, 10.0)
 STEADY = 30.0  # seconds of good work after which the back-off begins anew
 PASSAGES_SHOWN = 10
 STOP_SECONDS = 2.0
+DROP_TEST = "droptest"
 
 log = logging.getLogger("linli.vision")
 
@@ -118,7 +119,13 @@ class Camera:
             "frames": dict(self._frames),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
+            "falling": self._falling(),
         }
+
+    def _falling(self) -> dict[str, Any] | None:
+        """How the facade stands in the picture, as configured; None where nothing that falls is looked for."""
+        falling = self._settings.falling
+        return None if falling is None else falling.model_dump(mode="json", include={"facade"})
 
     def clip(self, before: float, after: float, record: str) -> bool:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
@@ -136,6 +143,17 @@ class Camera:
     async def peek(self) -> dict[str, Any]:
         """A picture of now for whoever aims the camera, and what is to be improved; CommandError 409 without one."""
         return await self._peeks.view(self._ask_view)
+
+    async def drop_test(self, seconds: float) -> None:
+        """Mark what falls within so many seconds as thrown for a test; 0 ends it. CommandError when it cannot be."""
+        if self._settings.falling is None:
+            raise CommandError(f"camera {self.name} looks for no falling objects; give it [camera.falling]", 409)
+        gives = self._state in (SourceState.ONLINE, SourceState.DEGRADED)
+        if seconds and not gives:
+            raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
+        self._teller.test(self._clock.monotonic() + seconds)
+        if gives:
+            await self._become_open()
 
     def _ask_view(self) -> bool:
         worker = self._worker
@@ -185,6 +203,7 @@ class Camera:
         self._worker = worker
         self._size, self._trouble = None, Trouble("", "")
         self._owed.clear()
+        self._teller.begin()
         complaints = asyncio.create_task(self._log_complaints(worker, secret))
         try:
             settings = portable(self._settings)
@@ -242,6 +261,8 @@ class Camera:
         elif isinstance(message, Beat):
             self._may_clip = message.clips or self._settings.unblurred is not None
             self._count(message)
+            if self._reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
+                await self._become_open()
         elif isinstance(message, View):
             self._peeks.take(message)
         elif isinstance(message, Clip):
@@ -283,6 +304,9 @@ class Camera:
     async def _become_open(self) -> None:
         if self._trouble.reason:
             await self._become(SourceState.DEGRADED, self._trouble.reason, self._trouble.sentence)
+        elif self._teller.testing(self._clock.monotonic()):
+            sentence = "a drop test runs: what falls now is recorded as a test, and no alarm is raised for it"
+            await self._become(SourceState.DEGRADED, DROP_TEST, sentence)
         else:
             width, height = self._size or (0, 0)
             await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")

@@ -95,13 +95,15 @@ def dwell_event(camera: str, dwell: Dwell, stamp: Callable[[int], str], monotoni
     return VisionEvent(camera, dwell.time, monotonic, DWELL, dwell.zone, data, event, media, identity)
 
 
-def fell_event(camera: str, fell: Fell, monotonic: float) -> VisionEvent:
-    """What the rules hear at once; no record, which comes when the fall is over."""
-    return VisionEvent(camera, fell.time, monotonic, "", camera, {}, "fall")
+def fell_event(camera: str, fell: Fell, monotonic: float, *, test: bool = False) -> VisionEvent:
+    """What the rules hear at once; no record, which comes when the fall is over. ``test``: of a drop test."""
+    return VisionEvent(camera, fell.time, monotonic, "", camera, {}, "fall test" if test else "fall")
 
 
-def fall_event(camera: str, fall: Fall, stamp: Callable[[int], str], monotonic: float) -> VisionEvent:
-    """Make the record to be; the rules have heard of it already."""
+def fall_event(
+    camera: str, fall: Fall, stamp: Callable[[int], str], monotonic: float, *, test: bool = False
+) -> VisionEvent:
+    """Make the record to be; the rules have heard of it already. ``test``: of a drop test, and the record says so."""
     data: dict[str, Any] = {
         "trajectory": [[stamp(time), x, y] for time, x, y in fall.trajectory],
         "size_px": fall.size_px,
@@ -117,6 +119,8 @@ def fall_event(camera: str, fall: Fall, stamp: Callable[[int], str], monotonic: 
     if fall.origin is not None:
         origin = fall.origin
         data["origin"] = {"floor": origin.floor, "column": origin.column, "interval": list(origin.interval)}
+    if test:
+        data["test"] = True
     media: dict[str, tuple[bytes, str, str]] = {}
     if fall.picture is not None:
         data["picture"], media["picture"] = _pictured(fall.picture, stamp)

@@ -18,10 +18,11 @@ EDGE = 9  # pixels beside a mask's edge into which compression smears what lies 
 
 
 class Shown(NamedTuple):
-    """Seconds of the clip at which its pictures are shown, and how many of them show what a mask should hide."""
+    """Seconds of the clip at which its pictures are shown, how many show what a mask should hide, and their size."""
 
     times: tuple[float, ...]
     bare: int
+    size: tuple[int, int]
 
     @property
     def rate(self) -> float:
@@ -33,7 +34,7 @@ class Shown(NamedTuple):
 def shown_in(mp4: bytes, masks: Polygons) -> Shown:
     """Look at every picture of a clip; ValueError when it cannot be decoded to its end."""
     times: list[float] = []
-    bare = 0
+    bare, size = 0, (0, 0)
     try:
         opened: Any = av.open(io.BytesIO(mp4))
         with opened as container:
@@ -41,6 +42,7 @@ def shown_in(mp4: bytes, masks: Polygons) -> Shown:
             inside: Any = None
             for picture in container.decode(stream):
                 times.append(float(picture.time or 0.0))
+                size = (picture.width, picture.height)
                 if not masks:
                     continue
                 luma: Any = picture.to_ndarray(format="yuv420p")[: picture.height]
@@ -52,7 +54,7 @@ def shown_in(mp4: bytes, masks: Polygons) -> Shown:
     if not times:
         raise ValueError("there is no picture in it")
     first = times[0]
-    return Shown(tuple(time - first for time in times), bare)
+    return Shown(tuple(time - first for time in times), bare, size)
 
 
 def _inside(masks: Polygons, width: int, height: int) -> Any:  # noqa: ANN401 - OpenCV

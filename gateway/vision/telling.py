@@ -19,16 +19,35 @@ class Teller:
         self._name, self._stamp, self._reads = camera.name, stamp, reads
         self._habits = Habits(camera.vehicles)
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
+        self._test_until = 0.0
+        self._tests: set[int] = set()
+
+    def test(self, until: float) -> None:
+        """Mark what begins to fall before the monotonic time ``until`` as thrown for a drop test."""
+        self._test_until = until
+
+    def testing(self, monotonic: float) -> bool:
+        """Whether a drop test runs; none outlives its time, whatever becomes of who began it."""
+        return monotonic < self._test_until
+
+    def begin(self) -> None:
+        """A worker starts anew, and with it the numbers of its falls."""
+        self._tests.clear()
 
     def event(self, found: Finding, monotonic: float) -> VisionEvent:
         """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
         name, stamp = self._name, self._stamp
         if isinstance(found, Fell):
-            return fell_event(name, found, monotonic)
+            test = self.testing(monotonic)
+            if test:
+                self._tests.add(found.number)
+            return fell_event(name, found, monotonic, test=test)
         if isinstance(found, Sure):
             return sure_event(name, found, monotonic)
         if isinstance(found, Fall):
-            return fall_event(name, found, stamp, monotonic)
+            test = found.number in self._tests  # its record says what its early word said
+            self._tests.discard(found.number)
+            return fall_event(name, found, stamp, monotonic, test=test)
         if isinstance(found, Dwell):
             if found.state == "standing":
                 self._standing[found.zone] = record_id(found.time)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from gateway.contract import CommandError, SourceState, StateChange
+from gateway.contract import CommandError, SourceState, StateChange, VisionEvent
 from gateway.rules import Rules, compile_rules
 from gateway.rules.engine import utc
 from gateway.settings import AlarmSettings
@@ -366,3 +366,42 @@ def test_every_record_fits_its_published_schema() -> None:
         jsonschema.validate(draft.data, schema["properties"]["data"])
         assert draft.stream in schema["properties"]["stream"]["enum"]
         assert re.fullmatch(schema["properties"]["id"]["pattern"], draft.id)
+
+
+EVENT = {"when": "event(north-gate, fall)", "severity": "critical", "text": {"zh": "高空抛物", "en": "Something fell"}}
+
+
+def test_a_drop_test_is_told_as_one_and_raises_nothing() -> None:
+    site = Site(EVENT)
+    assert site.event(1, "fall test") == ["tested"]
+    assert site.phase == "normal"
+    assert site.event(2, "fall test") == ["tested"]
+    assert site.tick(3) == []
+    # A real fall during the hold of a test is raised as ever, and then a test says nothing new.
+    assert site.event(4, "fall") == ["raised"]
+    assert site.event(5, "fall test") == []
+    assert site.phase == "unacknowledged"
+
+
+def test_both_ends_of_a_test_say_that_nobody_needs_to_come() -> None:
+    site = Site(EVENT)
+    before = site.rules.dump()
+    found = VisionEvent("north-gate", wall(1), 1, "", "north-gate", {}, event="fall test")
+    (step,) = site.rules.feed(found)
+    raised, cleared = step.drafts
+    assert (raised.type, cleared.type) == ("linli.alarm.raised.v1", "linli.alarm.cleared.v1")
+    assert raised.data["test"] is cleared.data["test"] is True
+    assert raised.data["occurrence"] == cleared.data["occurrence"] == raised.id
+    assert raised.data["text"] == {"zh": "【测试】高空抛物", "en": "TEST: Something fell"}
+    assert (raised.data["severity"], raised.extra["severitytext"]) == ("warning", "warning")
+    assert (cleared.data["state"], cleared.data["cleared_at"]) == ("normal", "t1")
+    assert not step.actions
+    assert site.rules.dump() == before
+
+
+def test_a_test_does_not_mark_what_something_else_raises() -> None:
+    site = Site({"when": "event(north-gate, fall) or sump.level > 2.5"})
+    assert site.event(1, "fall test") == ["tested"]
+    assert site.read(2, 3) == ["raised"]
+    (state,) = site.rules.states()
+    assert "test" not in state.data(site.rules.stamp)

@@ -9,6 +9,7 @@ SUBCOMMANDS = {
     "test": "Say on one page whether a camera is fit for its purpose.",
     "calibrate": "Find the building in the picture by four corners, for falling objects.",
     "report": "Say how small a falling object may be on each floor, and what the view misses.",
+    "droptest": "Throw things, see what the camera tells of each, and put it into the report.",
     "aim": "See a camera live while you turn it: lanes, plate sizes, exposure.",
 }
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.camera.droptest import result_tables
 from gateway.cli.camera.frame import camera_settings, first_frame
+from gateway.cli.client import NotRunningError, Refusal, find
 from gateway.cli.output import Line, Table, json_option, print_json, show
 
 if TYPE_CHECKING:
@@ -28,11 +30,29 @@ def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None
 
     height, width = first_frame(camera, config, frame).shape[:2]
     view = facade_view(settings.falling.facade, width, height)
+    tested, why_not = _drop_test(camera, config)
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
-        print_json({"floors": rows, "distance": round(view.distance, 1), "cameras": view.cameras})
+        told = {"floors": rows, "distance": round(view.distance, 1), "cameras": view.cameras, "drop_test": tested}
+        print_json(told)
         return
     show(report_tables(view))
+    if tested is None:
+        click.echo(f"\n{why_not}")
+        return
+    click.echo(f"\nDrop test of {tested['time'][:16].replace('T', ' ')} by {tested['by']}:")
+    show(result_tables(tested))
+
+
+def _drop_test(camera: str, config: Path) -> tuple[dict[str, Any] | None, str]:
+    """The camera's last drop test, which the gateway keeps; or what to do for one."""
+    try:
+        tested = find(config, None).ask("drop-tests")
+    except NotRunningError:
+        return None, "Drop test: its result is kept by the gateway, which does not run."
+    except Refusal as refusal:
+        return None, f"Drop test: {refusal.message}"
+    return tested.get(camera), f"No drop test yet: linli camera droptest {camera}"
 
 
 def report_tables(view: "FacadeView") -> "list[Table | Line]":

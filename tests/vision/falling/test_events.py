@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 
 from gateway.contract import Reading, VisionEvent
 from gateway.daemon.drafts import vision_draft
 from gateway.vision.events import fall_event, fell_event
 from gateway.vision.messages import Fall, Fell, Origin, Picture, pack, unpack
+from gateway.vision.telling import Teller
+from tests.vision.falling.drawn import camera
 
 SCHEMA = Path(__file__).resolve().parents[3] / "docs" / "schemas" / "linli.falling_object.v1.json"
 TIME = 1_790_000_000_000_000_000
@@ -54,3 +57,28 @@ def test_the_record_has_what_the_schema_asks_for() -> None:
 def test_both_go_through_the_pipe() -> None:
     for message in (Fell(3, TIME), FALL):
         assert unpack(pack(message)[4:]) == message
+
+
+def teller() -> Teller:
+    return Teller(camera(), stamp)
+
+
+def told(by: Teller, number: int, early: float, late: float) -> tuple[str, bool]:
+    """The words of an early word, and whether its record says that it is a test."""
+    word = by.event(Fell(number, TIME), early)
+    record = by.event(msgspec.structs.replace(FALL, number=number), late)
+    return word.event, record.data.get("test", False)
+
+
+def test_a_drop_test_marks_what_begins_within_its_time_and_ends_by_itself() -> None:
+    by = teller()
+    assert told(by, 1, 5.0, 6.0) == ("fall", False)
+    by.test(20.0)
+    assert told(by, 2, 19.0, 23.0) == ("fall test", True)
+    assert told(by, 3, 20.0, 23.0) == ("fall", False)
+    by.test(60.0)
+    assert told(by, 4, 19.0, 30.0) == ("fall test", True)
+    by.event(Fell(5, TIME), 50.0)
+    by.begin()  # another worker counts anew
+    assert told(by, 4, 61.0, 62.0) == ("fall", False)
+    assert by.event(msgspec.structs.replace(FALL, number=5), 63.0).data.get("test") is None

@@ -1,0 +1,207 @@
+"""`linli camera droptest`: things are thrown before a camera, and what it tells of each is shown as it comes."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from gateway.cli.client import Daemon, find, place
+from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
+from gateway.contract import Cursor
+
+FALL = "linli.falling_object.v1"
+MOST, MOST_SECONDS = 20, 1800
+SPARE = 60.0  # seconds beyond all throws until the gateway ends the test by itself
+POLL = 1.0
+
+Row = dict[str, Any]
+
+
+class Throw(NamedTuple):
+    """One throw: the floor that was said (if one was), and the row of the fall that was told (if one was)."""
+
+    floor: int | None
+    told: Row | None
+
+
+@click.command()
+@click.argument("camera")
+@click.option("--throws", type=click.IntRange(1, MOST), help="How many throws.  [default: 3]")
+@click.option("--floors", help="The floors that are thrown from, in order, such as 33,17,2; then each is compared.")
+@click.option("--each", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="Seconds for one throw.")
+@place
+@json_option
+def droptest(
+    camera: str,
+    throws: int | None,
+    floors: str | None,
+    each: float,
+    config: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Try CAMERA with things that are thrown: a ball from the roof, the middle, the lowest floor.
+
+    Shows what is told of each throw, ends after the last one or by Ctrl-C, and puts the result into the gateway's
+    records and into `linli camera report`. Meanwhile every fall of this camera is recorded as a test (`test`: true):
+    alarms are only told as a test, and nothing is set off. The gateway ends it by itself after 30 minutes at most.
+    Exits with 1 when a throw was not told.
+    """
+    planned = _planned(throws, floors)
+    seconds = round(len(planned) * each + SPARE)
+    if seconds > MOST_SECONDS:
+        raise click.UsageError(
+            f"{len(planned)} throws of {each:g} s are more than 30 minutes; take fewer, or less --each"
+        )
+    daemon = find(config, state)
+    status = daemon.ask("status")
+    after = str(Cursor(status["epoch"], "perception", status["streams"]["perception"]["last"]))
+    began = daemon.ask("drop-test", camera=camera, seconds=seconds)
+    if not as_json:
+        click.echo(f"Drop test of {camera} until {began['until'][11:19]} at most; Ctrl-C ends it.")
+    falls = _Falls(daemon, camera, after, began["began"])
+    done: list[Throw] = []
+    try:
+        for number, floor in enumerate(planned, 1):
+            done.append(Throw(floor, _throw(falls, number, len(planned), floor, each, quiet=as_json)))
+    except KeyboardInterrupt:
+        click.echo("\nended", err=True)
+    finally:
+        words = " ".join(f"{throw.floor or ''}={throw.told['record'] if throw.told else ''}" for throw in done)
+        result = daemon.ask("drop-test", camera=camera, throws=words)
+    if as_json:
+        print_json(result)
+    else:
+        show(result_tables(result))
+    if any(throw.told is None for throw in done):
+        sys.exit(1)
+
+
+class _Falls:
+    """Takes the falls of a test off the gateway's records, each once, as they come."""
+
+    def __init__(self, daemon: Daemon, camera: str, after: str, since: str) -> None:
+        self._daemon, self._camera, self._after = daemon, camera, after
+        self._since = since
+        self._more: list[Row] = []
+
+    def within(self, seconds: float, tick: Callable[[float], None]) -> Iterator[Row]:
+        """Give falls for so long; ``tick`` is told the seconds that are left."""
+        until = time.monotonic() + seconds
+        while True:
+            while self._more:
+                yield self._more.pop(0)
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            tick(left)
+            page = self._daemon.records("perception", self._after, 1000, min(POLL, left))
+            self._after = page.next
+            for raw in page.records:
+                record = msgspec.json.decode(raw)
+                if record["type"] == FALL and record["subject"] == self._camera and record["data"].get("test"):
+                    self._more.append(_row(record))
+
+
+def _throw(falls: _Falls, number: int, total: int, floor: int | None, seconds: float, *, quiet: bool) -> Row | None:
+    """Wait for one throw; what had begun to fall before it belongs to the one before, and is only shown."""
+    where = f" from floor {floor}" if floor else ""
+    visible = sys.stderr.isatty() and not quiet
+    if not quiet:
+        click.echo(f"Throw {number} of {total}{where}: now.")
+    begins = _now()
+
+    def tick(left: float) -> None:
+        if visible:
+            click.echo(f"\r  waiting, {left:3.0f} s left ", err=True, nl=False)
+
+    def clear() -> None:
+        if visible:
+            click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+
+    for row in falls.within(seconds, tick):
+        clear()
+        late = datetime.fromisoformat(row["time"]).timestamp() < begins
+        if not quiet:
+            show([Line(["  told:" if not late else "  also:", *_told(row)])])
+        if not late:
+            return row
+    clear()
+    if not quiet:
+        show([Line([Word(f"  nothing was told within {seconds:g} s", "bad")])])
+    return None
+
+
+def _now() -> float:
+    """The time by this machine's clock, which is the gateway's."""
+    return time.time()
+
+
+def _planned(throws: int | None, floors: str | None) -> Sequence[int | None]:
+    if floors is None:
+        return [None] * (throws or 3)
+    named: list[int | None] = []
+    with contextlib.suppress(ValueError):
+        named = [int(word) for word in floors.split(",")]
+    if not named or not all(floor and 0 < floor <= 200 for floor in named) or len(named) > MOST:
+        raise click.UsageError(f"--floors {floors}: expected up to {MOST} floors with commas, such as 33,17,2")
+    if throws not in (None, len(named)):
+        raise click.UsageError(f"--throws {throws} and {len(named)} floors; give one of them")
+    return named
+
+
+def _row(record: dict[str, Any]) -> Row:
+    data = record["data"]
+    origin = data.get("origin") or {}
+    keys = ("size_px", "size_cm", "impact_speed", "confidence")
+    return {
+        "record": record["id"],
+        "time": data.get("first_time", record["time"]),
+        **{key: origin.get(key) for key in ("floor", "interval", "column")},
+        **{key: data.get(key) for key in keys},
+    }
+
+
+def result_tables(result: dict[str, Any]) -> list[Block]:
+    """A whole test, as the gateway has recorded it."""
+    throws = result["throws"]
+    rows: list[list[Cell]] = []
+    for number, throw in enumerate(throws, 1):
+        told = _told(throw) if throw["record"] else ["-"] * 5
+        rows.append([str(number), str(throw["from"] or "-"), *told, _verdict(throw)])
+    blocks: list[Block] = []
+    if rows:
+        head = ("throw", "from floor", "told at", "floor", "size", "speed", "sure", "")
+        blocks.append(Table(head, rows))
+    tone: Tone = "dim" if not throws else "good" if result["told"] == len(throws) else "bad"
+    blocks.append(Line([Word(f"{result['told']} of {len(throws)} throws were told", tone)]))
+    return blocks
+
+
+def _told(row: Row) -> list[Cell]:
+    floor = "-" if row["floor"] is None else str(row["floor"])
+    if row["interval"] and row["interval"][0] != row["interval"][-1]:
+        floor += f" ({row['interval'][0]} to {row['interval'][-1]})"
+    size = "-" if row["size_px"] is None else f"{row['size_px']:g} px"
+    size += f", {row['size_cm']:g} cm" if row["size_cm"] else ""
+    speed = "-" if row["impact_speed"] is None else f"{row['impact_speed']:g} m/s"
+    return [row["time"][11:19], floor, size, speed, f"{row['confidence']:.2f}"]
+
+
+def _verdict(throw: dict[str, Any]) -> Word:
+    if throw["record"] is None:
+        return Word("NOT TOLD", "bad")
+    floor, told = throw["from"], throw["floor"]
+    if floor is None or told is None:
+        return Word("told", "good")
+    if floor == told:
+        return Word("floor right", "good")
+    low, high = throw["interval"] or (told, told)
+    off = f"floor off by {abs(floor - told)}"
+    return Word(f"{off}, in its interval", "good") if low <= floor <= high else Word(off, "warn")
