@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from gateway.contract import Clock, CommandError, PointValue, Put, SourceState, StateChange
 from gateway.metrics import DEVICE_UP
+from gateway.settings.nearest import did_you_mean
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.report import shown
 from gateway.sources.writing import shape
@@ -46,8 +47,8 @@ class Watched:
         wanted = self._points if points is None else points
         unknown = sorted(wanted - self._points)
         if unknown:
-            known = ", ".join(sorted(self._points))
-            raise CommandError(f"{self.name} has no point {unknown[0][:80]!r}; it has {known}", status=404)
+            hint = did_you_mean(unknown[0], self._points)
+            raise CommandError(f"{self.name} has no point {unknown[0][:80]!r}; {hint}", status=404)
         return wanted
 
     def _view(self, line: str, last: dict[str, Dated], every: float) -> dict[str, Any]:

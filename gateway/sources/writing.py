@@ -19,6 +19,7 @@ from gateway.contract import (
     Writer,
     Written,
 )
+from gateway.settings.nearest import did_you_mean
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 
@@ -33,8 +34,8 @@ def judge(device: ResolvedDevice, driver: Driver, name: str, value: Scalar) -> N
     """CommandError unless this value may be written: 404 no such point, 403 not allowed, 400 not this value."""
     point = device.spec.points.get(name)
     if point is None:
-        known = ", ".join(sorted(device.spec.points))
-        raise CommandError(f"{device.name} has no point {name[:80]!r}; it has {known}", status=404)
+        hint = did_you_mean(name, device.spec.points)
+        raise CommandError(f"{device.name} has no point {name[:80]!r}; {hint}", status=404)
     check = getattr(driver, "check", None)
     if check is None:
         kind = device.spec.driver

@@ -297,7 +297,7 @@ async def test_reading_on_command_goes_first_and_is_not_recorded(fake_clock):
         assert len(scene.items) == count
         scene.line.result = silence()
         assert (await scene.source.read_now(frozenset({"p"}))).points["p"].reason == "timeout"
-        with pytest.raises(CommandError, match="no point 'x'; it has p") as caught:
+        with pytest.raises(CommandError, match="no point 'x'; expected p") as caught:
             await scene.source.read_now(frozenset({"x"}))
         assert caught.value.status == 404
 

@@ -236,7 +236,8 @@ async def test_refused_before_anything_is_sent() -> None:
     async with farmed(one) as source:
         for point, value, status, words in (
             ("other", 1, 403, "add write = true to this point"),
-            ("nothing", 1, 404, "has no point"),
+            ("nothing", 1, 404, "has no point 'nothing'; expected one of bit, level, other, output, total"),
+            ("levle", 1, 404, 'did you mean "level"'),
             ("level", 100.1, 400, "0 to 100 dB"),
             ("output", 1, 400, "true or false"),
         ):
