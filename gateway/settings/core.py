@@ -39,6 +39,16 @@ def _zone(name: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Streams = Annotated[tuple[Stream, ...], Field(min_length=1)]
+# What several ways out have.
+CertFile = Annotated[Path | None, Field(description="file of the client certificate, PEM; needs key_file")]
+KeyFile = Annotated[Path | None, Field(description="file of the client certificate's private key, PEM")]
+PlatformCa = Annotated[
+    Path | None,
+    Field(description="file of the authority that signed the platform's certificate, PEM; without it, the system's"),
+]
+PlainHttp = Annotated[bool, Field(description="allow plain http:// beyond loopback; shows in status")]
+AnswerTime = Annotated[Duration, Field(ge=1, le=30, description="how long the platform may take for an answer")]
+Required = Annotated[bool, Field(description="retention waits for this uplink")]
 
 
 class GatewaySettings(Table):
@@ -120,8 +130,8 @@ class MqttSettings(Table):
         default=None,
         description="file of the authority that signed the broker's certificate, PEM; without it, the system's",
     )
-    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
-    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    cert_file: CertFile = None
+    key_file: KeyFile = None
     fallback: tuple[BrokerUrl, ...] = Field(
         default=(),
         description="further addresses of the same platform, tried in turn while url cannot be used",
@@ -143,7 +153,7 @@ class MqttSettings(Table):
         examples=["64KiB"],
     )
     zstd: bool = Field(default=False, description="compress batches with zstd")
-    required: bool = Field(default=False, description="retention waits for this uplink")
+    required: Required = False
 
 
 class HttpSettings(Table):
@@ -153,13 +163,10 @@ class HttpSettings(Table):
         description="https:// address that batches of records are posted to, or http:// without TLS",
         examples=["https://platform.example/linli/v1/records"],
     )
-    insecure: bool = Field(default=False, description="allow plain http:// beyond loopback; shows in status")
-    ca_file: Path | None = Field(
-        default=None,
-        description="file of the authority that signed the platform's certificate, PEM; without it, the system's",
-    )
-    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
-    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    insecure: PlainHttp = False
+    ca_file: PlatformCa = None
+    cert_file: CertFile = None
+    key_file: KeyFile = None
     token_file: Path | None = Field(
         default=None, description="file or systemd credential with the bearer token that the platform expects"
     )
@@ -169,7 +176,7 @@ class HttpSettings(Table):
     password_file: Path | None = Field(default=None, description="file or systemd credential with the user's password")
     streams: Streams = Field(default=SEND_ORDER, description="the streams that are sent")
     window: int = Field(default=4, ge=1, le=16, description="requests at a time, each over its own connection")
-    timeout: Duration = Field(default=20, ge=1, le=30, description="how long the platform may take for an answer")
+    timeout: AnswerTime = 20
     compress: Literal["none", "gzip", "zstd"] = Field(default="none", description="encoding of the requests' bodies")
     rate: Size | None = Field(
         default=None, ge=1 << 10, description="bytes a second that records may take on a metered link"
@@ -179,7 +186,7 @@ class HttpSettings(Table):
         default=None, description="address below which media are put by SHA-256; without it, url with /media behind it"
     )
     media_rate: Size | None = Field(default=None, ge=1 << 10, description="bytes a second that media may take")
-    required: bool = Field(default=False, description="retention waits for this uplink")
+    required: Required = False
 
 
 class ViewedCameraSettings(Table):
@@ -204,13 +211,10 @@ class Gat1400Settings(Table):
         description="https:// address of the view library, or http:// without TLS; /VIID/… is put behind it",
         examples=["https://viid.example:8443"],
     )
-    insecure: bool = Field(default=False, description="allow plain http:// beyond loopback; shows in status")
-    ca_file: Path | None = Field(
-        default=None,
-        description="file of the authority that signed the platform's certificate, PEM; without it, the system's",
-    )
-    cert_file: Path | None = Field(default=None, description="file of the client certificate, PEM; needs key_file")
-    key_file: Path | None = Field(default=None, description="file of the client certificate's private key, PEM")
+    insecure: PlainHttp = False
+    ca_file: PlatformCa = None
+    cert_file: CertFile = None
+    key_file: KeyFile = None
     device_id: DeviceId = Field(
         description="this gateway's code at the platform, 20 digits", examples=["31011500001200000001"]
     )
@@ -220,7 +224,7 @@ class Gat1400Settings(Table):
         min_length=1, description="the cameras whose passages go, by name; no other camera's do"
     )
     keepalive: Duration = Field(default=60, ge=10, le=600, description="how often the registration is kept alive")
-    timeout: Duration = Field(default=20, ge=1, le=30, description="how long the platform may take for an answer")
+    timeout: AnswerTime = 20
     batch: int = Field(default=10, ge=1, le=100, description="vehicles in one request at most")
     pictures: bool = Field(default=True, description="send the picture with the vehicle")
     picture_limit: Size = Field(
@@ -229,7 +233,7 @@ class Gat1400Settings(Table):
     numbers: Literal["number", "text"] = Field(
         default="number", description='how whole numbers are written, which platforms want differently: 1 or "1"'
     )
-    required: bool = Field(default=False, description="retention waits for this uplink")
+    required: Required = False
 
 
 class UplinkSettings(Table):
