@@ -8,7 +8,7 @@ from gateway.vision.appearance import paint_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled
-from gateway.vision.guest import Guest
+from gateway.vision.kinds import Kinds
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
 from gateway.vision.look import PlateSight, read_plate
@@ -46,14 +46,23 @@ class VehicleGate:
     """Takes every frame of a camera in order, gives each vehicle that went through once."""
 
     def __init__(
-        self, camera: CameraSettings, sight: PlateSight | None, lists: PlateLists, faces: Guest | None = None
+        self,
+        camera: CameraSettings,
+        sight: PlateSight | None,
+        lists: PlateLists,
+        veil: Veil | None = None,
+        kinds: Kinds | None = None,
     ) -> None:
-        """Without ``sight`` (models are missing) passages come from motion alone; ``faces`` are hidden in pictures."""
+        """Without ``sight`` (models are missing) passages come from motion alone.
+
+        ``veil`` makes the pictures, ``kinds`` tells vehicles where a detector can.
+        """
         lanes = camera.vehicles.lanes if camera.vehicles else ()
         self._sight = sight
         self._motion = MotionGate()
-        veil = Veil(sight.find if sight else None, faces, unblurred=camera.unblurred is not None)
-        self._book = PassageBook(camera.name, lanes, lists, veil)
+        self._kinds = kinds or Kinds()
+        veil = veil or Veil(sight.find if sight else None, unblurred=camera.unblurred is not None)
+        self._book = PassageBook(camera.name, lanes, lists, veil, self._kinds)
         self._lists = lists
         self._sure: list[Sure] = []
         self._plates: list[PlateTrack] = []
@@ -62,6 +71,7 @@ class VehicleGate:
         self._looked = -LOOK_EVERY
         self._widely = -WIDE_SETTLED
         self._number = 0
+        self._narrowly = False
         self._size = (0, 0)
 
     def offer(self, frame: Frame, wall: int) -> list[Passage] | None:
@@ -108,7 +118,7 @@ class VehicleGate:
 
     def _follow_plates(self, sight: PlateSight, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
         now = frame.time
-        regions = [(region, size) for region, size in self._regions(now, boxes) if region.area > 0]
+        regions = [(region, size) for region, size in self._regions(frame, boxes) if region.area > 0]
         found: list[FoundPlate] = []
         for region, size in regions:
             for plate in sight.find(frame.bgr, region, size):
@@ -143,9 +153,10 @@ class VehicleGate:
                 self._plates.append(track)
                 self._sighted(sight, track, frame, wall, plate)
 
-    def _regions(self, now: float, boxes: Sequence[Box]) -> list[tuple[Box, float]]:
+    def _regions(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[Box, float]]:
         """Where to look for plates now, and for which width: around those followed, at times in all that moves."""
         width, height = self._size
+        now = frame.time
         due: list[tuple[Box, float]] = []
         followed = False
         for track in self._plates:
@@ -166,7 +177,10 @@ class VehicleGate:
             self._widely = now
             wide = around([box.grown(0.12) for box in boxes]).within(width, height)
             outside = [(box, size) for box, size in due if wide.meets(box).area < 0.9 * box.area]
-            return [(wide, 0.0), *outside]
+            # A detector may see another vehicle than the one that matters: every second look is at everything.
+            self._narrowly = not self._narrowly
+            parts = self._kinds.candidates(frame.bgr, wide, boxes) if self._narrowly else [wide]
+            return [*((part, 0.0) for part in parts), *outside]
         return due
 
     def _sighted(self, sight: PlateSight, track: PlateTrack, frame: Frame, wall: int, plate: FoundPlate) -> None:

@@ -9,6 +9,7 @@ from gateway.vision.appearance import agreed, class_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import frame_hash, vehicle_box
 from gateway.vision.fuse import fuse
+from gateway.vision.kinds import Glance, Kinds
 from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage, Picture, Read
@@ -43,9 +44,10 @@ class PassageBook:
         lanes: Sequence[LaneSettings],
         lists: PlateLists,
         veil: Veil | None = None,
+        kinds: Kinds | None = None,
     ) -> None:
-        """``veil`` makes the pictures."""
-        self._veil = veil or Veil()
+        """``veil`` makes the pictures, ``kinds`` names what drove there where a detector can."""
+        self._veil, self._kinds = veil or Veil(), kinds or Kinds()
         self._camera = camera
         self._lanes = lanes
         self._lists = lists
@@ -140,10 +142,13 @@ class PassageBook:
         first_wall, last_wall = min([track.first_wall, *begins]), max([last_wall, *ends])
         when = self._wall(track.path, track.first_wall, way.crossed) if way.crossed is not None else last_wall
         picture = None
+        looks = [_whole(motion.best) for motion in own if motion.best is not None][:1]
         if track.best is not None:
             _, frame, wall, plate, motion_box = track.best
             picture = self._picture(frame, wall, vehicle_box(plate, motion_box), plate)
+            looks += [(frame, vehicle_box(plate, None).within(frame.width, frame.height), plate.middle)]
         accepted = verdict is not None and verdict.status == "accepted"
+        told = class_of(verdict.kind, verdict.colour) if verdict and accepted else "unknown"
         self._ready.append(
             Passage(
                 lane=way.lane,
@@ -158,7 +163,7 @@ class PassageBook:
                 first_time=first_wall,
                 last_time=last_wall,
                 picture=picture,
-                vehicle_type=class_of(verdict.kind, verdict.colour) if verdict and accepted else "unknown",
+                vehicle_type=self._kinds.name(looks, told),
                 vehicle_color=agreed([read.paint for read in track.reads]),
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
@@ -170,10 +175,11 @@ class PassageBook:
 
     def _tell_motion(self, motion: MotionTrack) -> None:
         way = course(motion.path, self._lanes, self._camera)
-        picture = None
+        picture, looks = None, []
         if motion.best is not None:
             _, frame, wall, box = motion.best
             picture = self._picture(frame, wall, box.grown(0.05), None)
+            looks = [_whole(motion.best)]
         when = self._wall(motion.path, motion.first_wall, way.crossed) if way.crossed is not None else motion.last_wall
         self._ready.append(
             Passage(
@@ -189,6 +195,7 @@ class PassageBook:
                 first_time=motion.first_wall,
                 last_time=motion.last_wall,
                 picture=picture,
+                vehicle_type=self._kinds.name(looks, plated=False),
             )
         )
         self._told.append(list(motion.path))
@@ -243,6 +250,12 @@ class PassageBook:
             return None
         jpeg = self._veil.jpeg(frame.bgr, shown, plate)
         return None if jpeg is None else Picture(jpeg, wall, frame_hash(frame.bgr))
+
+
+def _whole(best: tuple[float, Frame, int, Box]) -> Glance:
+    """The look that shows most of what moved."""
+    _, frame, _, box = best
+    return frame, box.grown(0.1).within(frame.width, frame.height), box.middle
 
 
 def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 from gateway.vision.evidence import WIDEST, Pixels, cut_jpeg
 from gateway.vision.faces import LONGEST, FoundFace
 from gateway.vision.guest import Guest
+from gateway.vision.kinds import Kinds
 from gateway.vision.plates import FoundPlate
 from gateway.vision.selftest import MISFITS
-from gateway.vision.shapes import Box
+from gateway.vision.shapes import Box, around
 
 Find = Callable[[Pixels, Box], Sequence[FoundPlate]]
 
@@ -22,21 +23,38 @@ SMALLEST_CELL = 6  # pixels
 PLATE_CELLS = 5  # across a plate: no character is left of it
 FACE_CELLS = 3  # across a face, and what is around it goes too
 FACE_GROWN, PLATE_GROWN = 0.35, 0.15
+AROUND = 0.06  # of its size, around a vehicle that was found
 SAME = 0.2  # overlap with the vehicle's own plate from which a find is that plate
 
 
 class Veil:
     """Makes the pictures of one camera that leave; the best that can be hidden is hidden, and what fails shows less."""
 
-    def __init__(self, find: Find | None = None, faces: Guest | None = None, *, unblurred: bool = False) -> None:
-        """``find`` looks for plates, ``faces`` for faces; ``unblurred``: nothing has to be hidden."""
+    def __init__(
+        self,
+        find: Find | None = None,
+        faces: Guest | None = None,
+        *,
+        unblurred: bool = False,
+        kinds: Kinds | None = None,
+    ) -> None:
+        """``find`` looks for plates, ``faces`` for faces, ``kinds`` for vehicles; ``unblurred``: nothing is hidden."""
         self._find, self._faces, self._unblurred = find, faces, unblurred
+        self._kinds = kinds or Kinds()
 
     def jpeg(self, picture: Pixels, shown: Box, own: Box | None) -> bytes | None:
         """Encode the part ``shown`` of a BGR picture; ``own`` is the plate of its vehicle. None: it cannot be shown."""
         if self._unblurred:
             return cut_jpeg(picture, shown)
-        return veiled_jpeg(picture, shown, own, self._find, self.faces(picture, shown))
+        faces = self.faces(picture, shown)
+        vehicle = None
+        if faces is None:
+            spot = own.middle if own is not None else shown.middle
+            found = self._kinds.own(picture, shown.within(picture.shape[1], picture.shape[0]), spot)
+            vehicle = found.box.grown(AROUND) if found is not None else None
+            if vehicle is not None and own is None:
+                shown = shown.meets(vehicle)
+        return veiled_jpeg(picture, shown, own, self._find, faces, vehicle)
 
     def faces(self, picture: Pixels, shown: Box) -> list[Box] | None:
         """The faces in a part of a picture; None when nothing looks for them, or what does has failed."""
@@ -53,14 +71,19 @@ class Veil:
 
 
 def veiled_jpeg(
-    picture: Pixels, shown: Box, own: Box | None, find: Find | None, faces: Sequence[Box] | None = None
+    picture: Pixels,
+    shown: Box,
+    own: Box | None,
+    find: Find | None,
+    faces: Sequence[Box] | None = None,
+    vehicle: Box | None = None,
 ) -> bytes | None:
     """Encode the part ``shown`` of a BGR picture with everybody else hidden; None when that cannot be done.
 
     ``own`` is the plate of the vehicle that the picture is of. With ``faces`` (pixels of the whole picture) these are
     made unrecognisable, and nothing leaves that is finer than what was searched; without, all but coarse cells goes
-    beyond a car's width around the plate. Other plates, which ``find`` looks for, are made unreadable; without ``own``
-    all of them are.
+    beyond a car's width around the plate, or beyond the ``vehicle`` where that is smaller. Other plates, which ``find``
+    looks for, are made unreadable; without ``own`` all of them are.
     """
     box = shown.within(picture.shape[1], picture.shape[0])
     if box.area < 1:
@@ -68,7 +91,7 @@ def veiled_jpeg(
     try:
         hidden = _part(picture, box).copy()
         if faces is None and own is not None:
-            _veil_margins(hidden, box, own)
+            _veil_margins(hidden, box, own, vehicle)
         for plate in find(picture, box) if find is not None else ():
             if own is None or plate.box.overlap(own) < SAME:
                 hide_plate(hidden, _moved(plate.box, box))
@@ -91,10 +114,13 @@ def hide_plate(part: Pixels, plate: Box) -> None:
     _pixelate(part, plate.grown(PLATE_GROWN), plate.width / PLATE_CELLS)
 
 
-def _veil_margins(part: Pixels, box: Box, own: Box) -> None:
+def _veil_margins(part: Pixels, box: Box, own: Box, vehicle: Box | None) -> None:
     """Make everything coarse but a car's outline around the plate."""
     across, (x, y) = own.width, own.middle
-    keep = _moved(Box(x - BESIDE * across, y - ABOVE * across, x + BESIDE * across, y + BELOW * across), box)
+    outline = Box(x - BESIDE * across, y - ABOVE * across, x + BESIDE * across, y + BELOW * across)
+    if vehicle is not None:
+        outline = around((outline.meets(vehicle), own))
+    keep = _moved(outline, box)
     height, width = part.shape[:2]
     left, right = min(max(keep.left, 0.0), width), min(max(keep.right, 0.0), width)
     top, bottom = min(max(keep.top, 0.0), height), min(max(keep.bottom, 0.0), height)

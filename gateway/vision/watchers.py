@@ -9,9 +9,10 @@ from gateway.vision.capture import Frame
 from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
 from gateway.vision.guest import Guest
+from gateway.vision.kinds import Kinds
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Fall, Message, Passage
-from gateway.vision.packs import PackError
+from gateway.vision.packs import VEHICLES, PackError
 from gateway.vision.privacy import Find, Veil
 from gateway.vision.swap import LiveSight
 
@@ -65,7 +66,10 @@ class VehicleWatcher:
             self._sight = LiveSight(models, providers)
         except PackError as error:
             self._models = error
-        self._gate = VehicleGate(camera, self._sight, self._lists, faces)
+        self._vehicles = Guest(models, VEHICLES, providers)
+        kinds = Kinds(self._vehicles)
+        veil = Veil(self.find, faces, unblurred=camera.unblurred is not None, kinds=kinds)
+        self._gate = VehicleGate(camera, self._sight, self._lists, veil, kinds)
 
     @property
     def find(self) -> Find | None:
@@ -85,6 +89,8 @@ class VehicleWatcher:
             return self._models.reason, f"{self._models}; until then passages come without plates"
         if self._sight is not None and self._sight.trouble[0]:
             return self._sight.trouble
+        if self._vehicles.trouble:
+            return "models_refused", f"{self._vehicles.trouble}; until then what moves and plates tell vehicles"
         problems = self._lists.problems
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -95,6 +101,7 @@ class VehicleWatcher:
         """Give the plates that this frame makes sure, and the passages that it ends."""
         if self._sight is not None:
             self._sight.renew()
+        self._vehicles.renew()
         passages = self._gate.offer(frame, wall)
         return passages if passages is None else [*self._gate.sure(), *passages]
 
