@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drivers._points import Raw, finisher, others
@@ -41,16 +41,16 @@ class _Pause:
     length: int
 
 
-@dataclass(slots=True)
 class _Outcome:
     """One read as far as it has come."""
 
-    values: dict[str, PointValue] = field(default_factory=dict)
-    raws: dict[str, Raw] = field(default_factory=dict)
-    failure: DeviceError | None = None
-    answered: bool = False
-    fetched: bool = False
-    gave_up: bool = False
+    __slots__ = ("answered", "failure", "fetched", "gave_up", "raws", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, PointValue] = {}
+        self.raws: dict[str, Raw] = {}
+        self.failure: DeviceError | None = None
+        self.answered = self.fetched = self.gave_up = False
 
     def fail(self, part: _Part, error: DeviceError) -> None:
         """A block could not be read."""
@@ -93,7 +93,7 @@ class ModbusDevice:
             waiting.sort(key=lambda part: part.block.span not in self._doubtful)
         while waiting:
             part = waiting.pop()
-            if outcome.gave_up or self._is_paused(part.block.span):
+            if outcome.gave_up or (self._pauses and self._is_paused(part.block.span)):
                 outcome.spoil(part, "timeout")
                 continue
             requests = part.block.requests
@@ -137,8 +137,9 @@ class ModbusDevice:
         """A block was read: take it apart."""
         outcome.answered = outcome.fetched = True
         self._learned.read(part.block)
-        self._doubtful.discard(part.block.span)
-        self._pauses.pop(part.block.span, None)
+        if self._doubtful or self._pauses:
+            self._doubtful.discard(part.block.span)
+            self._pauses.pop(part.block.span, None)
         if part.batch is not None:
             part.batch.read(data, outcome.values)
         for name, decode in part.plain:

@@ -118,7 +118,7 @@ class TcpFraming(Framing):
         answer = await pipe.read()
         # Nearly every answer comes whole and alone, and its head says all that there is to check.
         if len(answer) == size and answer.startswith(transaction + head):
-            return answer[-_data_bytes(span) :]
+            return answer[2 + len(head) :]
         return _checked_pdu(await _own_frame(pipe, transaction, answer, span), span, self.unit)
 
     async def tell(self, pipe: Pipe, order: Order) -> None:

@@ -50,9 +50,8 @@ class Ledger:
         """A transaction of ``device`` is interrupted: what comes unasked now is behind its answer."""
         self._before = self.health.tally(device)
 
-    def note(self, device: str, kind: str, began: float, pipe: StreamPipe) -> None:
-        """Note a transaction that began at ``began`` and ended now; ``kind`` is "" or why it failed."""
-        now = self._clock.monotonic()
+    def note(self, device: str, kind: str, began: float, now: float, pipe: StreamPipe) -> None:
+        """Note a transaction from ``began`` until ``now``, both monotonic; ``kind`` is "" or why it failed."""
         seconds = now - began
         self._busy.add(seconds, now)
         if kind == CANCELLED:

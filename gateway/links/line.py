@@ -274,10 +274,11 @@ class Line:
             kind = error.reason
             raise
         finally:
-            self._ledger.note(asker.device, kind, began + asker.away, pipe)
+            now = self._clock.monotonic()
+            self._ledger.note(asker.device, kind, began + asker.away, now, pipe)
         self._unanswered = 0
         self._sound = self.kind is LineKind.TCP
-        self._budget.answered(self._clock.monotonic())
+        self._budget.answered(now)
         return result
 
     async def _serve(self, pipe: StreamPipe) -> None:
