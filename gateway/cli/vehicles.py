@@ -92,25 +92,45 @@ def export_plate(plate: str, reason: str, folder: Path, config: Path | None, sta
 @vehicles.command("delete")
 @click.argument("plate")
 @reason_option
+@click.option(
+    "--damaged-too",
+    is_flag=True,
+    help="Also delete the databases that were set aside as damaged, each whole, with what they hold of others.",
+)
 @place
 @json_option
-def delete_plate(plate: str, reason: str, config: Path | None, state: Path | None, as_json: bool) -> None:
+def delete_plate(
+    plate: str, reason: str, damaged_too: bool, config: Path | None, state: Path | None, as_json: bool
+) -> None:
     """Erase every record of PLATE, its pictures and clips: from the database, its log, and the disk.
 
     Gap records with the cause `erased` say which numbers are gone; platforms that have them already are told so by
-    these. A plate on a list stays there: lists are yours.
+    these. A plate on a list stays there: lists are yours. Nothing can be erased inside a database that was set aside
+    as damaged: --damaged-too deletes these whole.
     """
+    text = _spelled(plate)
+    asked = {"plate": text, "reason": reason, "damaged_too": damaged_too}
     done = _run(
         config,
         state,
-        lambda daemon: daemon.ask("vehicles-erase", plate=_spelled(plate), reason=reason, patience=PATIENCE),
-        lambda personal: personal.erase(_spelled(plate), reason, _actor()),
+        lambda daemon: daemon.ask("vehicles-erase", **asked, patience=PATIENCE),
+        lambda personal: personal.erase(text, reason, _actor(), damaged_too=damaged_too),
     )
+    for path in done["set_aside"]["left"]:
+        click.secho(f"NOT ERASED: {path} was set aside as damaged and may still hold this plate.", err=True, bold=True)
+    if done["set_aside"]["left"]:
+        click.echo(
+            "What could be read of it had come back into the store and is erased there. To delete what was set aside, "
+            "whole, give this command once more with --damaged-too.",
+            err=True,
+        )
     if as_json:
         print_json(done)
         return
     total = sum(done["records"].values())
     show([Line([Word("erased", "good"), f"{total} records and {done['files']} files, {size(done['bytes'])}"])])
+    for name in done["set_aside"]["deleted"]:
+        show([Line([Word("deleted", "good"), f"{name}, which was set aside as damaged"])])
     if done["mentions"]:
         click.echo(f"{done['mentions']} alarms or disposals mention it in somebody's own words; they stay.", err=True)
 

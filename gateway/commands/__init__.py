@@ -50,7 +50,7 @@ VERBS: dict[str, dict[str, Argument]] = {
     "replay": RANGE,
     "frames": {"line": Argument(str), "after": Argument(int), "wait_ms": Argument(int, default=0, most=60_000)},
     "vehicles-find": {**PLATE, "export": Argument(bool, default=False)},
-    "vehicles-erase": PLATE,
+    "vehicles-erase": {**PLATE, "damaged_too": Argument(bool, default=False)},
     "parking": {},
     "parking-reset": {
         "area": Argument(str, required=True),
@@ -92,6 +92,9 @@ class Watching(Viewed, Protocol):
 
     async def drop_test(self, seconds: float) -> None:
         """Mark what falls within so many seconds as thrown for a test; CommandError when it cannot be."""
+
+    def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
+        """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
 
 
 class Acting(Protocol):
@@ -323,7 +326,11 @@ class Commands:
 
         personal, plate, reason = Personal(self._store, self._clock), values["plate"], values["reason"]
         if verb == "vehicles-erase":
-            return await personal.erase(plate, reason, actor)
+            try:
+                return await personal.erase(plate, reason, actor, damaged_too=values["damaged_too"])
+            finally:
+                for camera in self._cameras:
+                    camera.forget(plate, lambda sha256: self._store.media(sha256) is None)
         return await personal.find(plate, reason, actor, "export" if values["export"] else "find")
 
     async def _on_falls(self, verb: str, values: Mapping[str, Any], actor: str) -> dict[str, Any]:

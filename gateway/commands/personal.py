@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ ANSWER_BYTES = 8 << 20
 READY = b"linli.media.ready.v1"
 LEAST_REASON = 4  # characters
 ROUNDS = 3  # what comes while one searches is searched too, but not for ever
-AUDIT_PATIENCE = 5.0
+SALVAGE_PATIENCE, LOOK = 60.0, 0.5  # seconds: a salvage that has just begun is waited for
 
 log = logging.getLogger("linli.commands")
 
@@ -60,7 +60,7 @@ class Personal:
         found = Found()
         await self._search(plate, found)
         data = {"by": by, "reason": reason, "what": what, "records": found.counts, "files": len(found.files)}
-        log.info("%s: %s of %d records of one plate (%s)", by, what, len(found.records), reason)
+        log.info("%s: %s of %d records of one plate", by, what, len(found.records))
         await self._store.put([self._draft("accessed", data)], urgent=True)
         shown: list[msgspec.Raw] = []
         for record in found.records:
@@ -74,20 +74,54 @@ class Personal:
             "more": len(shown) < len(found.records),
         }
 
-    async def erase(self, plate: str, reason: str, by: str) -> dict[str, Any]:
+    async def erase(self, plate: str, reason: str, by: str, *, damaged_too: bool = False) -> dict[str, Any]:
         """Erase all records and files of a plate; gap records and one of ``disposal`` say so, without it.
 
-        CommandError: 400 as ``find``, 409 while records wait for the clock, 503 while the disk takes nothing.
+        ``damaged_too``: delete the databases that were set aside as damaged, too, each whole, whosever records it has.
+        CommandError: 400 as ``find``, 404 when there is nothing, 409 while records wait for the clock or come back from
+        a damaged database, 503 while the disk takes nothing.
         """
-        from gateway.store.erasure import Erasure
-
         reason = _reason(reason, plate)
+        await self._refuse_for_now()
+        records, files, size = await self._erase(plate, reason, by)
+        deleted = await self._store.asides.delete() if damaged_too else []
+        if deleted:
+            data = {"by": by, "reason": reason, "records": {}, "files": 0, "set_aside": deleted}
+            await self._store.put([self._draft("erased", data)], urgent=True)
+        left = [str(path) for path in self._store.asides.paths()]
+        if not any(records.values()) and not files and not deleted:
+            raise CommandError(_nothing(left), 404)
+        log.info("%s erased %d records and %d files of one plate", by, sum(records.values()), files)
+        mentions = await self._mentions(plate)
+        return {
+            "records": records,
+            "files": files,
+            "bytes": size,
+            "mentions": mentions,
+            "set_aside": {"deleted": deleted, "left": left},
+        }
+
+    async def _refuse_for_now(self) -> None:
         if self._store.failing is not None:
             raise CommandError(f"nothing can be erased now: {self._store.failing}", 503)
         if self._store.view()["held"]:
             raise CommandError(
                 "records wait for the clock and cannot be searched yet: set the time, then ask again", 409
             )
+        patience = self._clock.monotonic() + SALVAGE_PATIENCE
+        while self._store.asides.salvaging() and self._clock.monotonic() < patience:
+            await self._clock.sleep(LOOK)
+        if self._store.asides.salvaging():
+            raise CommandError(
+                "records of a damaged database are still coming back, and the plate may be among them: ask again when "
+                "linli status shows no damage any more",
+                409,
+            )
+
+    async def _erase(self, plate: str, reason: str, by: str) -> tuple[dict[str, int], int, int]:
+        """Erase what can be searched: records by stream, files, their bytes."""
+        from gateway.store.erasure import Erasure
+
         total: dict[str, int] = dict.fromkeys(SEARCHED, 0)
         files = size = 0
         found = Found()
@@ -102,11 +136,7 @@ class Personal:
                 total[stream] += count
             files, size = files + done.files, size + done.bytes
             found = Found(ids=found.ids, searched=found.searched)
-        if not any(total.values()) and not files:
-            raise CommandError("nothing is recorded of this plate", 404)
-        log.info("%s erased %d records and %d files of one plate (%s)", by, sum(total.values()), files, reason)
-        mentions = await self._mentions(plate)
-        return {"records": total, "files": files, "bytes": size, "mentions": mentions}
+        return total, files, size
 
     def _told(self, by: str, reason: str, done: "Erased") -> Draft:
         data = {"by": by, "reason": reason, "records": dict(done.records), "files": done.files, "bytes": done.bytes}
@@ -182,3 +212,12 @@ def _reason(reason: str, plate: str) -> str:
     if plate.upper() in "".join(text.upper().split()):
         raise CommandError("the reason names the plate, but it stays on record when the plate is gone: say it without")
     return text[:500]
+
+
+def _nothing(left: Sequence[str]) -> str:
+    if not left:
+        return "nothing is recorded of this plate"
+    return (
+        f"nothing that can be searched is recorded of this plate, but {', '.join(left)} may still hold it: set aside "
+        "as damaged, it can only be deleted whole, with --damaged-too"
+    )

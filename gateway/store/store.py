@@ -11,6 +11,7 @@ from gateway.clock import boot_id
 from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Run, Stream
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
+from gateway.store.asides import Asides
 from gateway.store.commits import Committer
 from gateway.store.database import SQLITE_TROUBLE, Committed, Database, Expiry, is_damage
 from gateway.store.early import Hold, happened
@@ -102,6 +103,7 @@ class Store:
         self.erase = self._erase
         self._salvage: Salvage | None = None
         self._salvaging: asyncio.Task[None] | None = None
+        self.asides = Asides(state, threads.reader, lambda: self._salvaging is not None and not self._salvaging.done())
         self._estranged = False
         self._commits.prepare()
         self._task = asyncio.create_task(self._commits.run(), name="store-commits")

@@ -51,7 +51,10 @@ ERASED = table(
         "records": {**COUNTS, "description": "records erased, by stream"},
         "files": whole("pictures and clips erased"),
     },
-    {"bytes": whole("of the files")},
+    {
+        "bytes": whole("of the files"),
+        "set_aside": list_of(text("a database that was set aside as damaged, deleted with all that it held")),
+    },
 )
 ACCESSED = table(
     {

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,6 +127,13 @@ class Camera:
         """How the facade stands in the picture, as configured; None where nothing that falls is looked for."""
         falling = self._settings.falling
         return None if falling is None else falling.model_dump(mode="json", include={"facade"})
+
+    def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
+        """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
+        kept = [passage for passage in self._passages if passage.text != plate]
+        self._passages = deque(kept, maxlen=PASSAGES_SHOWN)
+        if self._picture is not None and gone(self._picture):
+            self._picture = None
 
     def clip(self, before: float, after: float, record: str) -> bool:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""

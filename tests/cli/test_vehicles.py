@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import linli
+from gateway.commands import Commands
+from gateway.commands.personal import Personal
+from gateway.contract import CommandError
 from tests.cli.served import Served
+from tests.desk import Desk, StillClock, View
 from tests.site import Daemon, free_port, head
-from tests.store.desk import opened, reading
+from tests.store.desk import everything, opened, reading
 from tests.store.test_erasure import PLATE, holds, passage
+from tests.store.test_salvage import salvaged
 
 JPEG = b"\xff\xd8\xff one car"
 REASON = ("--reason", "asked by its owner")
@@ -89,6 +95,80 @@ def test_while_the_daemon_runs(site: tuple[Path, Path, str, int]) -> None:
         assert daemon.stop() == 0, daemon.tail()
     assert PLATE not in daemon.tail()
     assert CliRunner().invoke(linli, ["verify", str(state)]).exit_code == 0
+
+
+async def damage(state: Path) -> list[Path]:
+    """Have the database set aside and salvaged; the files that were set aside."""
+    (state / "records.suspect").write_text("a test says so")
+    async with opened(state) as store:
+        await salvaged(store)
+        await asyncio.wait([store._salvaging])
+        return store.asides.paths()
+
+
+def test_what_was_set_aside_as_damaged_is_named_and_deleted_when_asked(site: tuple[Path, Path, str, int]) -> None:
+    config, state, _, _ = site
+    (aside,) = asyncio.run(damage(state))
+    gone = run(config, "delete", PLATE, *REASON)
+    assert gone.exit_code == 0, gone.output
+    assert "3 records and 2 files" in gone.stdout
+    assert f"NOT ERASED: {aside}" in gone.stderr
+    assert "--damaged-too" in gone.stderr
+    assert aside.exists()
+    again = run(config, "delete", PLATE, *REASON)
+    assert again.exit_code == 1
+    assert str(aside) in again.stderr
+
+    done = run(config, "delete", PLATE, *REASON, "--damaged-too", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["set_aside"] == {"deleted": [aside.name], "left": []}
+    assert not list(state.glob("records.db.damaged*"))
+    (told,) = asyncio.run(deletions(state))
+    assert (told["set_aside"], told["reason"], told["by"][:4]) == ([aside.name], "asked by its owner", "uid:")
+    assert "nothing is recorded" in run(config, "delete", PLATE, *REASON, "--damaged-too").stderr
+    assert CliRunner().invoke(linli, ["verify", str(state), "--media"]).exit_code == 0
+
+
+async def deletions(state: Path) -> list[dict[str, Any]]:
+    async with opened(state) as store:
+        told = [event["data"] for event in await everything(store, "disposal")]
+        return [data for data in told if data.get("set_aside")]
+
+
+async def test_nothing_is_erased_while_a_damaged_database_still_comes_back(tmp_path: Path) -> None:
+    clock = StillClock()
+    async with opened(tmp_path) as store:
+        await store.put([passage(PLATE)])
+        store.asides.salvaging = lambda: True
+        with pytest.raises(CommandError, match="still coming back") as refused:
+            await Personal(store, clock).erase(PLATE, "asked by its owner", "uid:0")
+        assert refused.value.status == 409
+        store.asides.salvaging = lambda: clock.now < 1100.0
+        done = await Personal(store, clock).erase(PLATE, "asked by its owner", "uid:0")
+        assert done["records"]["perception"] == 1
+
+
+class Shown(View):
+    """A camera that notes what it is to forget."""
+
+    def __init__(self) -> None:
+        super().__init__({"name": "gate"})
+        self.forgot: list[tuple[str, bool, bool]] = []
+
+    def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
+        self.forgot.append((plate, gone(self.picture), gone(self.other)))
+
+
+async def test_a_camera_forgets_an_erased_vehicle(tmp_path: Path) -> None:
+    desk, camera = Desk(), Shown()
+    async with opened(tmp_path) as store:
+        picture, other = [await store.put_media(data, "image/jpeg", "jpg") for data in (JPEG, JPEG + b"2")]
+        camera.picture, camera.other = picture["sha256"], other["sha256"]
+        await store.put([passage(PLATE, picture)])
+        parts = (desk.settings, store, desk.rules, desk.sources, desk.lines, [camera], [])
+        commands = Commands(*parts, desk.clock, desk.apply)
+        await commands.execute("vehicles-erase", {"plate": PLATE, "reason": "asked by its owner"}, "uid:0")
+    assert camera.forgot == [(PLATE, True, False)]
 
 
 @pytest.mark.parametrize(

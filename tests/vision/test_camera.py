@@ -88,6 +88,11 @@ async def test_a_file_is_played_to_its_end(demo_clip: Path, models: Path) -> Non
     assert view["frames"] == {"offered": 250, "looked": 125, "dropped": 0}
     assert len(view["last_picture"]) == 64
     assert PLATE not in str(view["last_passages"])
+    one.camera.forget(PLATE, lambda sha256: False)
+    kept = one.camera.view()
+    assert (len(kept["last_passages"]), kept["last_picture"]) == (1, view["last_picture"])
+    one.camera.forget(LEAVING, lambda sha256: sha256 == view["last_picture"])
+    assert (one.camera.view()["last_passages"], one.camera.view()["last_picture"]) == ([], None)
 
 
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
