@@ -10,6 +10,7 @@ WEIGHTS: tuple[Weight, ...] = ("major", "minor", "warning")
 WELL = frozenset({"online", "open"})
 BEGINNING = frozenset({"starting", "opening"})
 TROUBLES: Mapping[str, Weight] = {"echo": "warning", "silent": "major"}  # of a line; the others are minor
+NOISE = "noise"
 FULL = 0.9  # of the quota
 
 
@@ -29,7 +30,10 @@ def diagnose(state: View, clock_quality: str, started: str) -> list[Problem]:
     found += _clock(clock_quality, started, state["store"].get("held", 0))
     found += _lines(state["lines"], state["devices"])
     broken = {line["name"] for line in state["lines"] if line["state"] not in WELL | BEGINNING}
-    found += [problem for device in state["devices"] if device["line"] not in broken for problem in _device(device)]
+    noisy = {line["name"] for line in state["lines"] if NOISE in [row["reason"] for row in line.get("troubles", ())]}
+    for device in state["devices"]:
+        if device["line"] not in broken and not (device["reason"] == NOISE and device["line"] in noisy):
+            found += _device(device)
     found += [problem for camera in state["cameras"] for problem in _camera(camera)]
     found += [problem for uplink in state["uplinks"] for problem in _uplink(uplink)]
     found += _blind(state["alarms"], {problem["part"] for problem in found}, state["devices"])

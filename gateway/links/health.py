@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from gateway.links.faint import Faint
 from gateway.metrics import DEVICE_ERRORS
 
 WINDOW = 16  # transactions of a device that are looked at
@@ -32,9 +33,10 @@ class Trouble(NamedTuple):
 class Tally:
     """One device on its line: what became of its transactions, and how long they took."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, faint: Faint | None = None) -> None:
         self.name = name
         self.address = ""
+        self._faint = faint or Faint()
         self.recent: deque[str] = deque(maxlen=WINDOW)
         self.flaws = 0  # damaged or doubled answers in the window
         self.misses = 0  # questions in a row without any answer
@@ -69,6 +71,10 @@ class Tally:
         if self.recent and self.recent[-1] == GOOD:
             self.recent[-1] = TWICE
             self.flaws += 1
+
+    def hurt(self) -> None:
+        """One answer was damaged in a transaction that brought others."""
+        self._faint.hurt(self.name)
 
     @property
     def learned(self) -> float | None:
@@ -108,13 +114,14 @@ class LineHealth:
     def __init__(self, name: str) -> None:
         self._name = name
         self._tallies: dict[str, Tally] = {}
+        self.faint = Faint()
         self._echoes = 0
 
     def tally(self, device: str) -> Tally:
         """Return the tally of a device, made at its first use."""
         tally = self._tallies.get(device)
         if tally is None:
-            tally = self._tallies[device] = Tally(device)
+            tally = self._tallies[device] = Tally(device, self.faint)
         return tally
 
     def echoed(self, whole: bool) -> None:
@@ -128,6 +135,23 @@ class LineHealth:
 
     def trouble(self, device: str) -> Trouble | None:
         """Name what is wrong between this device and us, if its answers show a pattern."""
+        return self._plain(device) or self._slight(device)
+
+    def _slight(self, device: str) -> Trouble | None:
+        """Noise that only many exchanges show."""
+        if not self.faint.named or not self.faint.suffers(device):
+            return None
+        whose = self.faint.whose()
+        if whose:
+            return self._own_noise(self.tally(device), *self._counted(device)) if whose == device else None
+        return Trouble("noise", self._noise(*self._counted(""), self.faint.devices))
+
+    def _counted(self, device: str) -> tuple[int, int]:
+        share = self.faint.share(device)
+        return share.hurt, share.asked
+
+    def _plain(self, device: str) -> Trouble | None:
+        """What the last answers show by themselves."""
         mine = self.tally(device)
         if mine.flaws < SEEN:
             return self._deaf(mine)
@@ -156,10 +180,13 @@ class LineHealth:
                 f"probably two devices have {_address(mine)}; disconnect one, or check this device's own cable",
             )
         if well >= HEARD_WELL and bad > MANY * well:
-            return Trouble("noise", self._noise([mine, *others]))
+            return Trouble("noise", self._noise(*_sums([mine, *others])))
         if damaged <= MANY * heard or (others and well < HEARD_WELL):
             return None  # a spark now and then, or nobody to compare with yet
-        alone = "" if others else f", or two devices have {_address(mine)}"
+        return self._own_noise(mine, damaged, heard)
+
+    def _own_noise(self, mine: Tally, damaged: int, heard: int) -> Trouble:
+        alone = "" if len(self._tallies) > 1 else f", or two devices have {_address(mine)}"
         return Trouble(
             "noise",
             f"{damaged} of its last {heard} answers are damaged; "
@@ -183,7 +210,9 @@ class LineHealth:
         if len(disturbed) > 1 and sum(tally.damaged for tally in tallies) > MANY * sum(
             tally.heard for tally in tallies
         ):
-            found.append(Trouble("noise", self._noise(tallies)))
+            found.append(Trouble("noise", self._noise(*_sums(tallies))))
+        elif self.faint.whose() == "":
+            found.append(Trouble("noise", self._noise(*self._counted(""), self.faint.devices)))
         if self.echoes:
             found.append(
                 Trouble(
@@ -194,14 +223,17 @@ class LineHealth:
             )
         return found
 
-    def _noise(self, tallies: Iterable[Tally]) -> str:
-        tallies = [tally for tally in tallies if tally.damaged]
-        damaged, heard = sum(tally.damaged for tally in tallies), sum(tally.heard for tally in tallies)
+    def _noise(self, damaged: int, heard: int, devices: int) -> str:
         return (
-            f"noise on line {self._name}: {damaged} of the last {heard} answers of {len(tallies)} devices are damaged; "
+            f"noise on line {self._name}: {damaged} of the last {heard} answers of {devices} devices are damaged; "
             "check its termination (120 ohms at both ends only), the earth of its shield, its way along power cables, "
             "and its speed"
         )
+
+
+def _sums(tallies: Iterable[Tally]) -> tuple[int, int, int]:
+    tallies = [tally for tally in tallies if tally.damaged]
+    return sum(tally.damaged for tally in tallies), sum(tally.heard for tally in tallies), len(tallies)
 
 
 def _address(tally: Tally) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.contract import Clock, LineKind
 from gateway.links.budget import BusyMeter
-from gateway.links.health import SILENCE, LineHealth, Tally, Trouble
+from gateway.links.health import DAMAGE, SILENCE, LineHealth, Tally, Trouble
 from gateway.links.hush import Hush
 from gateway.links.pipe import StreamPipe
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_SECONDS, LINE_TRANSACTIONS
@@ -77,13 +77,23 @@ class Ledger:
         mine = self.health.tally(device)
         self._before = mine if pipe.questions else None  # what nobody asked for is no second answer
         mine.add(kind, seconds, pipe.latency)
+        self.health.echoed(pipe.echoed)
         if within >= STRAY:
             mine.spoke_twice()
+        if kind or self.hush.missing or self.health.faint.score:
+            self._judge(mine, kind, pipe.questions or 1)
+
+    def _judge(self, mine: Tally, kind: str, questions: int) -> None:
+        """Where all is well there is nothing to judge."""
         if kind in SILENCE:
             self.hush.missed(mine)
-        elif self.hush.missing:
+            return
+        if kind in DAMAGE:
+            self.health.faint.hurt(mine.name, questions)
+        elif self.health.faint.score:
+            self.health.faint.sound(mine.name, questions)
+        if self.hush.missing:
             self.hush.spoke(mine)
-        self.health.echoed(pipe.echoed)
 
     def view(self) -> dict[str, Any]:
         """What status shows."""

@@ -42,6 +42,21 @@ def test_what_only_begins_is_no_problem(state: str) -> None:
     assert found(devices=[device_view("sump", "starting")], lines=[line_view(state)]) == []
 
 
+def test_what_a_line_suffers_from_is_told_once_and_not_for_each_device() -> None:
+    troubles = [{"reason": "noise", "sentence": "noise on line rs485-1; check its termination"}]
+    noisy = device_view("sump", "degraded", "noise", "noise on line rs485-1; check its termination")
+    own = device_view("pump", "degraded", "crc", "")
+    assert [one["part"] for one in found(devices=[noisy, own], lines=[line_view() | {"troubles": troubles}])] == [
+        "line rs485-1", "device pump",
+    ]  # fmt: skip
+    assert [one["part"] for one in found(devices=[noisy])] == ["device sump"]
+    silent = [{"reason": "silent", "sentence": "nobody answers on line rs485-1; check its wires", "since": SINCE}]
+    gone = [device_view(name, "offline", "timeout", "no answer") | {"with_line": True} for name in ("sump", "pump")]
+    (problem,) = found(devices=gone, lines=[line_view() | {"troubles": silent}])
+    assert (problem["part"], problem["severity"], problem["since"]) == ("line rs485-1", "major", SINCE)
+    assert problem["fix"] == "check its wires"
+
+
 @pytest.mark.parametrize(
     ("parts", "part", "severity", "text", "since", "fix"),
     [
