@@ -20,6 +20,7 @@ ADVICE = {
     "no_such_data": "the device has no such value: check the point's place, or leave the point out",
     "refused": "see the device's manual for what it asks before",
 }
+WITHOUT_VALUE = "check that its sensor is connected and sound, and that the profile fits this device"
 
 
 def with_advice(error: DeviceError) -> str:

@@ -28,6 +28,7 @@ from gateway.contract import (
     Written,
 )
 from gateway.links import Line
+from gateway.links.health import DAMAGE
 from gateway.links.turns import READ_NOW, WRITE
 from gateway.metrics import DROPPED, POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
@@ -255,10 +256,8 @@ class Source(Watched):
         if self.state is not SourceState.ONLINE:
             self._up.set(1)
         if unread:
-            reason = values[unread[0]].reason or ""
-            names = ", ".join(sorted(unread))
-            await self._change(SourceState.DEGRADED, reason, f"cannot read {names}; {ADVICE[reason]}")
-        elif (trouble := self._line.trouble(self.name)) is not None:
+            await self._change(SourceState.DEGRADED, *self._unread(unread, values[unread[0]].reason or ""))
+        elif (trouble := self._line.trouble(self.name) or self._no_value(values)) is not None:
             await self._change(SourceState.DEGRADED, *trouble)
         elif self._reason != "ok":
             await self._change(SourceState.ONLINE, "ok", "answers")
@@ -269,6 +268,15 @@ class Source(Watched):
                 await self._memory.keep(self._device, learned)
         now = self._clock.monotonic()
         await self._emit(values, self._policy.answered(values, now))
+
+    def _unread(self, names: list[str], reason: str) -> tuple[str, str]:
+        """What is wrong when some points could not be read: a fault of the line, once it is named, or theirs."""
+        if reason in DAMAGE:
+            self._tally.hurt()
+            trouble = self._line.trouble(self.name)
+            if trouble is not None:
+                return trouble
+        return reason, f"cannot read {', '.join(sorted(names))}; {ADVICE[reason]}"
 
     async def _failed(self, error: DeviceError) -> None:
         self._errors += 1

@@ -25,7 +25,7 @@ from gateway.metrics import POLLS, READINGS
 from gateway.settings.resolve import ResolvedDevice
 from gateway.sources.bulkhead import DriverBugError, bulkhead
 from gateway.sources.report import ReportPolicy, all_bad
-from gateway.sources.watched import Dated, Watched
+from gateway.sources.watched import NO_VALUE, Dated, Watched
 
 DEGRADED_AFTER = 3  # faults in a row; one is what a network does now and then
 NOT_HEARD = "not_heard"
@@ -99,9 +99,7 @@ class Station(Watched):
 
     async def read_now(self, points: frozenset[str] | None = None) -> Reading:
         """Return what was heard last; a station cannot be asked. Never recorded; what was never said is bad."""
-        wanted = self._wanted(points)
-        bad = PointValue(None, "bad", NOT_HEARD)
-        values = {name: self._last[name][0] if name in self._last else bad for name in sorted(wanted)}
+        values = self._known(self._wanted(points))
         return Reading(self.name, self._clock.wall(), self._clock.monotonic(), values, frozenset(), self._units)
 
     def may_write(self, point: str, value: Scalar) -> None:
@@ -134,13 +132,17 @@ class Station(Watched):
         self._up.set(1)
         self._outcomes["ok"].inc()
         self._note(heard)
-        await self._change(SourceState.ONLINE, "ok", "calls")
+        if self._reason != NO_VALUE:
+            await self._change(SourceState.ONLINE, "ok", "calls")
         # What holds is said again with every sign of life: rules count its age from there.
         values = {**self._held, **heard.values}
         news = values if self._policy.failing else heard.values
         record = self._policy.answered(news, now) if news else frozenset()
         if values:
             await self._emit(values, record, heard.told)
+        if heard.values:
+            empty = self._no_value(self._known(self._points))
+            await self._change(*((SourceState.DEGRADED, *empty) if empty else (SourceState.ONLINE, "ok", "calls")))
         zone = self._zone()
         for happening in heard.happenings:
             data = dict(happening.data)
@@ -166,6 +168,10 @@ class Station(Watched):
         self._up.set(0)
         await self._change(SourceState.DEGRADED, "driver_bug", str(error))
         await self._fail("driver_bug")
+
+    def _known(self, points: frozenset[str]) -> dict[str, PointValue]:
+        bad = PointValue(None, "bad", NOT_HEARD)
+        return {name: self._last[name][0] if name in self._last else bad for name in sorted(points)}
 
     def _note(self, heard: Heard) -> None:
         if heard.unnamed:

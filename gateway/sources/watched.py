@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from gateway.contract import Clock, CommandError, PointValue, Put, SourceState, StateChange
 from gateway.metrics import DEVICE_UP
 from gateway.settings.nearest import did_you_mean
 from gateway.settings.resolve import ResolvedDevice
+from gateway.sources.advice import WITHOUT_VALUE
 from gateway.sources.report import shown
 from gateway.sources.writing import shape
 
 log = logging.getLogger("linli.sources")
 
+EMPTY = 2  # reads in a row without any value: once may be chance
+NO_VALUE = "no_value"
 Dated = tuple[PointValue, int, float]  # a value with its time, wall and monotonic
 
 
@@ -29,6 +33,7 @@ class Watched:
         self._reason, self._sentence = "starting", sentence
         self._since = clock.wall()
         self._up = DEVICE_UP.labels(self.name)
+        self._empty = 0
 
     def unit(self, point: str) -> str:
         """The unit of a point, "" for none."""
@@ -50,6 +55,20 @@ class Watched:
             hint = did_you_mean(unknown[0], self._points)
             raise CommandError(f"{self.name} has no point {unknown[0][:80]!r}; {hint}", status=404)
         return wanted
+
+    def _no_value(self, values: Mapping[str, PointValue]) -> tuple[str, str] | None:
+        """Why a device that answers is of no use, if all its points have been bad for more than one read."""
+        for value in values.values():
+            if value[1] != "bad":
+                self._empty = 0
+                return None
+        if len(values) < len(self._points) or not values:
+            return None
+        self._empty += 1
+        if self._empty < EMPTY:
+            return None
+        why = ", ".join(sorted({value.reason or "" for value in values.values()}))
+        return NO_VALUE, f"answers, but none of its values can be used ({why}); {WITHOUT_VALUE}"
 
     def _view(self, line: str, last: dict[str, Dated], every: float) -> dict[str, Any]:
         now, rfc3339 = self._clock.monotonic(), self._clock.rfc3339

@@ -13,6 +13,7 @@ from pyModbusTCP.server import DataBank, ModbusServer
 
 from drivers.modbus import make
 from gateway.clock import SystemClock
+from gateway.commands.diagnosis import _device
 from gateway.contract import CommandError, DeviceError, DeviceSilentError, LinkError, PointValue, Reading, StateChange
 from gateway.links import Line
 from gateway.links.health import Tally
@@ -196,6 +197,38 @@ async def test_a_point_that_cannot_be_read_degrades_the_device_and_is_recorded(f
         await fake_clock.advance(1.5)
     assert scene.states[2:] == [("online", "ok")]
     assert all(reading.record == {"p", "q"} for reading in scene.readings)
+
+
+async def test_a_device_that_answers_without_any_value_is_a_problem_told_once(fake_clock):
+    scene = Scene(fake_clock, points={"p": {"at": "holding:0"}, "q": {"at": "holding:9"}})
+    nothing = PointValue(None, "bad", "not_available")
+    async with playing(scene):
+        scene.line.result = {"p": PointValue(1), "q": nothing}
+        await fake_clock.advance(3)
+        scene.line.result = {"p": nothing, "q": nothing}  # once may be chance
+        await fake_clock.advance(1)
+        scene.line.result = {"p": PointValue(1), "q": nothing}
+        await fake_clock.advance(1)
+        assert scene.states == [("starting", "starting"), ("online", "ok")]
+        scene.line.result = {"p": nothing, "q": PointValue(None, "bad", "out_of_range")}
+        await fake_clock.advance(10)
+        (problem,) = _device(scene.source.view())
+        assert "none of its values can be used (not_available, out_of_range)" in problem["text"]
+        assert "check that its sensor is connected" in problem["fix"]
+        scene.line.result = {"p": PointValue(1), "q": nothing}
+        await fake_clock.advance(2)
+    assert scene.states[2:] == [("degraded", "no_value"), ("online", "ok")]
+
+
+async def test_a_part_that_comes_damaged_counts_as_noise(fake_clock):
+    scene = Scene(fake_clock, points={"p": {"at": "holding:0"}, "q": {"at": "holding:9"}})
+    scene.line.result = {"p": PointValue(1), "q": PointValue(None, "bad", "crc")}
+    async with playing(scene):
+        await fake_clock.advance(2.5)
+        assert scene.source._tally._faint.share("dev").hurt == len(scene.line.times)
+        scene.line.trouble = lambda _device: ("noise", "noise on line bus; check its termination")
+        await fake_clock.advance(2)
+    assert scene.states[1:] == [("degraded", "crc"), ("degraded", "noise")]
 
 
 async def test_a_dead_line_is_told_once_and_polling_goes_on_when_it_is_back(fake_clock):

@@ -243,6 +243,18 @@ async def test_ears_that_fail_begin_anew(fake_clock, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_station_whose_sensors_all_fail_is_a_problem_told_once(fake_clock):
+    async with playing(Scene(fake_clock, "hj212-dust-noise", MN)) as scene:
+        for second, flag in enumerate("NDDDD"):
+            said = f"a34004-Rtd=81.0,a34004-Flag={flag};LA-Rtd=50.1,LA-Flag={flag}"
+            await scene.say(packet(said, number=f"2026112108253{second}123"))
+            await scene.say(packet("", command=9015))  # a sign of life says nothing for or against it
+        assert scene.states == [("starting", "starting"), ("online", "ok"), ("degraded", "no_value")]
+        assert "none of its values can be used (device_fault, not_heard)" in scene.station.view()["sentence"]
+        await scene.say(packet("a34004-Rtd=81.0,a34004-Flag=N;LA-Rtd=50.1,LA-Flag=D"))
+        assert scene.states[3:] == [("online", "ok")]
+
+
 async def test_what_no_point_names_is_counted_and_shown(fake_clock):
     async with playing(Scene(fake_clock)) as scene:
         await scene.say(frame(1, component(NORMAL, number=9, note="大厅")))
