@@ -29,6 +29,7 @@ DIGIT_PAIRS = 6
 MOST_REST = 1024  # bytes
 BITS = 11  # of a character: 8E1
 SOONEST = 0.001  # seconds
+CROWD = 2  # meters, at least, to garble each other's answers
 GARBLED = 2  # answers in TRIES; once may be noise
 SILENCE = b"\xfe\0\xff"  # wake-up bytes, and what an idle line turns glitches into
 CJT_TYPES = (0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x25, 0x30, 0x40)
@@ -147,6 +148,10 @@ async def search_dlt645(
     stuck: list[str] = []
     if crowd or deep:
         await _narrow(asker, edition, "", addresses, stuck, tick)
+    lonely = crowd and addresses and len(addresses) + len(stuck) < CROWD
+    if lonely:  # somebody else garbled the wildcard, and may have answered too late to be heard
+        asker.patience = Patience(patience.first, patience.first)
+        await _narrow(asker, edition, "", addresses, stuck, tick)
     results: list[Found | Clash] = [_dlt(address, serial, edition, seconds) for address, seconds in addresses.items()]
     where = f" at {serial.baud} {serial.format}" if serial else ""
     if stuck or (crowd and not addresses):
@@ -155,6 +160,13 @@ async def search_dlt645(
                 f"several DL/T 645-{edition} meters answer at once{where}, and not all could be told apart",
                 "they do not take shortened addresses: write the 12 digits on each plate into the configuration, or "
                 "connect them one by one and scan each",
+            )
+        )
+    elif lonely and len(addresses) < CROWD:
+        results.append(
+            Clash(
+                f"the answers to the wildcard of DL/T 645-{edition} were garbled{where}, but only one meter was found",
+                "look whether another one hangs there, and check termination and wiring: noise looks the same",
             )
         )
     return results

@@ -103,6 +103,28 @@ async def test_meters_that_answer_one_wildcard_are_taken_apart_by_their_digits()
     assert all(only_reads(question) for _, question in bus.heard)
 
 
+@pytest.mark.parametrize(("often", "found"), [(1, {ELECTRIC, "202312340001"}), (99, {"202312340001"})])
+async def test_who_garbled_a_wildcard_is_looked_for_again(often: int, found: set[str]) -> None:
+    """One of two meters does not answer to its shortened address, once or always: it is found, or missed aloud."""
+    bus = StillWire((B2400, shortened(electric(ELECTRIC))), (B2400, shortened(electric("202312340001"))))
+    ignored: list[bytes] = []
+
+    def spoil(question: bytes, answer: bytes) -> list[bytes]:
+        to = question.lstrip(b"\xfe")[1:7]
+        if to == bytes.fromhex("78AAAAAAAAAA") and len(ignored) < often:
+            ignored.append(question)
+            return []
+        return [answer]
+
+    bus.spoil = spoil
+    search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))
+    assert set(told(search)) == found
+    assert [clash.sentence for clash in search.clashes] == [
+        "the answers to the wildcard of DL/T 645-2007 were garbled at 2400 8E1, but only one meter was found"
+        for _ in range(2 - len(found))
+    ]
+
+
 async def test_meters_that_know_no_shortened_address_are_named_as_a_clash() -> None:
     bus = StillWire((B2400, unshortened(electric(ELECTRIC))), (B2400, unshortened(electric(OTHER))))
     search = await run(search_of(bus, bauds=(2400,), protocols=("dlt645",)))

@@ -54,7 +54,7 @@ class Screen:
         through = " through the running gateway, between its polls" if where.owner else ""
         each = duration(search.each_device)
         click.echo(
-            f"scanning {where.address}{through}: about {duration(search.expected)}, and {each} a device; "
+            f"scanning {where.address}{through}: about {duration(search.expected)}, and {each} a new device; "
             "only reads are sent; Ctrl-C stops",
             err=True,
         )
