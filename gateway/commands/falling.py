@@ -114,7 +114,7 @@ class Falls:
         with contextlib.suppress(TimeoutError):  # on a disk that takes nothing it is stored as soon as it does
             async with asyncio.timeout(PATIENCE):
                 await self._store.committed(DISPOSAL)
-        log.info("%s: fall %s of camera %s is labelled %s (%s)", by, fall.id, fall.camera, label, why)
+        log.info("%s: fall %s of camera %s is labelled %s", by, fall.id, fall.camera, label)
         fall.label = None if label == "none" else {**said, "time": self._clock.rfc3339(wall)}
         return fall.row()
 
@@ -141,7 +141,7 @@ class Falls:
         data = {"by": by, "reason": reason, "what": "export", "records": counts, "files": files}
         draft = Draft("disposal", "linli.disposal.accessed.v1", "", "falling", wall, data, record_id(wall))
         await self._store.put([draft], urgent=True)
-        log.info("%s: export of %d labelled falls (%s)", by, counts["perception"], reason)
+        log.info("%s: export of %d labelled falls", by, counts["perception"])
         keys = {"masks", "unblurred", "falling"}
         cameras = {
             camera.name: camera.model_dump(mode="json", by_alias=True, include=keys)
@@ -169,8 +169,11 @@ class Falls:
             return found.falls[ends[0]]
         if found.other:
             raise CommandError(f"record {record} is a {found.other}; only falls are labelled", 404)
-        near = did_you_mean(record, found.falls, what="falls; linli falling list shows them")
-        raise CommandError(f'no fall "{record[:80]}" is recorded here; {near}', 404)
+        if ends:
+            raise CommandError(f'"{record[:80]}" is an end of {len(ends)} falls; write more of the id', 409)
+        near = did_you_mean(record, found.falls)
+        hint = near if near.startswith("did you mean") else "linli falling list shows them"
+        raise CommandError(f'no fall "{record[:80]}" is recorded here; {hint}', 404)
 
     async def _search(self, since: int, also: str = "") -> Found:
         """All falls that were stored since then (ns since 1970), with clips and labels; ``also``: an id to look for."""

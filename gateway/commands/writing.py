@@ -96,7 +96,7 @@ class Writes:
             if error.status != 404:
                 await self.refused(wish, error)
             raise
-        log.info("%s sets %s.%s to %s", by, device, point, str(wish.value)[:80])
+        log.info("%s sets %s.%s%s", _way(by), device, point, _to(wish.value))
         result = await self.attempt(wish)
         stored = await self.record(result)
         shown = self.shown(result)
@@ -122,10 +122,10 @@ class Writes:
         """Record an attempt that was not allowed; of very many, only some."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         self._refused = [at for at in self._refused if at > now - REFUSALS_SECONDS]
-        log.warning("%s may not set %s.%s: %s", wish.by, wish.device, wish.point, error)
+        reason = {403: "not_allowed", 409: "used_before"}.get(error.status, "invalid")
+        log.warning("%s may not set %s.%s: %s", _way(wish.by), wish.device, wish.point, reason)
         if len(self._refused) < REFUSALS:
             self._refused.append(now)
-            reason = {403: "not_allowed", 409: "used_before"}.get(error.status, "invalid")
             await self.record(Result(wish, "refused", wall, wall, reason, str(error)))
 
     async def record(
@@ -211,3 +211,14 @@ def _plain(value: Scalar | None, unit: str) -> str:
 
 def _text(value: PointValue, unit: str) -> str:
     return f"bad ({value.reason})" if value.quality == "bad" else _plain(value.value, unit)
+
+
+def _way(by: str) -> str:
+    """By which way somebody asks: what a platform calls its people stays out of the log, the record has it."""
+    way, _, name = by.partition(":")
+    return by if way == "uid" or not name else way
+
+
+def _to(value: Scalar) -> str:
+    """The value for the log; a text may be a plate on a display."""
+    return "" if isinstance(value, str) else f" to {value}"

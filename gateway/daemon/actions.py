@@ -372,6 +372,7 @@ def _restored(saved: bytes | None) -> tuple[Want | None, bool]:
 def _log(want: Want, result: Result) -> None:
     name = f"{result.wish.device}.{result.wish.point}"
     if result.done:
-        log.info("%s (%s) has set %s to %s", want.who, want.cause, name, want.value)
+        log.info("%s (%s) has set %s", want.who, want.cause, name)
     else:
-        log.warning("%s (%s): %s", want.who, want.cause, result.text)
+        told = result.reason if isinstance(want.value, str) else result.text  # a text may be a plate on a display
+        log.warning("%s (%s): %s: %s", want.who, want.cause, name, told)

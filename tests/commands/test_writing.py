@@ -82,6 +82,21 @@ async def test_the_answer_says_before_and_after_and_the_record_who() -> None:
         assert record["asked_at"] <= record["done_at"]
 
 
+async def test_the_log_names_neither_a_text_nor_who_a_platform_says_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with room() as site:
+        await site.write("level", 85.5, "mqtt:duty desk")
+        with pytest.raises(CommandError):
+            await site.write("level", "沪A12345", "mqtt:duty desk")
+        await site.write("level", 86, "uid:1000")
+    lines = [record.getMessage() for record in caplog.records if record.name == "linli.commands"]
+    assert lines == [
+        "mqtt sets siren.level to 85.5",
+        "mqtt may not set siren.level: invalid",
+        "uid:1000 sets siren.level to 86",
+    ]
+
+
 async def test_nobody_gets_an_answer_before_the_record_is_on_disk() -> None:
     async with room() as site:
         site.store.disk.clear()
