@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.contract import Clock, VisionEvent
 from gateway.daemon.actions import Actions
@@ -11,14 +11,23 @@ from gateway.settings.parking import GateAction
 
 STALE = 3.0  # seconds between the camera's word and here: later it may be about another car
 
+INSIDE = "not opened for a plate that is in already; open it by hand, or set passback back to mark"
+
 log = logging.getLogger("linli.gates")
 
 
 class Gates:
     """Which camera opens what; remembers hashes of the plates that it was opened for, not the plates."""
 
-    def __init__(self, gates: Mapping[str, GateAction], actions: Actions, clock: Clock) -> None:
-        self._gates, self._actions, self._clock = gates, actions, clock
+    def __init__(
+        self,
+        gates: Mapping[str, GateAction],
+        actions: Actions,
+        clock: Clock,
+        refused: Callable[[VisionEvent], bool] = lambda _: False,
+    ) -> None:
+        """``refused`` says of which early words the gate stays shut although the plate is on the list."""
+        self._gates, self._actions, self._clock, self._is_refused = gates, actions, clock, refused
         self._key = os.urandom(16)
         self._opened: dict[tuple[str, bytes], float] = {}
         self._refused: dict[str, str] = {}
@@ -36,7 +45,7 @@ class Gates:
         self._opened = {key: at for key, at in self._opened.items() if now - at < self._gates[key[0]].again}
         if (event.camera, plate) in self._opened:
             return
-        why = self._actions.open(event.camera)
+        why = INSIDE if self._is_refused(event) else self._actions.open(event.camera)
         if not why:
             self._opened[event.camera, plate] = now
         if why != self._refused.get(event.camera, ""):

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from gateway.daemon.evidence import Evidence
     from gateway.daemon.parking import Parking
     from gateway.links import AnyLine
+    from gateway.settings import CameraSettings
     from gateway.sources import AnySource
     from gateway.vision import Camera
+    from gateway.vision.presence import Presence
 
 ALARM_FACTS = "alarm/"
 LEVELS = {"warning": logging.WARNING, "minor": logging.WARNING, "major": logging.ERROR, "critical": logging.CRITICAL}
@@ -118,13 +120,14 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     if any(isinstance(action, ClipAction) for alarm in settings.alarm for action in alarm.do):
         act = partial(_clip_and, act, cameras)
     core = Core(rules, store, clock, act)
-    core.opens = _gates(plan, actions, clock) or core.opens
+    presence = _presence(plan)
+    core.opens = _gates(plan, actions, clock, presence) or core.opens
     lines = {line.name: _line(line, clock) for line in settings.line}
     memory = LearnedFacts(store)
     sources |= {
         device.name: _source(plan, device, lines[device.line.name], clock, core.put, memory) for device in plan.devices
     }
-    cameras += _cameras(plan, clock, core)
+    cameras += _cameras(plan, clock, core, presence)
     uplinks: list[Uplink] = []
     commands = Commands(
         settings,
@@ -206,13 +209,40 @@ def _clocks(plan: Plan, sources: Mapping[str, "AnySource"], store: Store, clock:
     return MeterClocks(wires(asking), polled, store, clock, Writes(sources, store, clock))
 
 
-def _gates(plan: Plan, actions: "Actions | None", clock: SystemClock) -> Callable[[VisionEvent], None] | None:
+def _presence(plan: Plan) -> "Presence | None":
+    if all(camera.vehicles is None for camera in plan.settings.camera):
+        return None
+    from gateway.vision.presence import Presence
+
+    return Presence()
+
+
+def _gates(
+    plan: Plan, actions: "Actions | None", clock: SystemClock, presence: "Presence | None"
+) -> Callable[[VisionEvent], None] | None:
     gates = _openings(plan)
     if not gates or actions is None:
         return None
     from gateway.daemon.gates import Gates  # a gateway that opens nothing needs none
 
-    return Gates(gates, actions, clock).take
+    strict = {
+        camera.name: camera
+        for camera in plan.settings.camera
+        if camera.vehicles is not None and camera.vehicles.passback == "refuse"
+    }
+    if presence is None or not strict:
+        return Gates(gates, actions, clock).take
+    return Gates(gates, actions, clock, partial(_is_in_already, strict, presence)).take
+
+
+def _is_in_already(strict: Mapping[str, "CameraSettings"], presence: "Presence", event: VisionEvent) -> bool:
+    from gateway.vision.presence import area_of, leads_in
+
+    camera = strict.get(event.camera)
+    if camera is None or camera.vehicles is None or not leads_in(camera.vehicles.lanes, str(event.data.get("way"))):
+        return False
+    area = area_of(camera)
+    return bool(area) and presence.inside(area, str(event.data.get("plate")))
 
 
 def _parking(plan: Plan, store: Store, clock: SystemClock) -> "Parking | None":
@@ -262,7 +292,7 @@ def _source(
     return Station(device, plan.stations[device.name], line, clock, put, password)
 
 
-def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
+def _cameras(plan: Plan, clock: SystemClock, core: Core, presence: "Presence | None") -> list["Camera"]:
     if not plan.settings.camera:
         return []
     from gateway.daemon.clips import seconds_before
@@ -273,6 +303,6 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core) -> list["Camera"]:
     folder, alarms = plan.models_folder, plan.settings.alarm
     providers = plan.settings.vision.providers
     return [
-        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers)
+        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers, presence)
         for camera in plan.settings.camera
     ]

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from gateway.plan.alarms import check_write
 from gateway.plan.devices import Devices
 from gateway.plan.findings import Findings, Sketch
-from gateway.settings import CameraSettings
+from gateway.settings import CameraSettings, VehicleSettings
 from gateway.settings.document import Keys
 
 NAMED = 20  # broken lines of a list that are told one by one
@@ -23,11 +23,18 @@ def check_vehicles(sketch: Sketch, devices: Devices, findings: Findings) -> None
             check_write((*keys, "open"), vehicles.open, sketch, devices, findings)
             if vehicles.lists.allow is None:
                 findings.warning((*keys, "open"), "never opens: there is no lists.allow; name one")
+        if vehicles.passback == "refuse" and (vehicles.open is None or not vehicles.lanes or not _counts(vehicles)):
+            sentence = "refuses nothing: it needs open, lanes, and spaces or area beside it"
+            findings.warning((*keys, "passback"), sentence)
         _check_counting(camera, keys, places, findings)
         names = [zone.name for zone in vehicles.zones]
         for number, name in enumerate(names):
             if name in names[:number]:
                 findings.error((*keys, "zones", number, "name"), "another zone has this name; give it another")
+
+
+def _counts(vehicles: VehicleSettings) -> bool:
+    return vehicles.spaces is not None or vehicles.area is not None
 
 
 def _check_counting(
@@ -36,7 +43,7 @@ def _check_counting(
     vehicles = camera.vehicles
     if vehicles is None:
         return
-    if (vehicles.spaces is not None or vehicles.area is not None) and not vehicles.lanes:
+    if _counts(vehicles) and not vehicles.lanes:
         where = "spaces" if vehicles.spaces is not None else "area"
         findings.warning((*keys, where), "nothing is counted without lanes: only a line tells in from out; add lanes")
     if vehicles.charging is not None and vehicles.spaces is not None and vehicles.charging > vehicles.spaces:

@@ -8,8 +8,8 @@ from gateway.settings.nearest import did_you_mean
 
 KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
 # What cameras tell: any vehicle's passage, one on the allow or the deny list, against the one way, the same way again,
-# one that stands where none may, a falling object.
-EVENTS = ("passage", "allow", "deny", "wrong-way", "repeat", "dwell", "fall")
+# in while in, out while out, one that stands where none may, a falling object.
+EVENTS = ("passage", "allow", "deny", "wrong-way", "repeat", "already-in", "already-out", "dwell", "fall")
 
 
 @dataclass(frozen=True, slots=True)

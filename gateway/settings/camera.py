@@ -83,6 +83,11 @@ class VehicleSettings(Table):
         description="a plate that goes the same way again so soon, and not back meanwhile, raises the event `repeat`",
         examples=["10m"],
     )
+    passback: Literal["off", "mark", "refuse"] = Field(
+        default="mark",
+        description="where vehicles are counted, a plate that goes in though it is in raises the event `already-in`, "
+        "out though it is out `already-out`; refuse: moreover it does not open the gate to go in",
+    )
     zones: tuple[ZoneSettings, ...] = Field(default=(), description="where no vehicle may stand for long")
     clip: ClipSettings | None = Field(
         default=None,

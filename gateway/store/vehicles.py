@@ -35,11 +35,22 @@ PASSAGE = table(
         "last_time": TIME,
     },
     {
-        "vehicle": table({"type": or_null(text()), "color": or_null(text())}),
+        "vehicle": table(
+            {
+                "type": or_null(
+                    text(
+                        "car, bus, truck, motorcycle, bicycle; from the plate alone small, large, trailer; else unknown"
+                    )
+                ),
+                "color": or_null(text()),
+            }
+        ),
         "list": or_null(text("the list that the plate stands on")),
         "picture": or_null(PICTURE),
         "clip": or_null(table(FILE_NEEDED)),
-        "marks": list_of({**one_of("wrong-way", "repeat"), "description": "what is unusual about it"}),
+        "marks": list_of(
+            {**one_of("wrong-way", "repeat", "already-in", "already-out"), "description": "what is unusual about it"}
+        ),
         "reads": list_of(table({"time": TIME, "text": text(), "confidence": SHARE})),
     },
 )

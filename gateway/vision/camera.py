@@ -40,6 +40,7 @@ from gateway.vision.messages import (
     unpack,
 )
 from gateway.vision.peek import Peeks
+from gateway.vision.presence import Presence
 from gateway.vision.telling import Finding, Teller
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
@@ -80,8 +81,12 @@ class Camera:
         put: Put,
         keep: float = 0.0,
         providers: tuple[str, ...] = (),
+        presence: Presence | None = None,
     ) -> None:
-        """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on."""
+        """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on.
+
+        ``presence`` is what the gates of an area know together.
+        """
         self.name = settings.name
         self._settings = settings
         self._models = folder_of_models
@@ -101,7 +106,7 @@ class Camera:
         self._worker: asyncio.subprocess.Process | None = None
         self._owed: dict[str, Owed] = {}
         self._peeks = Peeks(self.name, clock)
-        self._teller = Teller(settings, clock.rfc3339)
+        self._teller = Teller(settings, clock.rfc3339, presence=presence)
         self._asked = 0
         self._may_clip = settings.unblurred is not None
 

@@ -7,6 +7,7 @@ from gateway.settings import CameraSettings
 from gateway.vision.events import dwell_event, fall_event, fell_event, passage_event, sure_event
 from gateway.vision.habits import Habits
 from gateway.vision.messages import Dwell, Fall, Fell, Passage, Sure
+from gateway.vision.presence import Presence, area_of
 
 Finding = Passage | Sure | Dwell | Fell | Fall
 
@@ -14,10 +15,20 @@ Finding = Passage | Sure | Dwell | Fell | Fall
 class Teller:
     """Tells the findings of one camera; remembers what a later one has to name."""
 
-    def __init__(self, camera: CameraSettings, stamp: Callable[[int], str], *, reads: bool = False) -> None:
-        """``stamp`` turns ns since 1970 into RFC 3339; ``reads`` adds every single read of a plate."""
+    def __init__(
+        self,
+        camera: CameraSettings,
+        stamp: Callable[[int], str],
+        *,
+        reads: bool = False,
+        presence: Presence | None = None,
+    ) -> None:
+        """``stamp`` turns ns since 1970 into RFC 3339; ``reads`` adds every single read of a plate.
+
+        ``presence`` is what the gates of an area know together.
+        """
         self._name, self._stamp, self._reads = camera.name, stamp, reads
-        self._habits = Habits(camera.vehicles)
+        self._habits = Habits(camera.vehicles, area_of(camera), presence)
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
         self._test_until = 0.0
         self._tests: set[int] = set()

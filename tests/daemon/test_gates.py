@@ -7,7 +7,10 @@ import pytest
 
 from gateway.contract import VisionEvent
 from gateway.daemon.gates import Gates
+from gateway.daemon.parts import _is_in_already
+from gateway.settings import CameraSettings
 from gateway.settings.parking import GateAction
+from gateway.vision.presence import Presence
 from tests.conftest import FakeClock
 
 
@@ -43,6 +46,22 @@ def test_once_for_a_plate(fake_clock: FakeClock) -> None:
     assert site.hear() == 3
 
 
+def test_a_plate_that_is_in_already_opens_nothing_where_that_is_refused(
+    fake_clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(fake_clock, again="1s")
+    refused = {"沪A12345"}
+    site.gates = Gates(site.gates._gates, site.gates._actions, fake_clock, lambda event: event.data["plate"] in refused)
+    with caplog.at_level("WARNING"):
+        assert site.hear() == site.hear() == 0
+    assert len(caplog.records) == 1
+    assert "in already" in caplog.text
+    assert "12345" not in caplog.text
+    assert site.hear(plate="京B67890") == 1
+    refused.clear()
+    assert site.hear() == 2
+
+
 def test_what_opens_nothing(fake_clock: FakeClock) -> None:
     site = Site(fake_clock)
     site.hear("deny")
@@ -72,3 +91,23 @@ def test_a_refusal_is_said_once_and_does_not_count(fake_clock: FakeClock, caplog
         "gate of camera north: opens again",
     ]
     assert "沪" not in caplog.text
+
+
+def test_only_who_goes_in_while_in_is_refused() -> None:
+    lane = {"name": "main", "line": [[0, 10], [100, 10]], "enter": "down"}
+    vehicles = {"lanes": [lane], "spaces": 9, "passback": "refuse"}
+    known = {"name": "north", "url": "c.mp4", "purpose": "gate", "vehicles": vehicles}
+    strict = {"north": CameraSettings.model_validate(known)}
+    presence = Presence()
+
+    def refused(way: str, camera: str = "north", plate: str = "沪A12345") -> bool:
+        return _is_in_already(strict, presence, VisionEvent(camera, 0, 0.0, "", camera, {"plate": plate, "way": way}))
+
+    assert not refused("toward")
+    presence.passes("north", "沪A12345", "in")
+    assert refused("toward")
+    assert not refused("away")
+    assert not refused("toward", camera="south")
+    assert not refused("toward", plate="京B67890")
+    presence.passes("north", "沪A12345", "out")
+    assert not refused("toward")

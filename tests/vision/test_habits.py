@@ -7,6 +7,7 @@ from gateway.vision.camera import portable
 from gateway.vision.events import passage_event
 from gateway.vision.habits import Habits
 from gateway.vision.messages import Passage
+from gateway.vision.presence import REMEMBERED, Presence, area_of, leads_in
 
 MINUTE = 60 * 10**9
 LANE = {"line": [[0, 10], [100, 10]], "enter": "down"}
@@ -62,3 +63,42 @@ def test_a_worker_reads_all_that_can_be_said_of_vehicles() -> None:
     known = {"name": "gate", "url": "rtsp://x/1", "purpose": "gate", "vehicles": vehicles}
     settings = CameraSettings.model_validate(known)
     assert CameraSettings.model_validate(json.loads(json.dumps(portable(settings)))) == settings
+
+
+def test_in_while_in_and_out_while_out_over_all_gates_of_an_area() -> None:
+    both, one, two = Presence(), {"lanes": [{"name": "both", **LANE}]}, VehicleSettings
+    north, south = (Habits(two.model_validate(one), "yard", both) for _ in range(2))
+    assert north.marks(passage("in", 0)) == ()
+    assert south.marks(passage("in", 900)) == ("already-in",)
+    assert south.marks(passage("out", 901)) == ()
+    assert north.marks(passage("out", 902)) == ("already-out",)
+    assert north.marks(passage("out", 903, text="京B67890")) == ()  # nobody knows when it came
+    for unsaid in (passage("in", 904, status="uncertain"), passage("none", 905)):
+        assert north.marks(unsaid) == ()
+    assert south.marks(passage("in", 906)) == ()
+    assert Habits(two.model_validate(one), "other", both).marks(passage("in", 907)) == ()
+    assert Habits(two.model_validate(one), "", both).marks(passage("in", 908)) == ()
+    assert both.inside("yard", "沪A12345")
+    assert not both.inside("yard", "京B67890")
+
+
+def test_where_passages_in_and_out_have_to_alternate() -> None:
+    def camera(**keys: object) -> CameraSettings:
+        vehicles = {"lanes": [{"name": "both", **LANE}], **keys}
+        return CameraSettings.model_validate({"name": "gate", "url": "c.mp4", "purpose": "gate", "vehicles": vehicles})
+
+    assert area_of(camera(spaces=3)) == "gate"
+    assert area_of(camera(area="yard")) == "yard"
+    assert area_of(camera()) == area_of(camera(area="yard", passback="off")) == ""
+    lanes = camera().vehicles
+    assert lanes is not None
+    assert [leads_in(lanes.lanes, way) for way in ("toward", "away", "left", "none")] == [True, False, False, False]
+    assert not leads_in((), "toward")
+
+
+def test_only_so_many_plates_are_remembered() -> None:
+    presence = Presence()
+    for number in range(REMEMBERED + 1):
+        presence.passes("yard", f"沪A{number}", "in")
+    assert not presence.inside("yard", "沪A0")
+    assert presence.inside("yard", "沪A1")
