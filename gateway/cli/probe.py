@@ -1,11 +1,14 @@
-"""`linli check --probe`: tries every line, device, camera and the broker once, without a running daemon."""
+"""`linli check --probe`: tries every line, device, camera and the broker once; what a daemon holds, through it."""
 
 import asyncio
 import contextlib
+import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.cli.client import Daemon, Refusal, find
+from gateway.cli.output import value as shown
 from gateway.clock import SystemClock
 from gateway.contract import ConfigError, DeviceError, DeviceSilentError, Driver, LineKind, LinkError, Pipe, PointValue
 from gateway.links import Line
@@ -33,6 +36,7 @@ class Probe(NamedTuple):
 
 def probe_all(plan: Plan) -> Iterator[Probe]:
     """Try everything of a plan, one after the other, so that each answer stands alone."""
+    logging.getLogger("linli").addHandler(logging.NullHandler())  # what a line would log is in its probe
     for line in plan.settings.line:
         yield from asyncio.run(_line(plan, line))
     for camera in plan.settings.camera:
@@ -57,6 +61,8 @@ async def _line(plan: Plan, settings: LineSettings) -> list[Probe]:
             await clock.sleep(STEP)
         devices = [device for device in plan.devices if device.line.name == settings.name]
         if line.state != "open":
+            if line.reason == "in_use" and (daemon := _running(plan)) is not None:
+                return _through(daemon, line, devices)
             why = line.sentence or f"{line.address} did not open within {OPEN_SECONDS:g} s; check address and cable"
             missed = [Probe("device", device.name, False, "its line is not open") for device in devices]
             return [Probe("line", line.name, False, why), *missed]
@@ -106,12 +112,42 @@ async def _device(line: Line, device: ResolvedDevice, driver: Driver, clock: Sys
         return Probe("device", device.name, False, sentence)
     except (DeviceError, LinkError) as error:
         return Probe("device", device.name, False, str(error))
+    return _judged(device, values)
+
+
+def _running(plan: Plan) -> Daemon | None:
+    """The daemon of this configuration, if one runs that we may ask."""
+    daemon = find(plan.path, None)
+    try:
+        daemon.ask("ping")
+    except Refusal:
+        return None
+    return daemon
+
+
+def _through(daemon: Daemon, line: Line, devices: list[ResolvedDevice]) -> list[Probe]:
+    """Ask the devices of a line that the daemon has open, between its polls."""
+    probes = [Probe("line", line.name, True, f"{line.address} is held by the running gateway, which is asked instead")]
+    for device in devices:
+        try:
+            points = daemon.ask("read", device=device.name)["points"]
+        except Refusal as error:
+            probes.append(Probe("device", device.name, False, f"{error.message}; if it is new, restart the gateway"))
+            continue
+        values = {
+            name: PointValue(point["value"], point["quality"], point.get("reason")) for name, point in points.items()
+        }
+        probes.append(_judged(device, values))
+    return probes
+
+
+def _judged(device: ResolvedDevice, values: Mapping[str, PointValue]) -> Probe:
     bad = sorted(name for name, value in values.items() if value.quality == "bad")
-    shown = ", ".join(_value(device, name, value) for name, value in sorted(values.items()) if value.quality != "bad")
+    good = ", ".join(_value(device, name, value) for name, value in sorted(values.items()) if value.quality != "bad")
     if bad:
         reasons = ", ".join(f"{name} ({values[name].reason})" for name in bad)
-        return Probe("device", device.name, False, f"cannot read {reasons}; compare with the manual. {shown}".strip())
-    return Probe("device", device.name, True, shown)
+        return Probe("device", device.name, False, f"cannot read {reasons}; compare with the manual. {good}".strip())
+    return Probe("device", device.name, True, good)
 
 
 def _wire(device: ResolvedDevice) -> str:
@@ -122,9 +158,8 @@ def _wire(device: ResolvedDevice) -> str:
 
 
 def _value(device: ResolvedDevice, name: str, value: PointValue) -> str:
-    unit = device.spec.points[name].unit
-    text = f"{value.value:g}" if isinstance(value.value, float) else str(value.value)
-    return f"{name} {text} {unit}".rstrip()
+    point = device.spec.points.get(name)
+    return f"{name} {shown({'value': value.value, 'unit': point.unit if point else '', 'quality': value.quality})}"
 
 
 def _camera(camera: CameraSettings) -> Probe:

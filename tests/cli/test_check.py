@@ -1,15 +1,18 @@
 """`linli check` and `linli schema`: exit codes, what is printed where, and what a probe finds out."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import serial
 from click.testing import CliRunner, Result
 
 from gateway.cli.check import check, schema
+from gateway.cli.client import Refusal
 from tests.broker import Mosquitto, broker
 
 __all__ = ["broker"]
@@ -98,7 +101,7 @@ def test_a_missing_file_exits_78(tmp_path: Path) -> None:
 def test_json_says_the_same(tmp_path: Path) -> None:
     good = json.loads(run(write(tmp_path, GATEWAY), "--json").stdout)
     assert (good["ok"], good["problems"], good["summary"]["devices"]) == (True, [], 0)
-    result = run(write(tmp_path, GATEWAY + "sit = 1\n"), "--json")
+    result = run(write(tmp_path, GATEWAY + 'sit = "x"\n'), "--json")
     bad = json.loads(result.stdout)
     assert (result.exit_code, bad["ok"], len(bad["problems"])) == (78, False, 1)
 
@@ -166,6 +169,42 @@ def test_probe_says_why_broker_and_camera_do_not_answer(tmp_path: Path) -> None:
     camera, broker = result.stdout.splitlines()[1:]
     assert camera.startswith("camera gate: FAILED: /nowhere/clip.mp4")
     assert broker.startswith("uplink mqtt: FAILED: ")
+
+
+class Running:
+    """Stands for a daemon (a fake: it only answers what a probe asks)."""
+
+    def ask(self, verb: str, **asked: object) -> dict[str, object]:
+        if verb == "read" and asked["device"] == "new":
+            raise Refusal('no device "new"; did you mean "sump"?')
+        return {"points": {"level": {"value": 1.82, "unit": "m", "quality": "good"}}}
+
+
+def test_probe_asks_a_running_gateway_for_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    path = write(
+        tmp_path,
+        GATEWAY + f'[[line]]\nname = "pit"\nserial = "{os.ttyname(theirs)}"\n'
+        + "".join(
+            f'[[device]]\nname = "{name}"\nline = "pit"\ndriver = "modbus"\naddress = {address}\n'
+            'points.level = { at = "holding:0", unit = "m" }\n'
+            for name, address in (("sump", 3), ("new", 4))
+        ),
+    )  # fmt: skip
+    with serial.Serial(os.ttyname(theirs), exclusive=True):
+        held = run(path, "--probe")
+        monkeypatch.setattr("gateway.cli.probe.find", lambda _config, _state: Running())
+        through = run(path, "--probe")
+    os.close(ours)
+    os.close(theirs)
+    assert "line pit: FAILED: " in held.output
+    assert held.output.count("is in use by another program") == 1
+    assert "line pit: OK: " in through.output
+    assert "is held by the running gateway" in through.output
+    assert "device sump: OK: level 1.82 m" in through.output
+    assert 'device new: FAILED: no device "new"' in through.output
+    assert "restart the gateway" in through.output
+    assert through.exit_code == 1
 
 
 def test_check_without_probe_touches_no_network_and_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
