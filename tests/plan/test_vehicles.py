@@ -1,12 +1,16 @@
 """What a configuration says of gates, areas and lists, judged as a whole."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gateway.contract import ConfigError
 from gateway.plan import load_plan
+from gateway.vision.packs import FACES, Choice, choose
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
+LEAVE = 'unblurred = "a yard without people"\n[camera.v'
 HEAD = """[gateway]
 id = "test-gate"
 state = "state"
@@ -83,3 +87,50 @@ def test_broken_lines_of_a_list_are_named(tmp_path: Path) -> None:
     _, warnings = told(tmp_path, camera("north", lists), camera("south", lists))
     assert [each.partition(": ")[0] for each in warnings] == [f"{path}:3", f"{path}:4"]
     assert not any("沪" in each.partition("expected")[0] for each in warnings)
+
+
+COUNTED = LANES + 'spaces = 9\npassback = "refuse"\n'
+OPENS = 'open = { write = "barrier.open", value = true, for = "1s" }\nlists = { allow = "allow.csv" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (COUNTED + OPENS, False),
+        (COUNTED, True),
+        (LANES + 'passback = "refuse"\n' + OPENS, True),
+        ('spaces = 9\npassback = "refuse"\n' + OPENS, True),
+    ],
+)
+def test_a_refusal_that_refuses_nothing_is_said(tmp_path: Path, text: str, said: bool) -> None:
+    (tmp_path / "allow.csv").write_text("plate\n沪A12345\n", encoding="utf-8")
+    errors, warnings = told(tmp_path, camera("north", text))
+    assert not errors
+    assert any("refuses nothing" in warning for warning in warnings) == said
+
+
+def test_an_alarm_hears_of_who_is_in_already(tmp_path: Path) -> None:
+    alarm = '[[alarm]]\nname = "twice"\nseverity = "warning"\nwhen = "event(north, {})"\n'
+    for event in ("already-in", "already-out"):
+        assert not told(tmp_path, camera("north", LANES + "spaces = 9\n"), alarm.format(event))[0]
+    assert told(tmp_path, camera("north", LANES), alarm.format("alredy-in"))[0]
+
+
+def test_a_clip_needs_leave_or_a_model_that_finds_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "models"
+    shutil.copytree(MODELS / "face-detector", made / "face-detector", ignore=shutil.ignore_patterns("files"))
+    monkeypatch.setenv("LINLI_MODELS", str(made))
+    clip = camera("north", LANES + 'clip = { before = "5s" }\n')
+
+    def warned() -> bool:
+        return any("no clips" in warning for warning in told(tmp_path, clip)[1])
+
+    assert warned()
+    assert not any("no clips" in warning for warning in told(tmp_path, clip.replace("[camera.v", LEAVE))[1])
+    (made / "face-detector" / "files").mkdir()
+    (made / "face-detector" / "files" / "centerface.onnx").write_bytes(b"its check is another's work")
+    assert warned()
+    choose(made, FACES, Choice("face-detector", ""))
+    assert not warned()
+    (made / "in-use.json").write_text("{")
+    assert warned()
