@@ -145,8 +145,8 @@ def _row(fall: dict[str, Any]) -> list[Cell]:
     size = "-" if fall["size_px"] is None else f"{fall['size_px']:g} px"
     size += f", {fall['size_cm']:g} cm" if fall["size_cm"] else ""
     speed = "-" if fall["impact_speed"] is None else f"{fall['impact_speed']:g} m/s"
-    name = fall["label"] or "-"
-    marked = Word(f"{name}, test" if fall["test"] else name, TONES.get(fall["label"], "dim"))
+    words = [fall["label"], "test" if fall["test"] else None]
+    marked = Word(", ".join(word for word in words if word) or "-", TONES.get(fall["label"], "dim"))
     sure, clip = f"{fall['confidence']:.2f}", "yes" if fall["clip"] else "no"
     return [_when(fall), fall["camera"], floor, size, speed, sure, clip, marked, fall["record"]]
 

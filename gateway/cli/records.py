@@ -14,6 +14,7 @@ from gateway.contract import STREAMS, Cursor, Stream
 
 PAGE = 1000
 WAIT = 30.0  # seconds of one long poll
+SAID = ("severity", "state", "label", "reason", "lane", "direction", "by", "why", "note")
 
 
 @click.command()
@@ -125,7 +126,9 @@ def _sum(record: dict[str, Any]) -> str:
         return f"{data['first']} to {data['last']} ({data['count']}): {data['cause']}"
     if kind == "linli.disposal.command.v1":
         return _command(data)
-    words = [data.get(key) for key in ("severity", "state", "reason", "lane", "direction", "by", "note")]
+    words = [
+        data.get(key) for key in ("severity", "state", "label", "reason", "lane", "direction", "by", "why", "note")
+    ]
     plate = data.get("plate")
     if isinstance(plate, dict):
         words.append(plate.get("text"))

@@ -240,7 +240,7 @@ def _tables(rows: Sequence[Row]) -> list[Block]:
     now, before = _sum([row.now for row in labelled]), _sum([row.before for row in labelled])
     known = all(row.before for row in labelled)
     was = (f" (before {before.true})", f" (before {before.false})") if known else ("", "")
-    blocks.append(Line([f"{now.true} of {falls} true falls told{was[0]}, {now.false} false ones{was[1]}"]))
+    blocks.append(Line([f"true falls told: {now.true} of {falls}{was[0]}; false ones told: {now.false}{was[1]}"]))
     for word in ("lost", "false", "unplayable"):
         count = sum(row.word == word for row in rows)
         if count:

@@ -96,7 +96,7 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     (tmp_path / "blind.toml").write_text(blind)
     lost = run("replay", out, "-c", tmp_path / "blind.toml")
     assert lost.exit_code == 1, lost.output
-    assert "0 of 1 true falls told (before 1)" in lost.output
+    assert "true falls told: 0 of 1 (before 1)" in lost.output
     assert "LOST" in lost.output
     (out / f"{true}.mp4").write_bytes(b"another")
     other = run("replay", out)

@@ -106,7 +106,9 @@ async def test_what_is_no_fall_is_refused_with_a_hint(tmp_path: Any) -> None:
             await falls.label(one.id, "false", " x ", "uid:7")
         with pytest.raises(CommandError, match="no label"):
             await falls.label(one.id, "maybe", "a bird", "uid:7")
-        with pytest.raises(CommandError, match="no fall"):
+        with pytest.raises(CommandError, match=r"no fall .* linli falling list"):
+            await falls.label("zzzzzz", "false", "like nothing", "uid:7")
+        with pytest.raises(CommandError, match="write more of the id"):
             await falls.label(one.id[-3:], "false", "too short a part", "uid:7")
         assert (await falls.label(one.id[-8:], "false", "its end will do", "uid:7"))["record"] == one.id
         assert len(await store.records("disposal", 0, 9)) <= 1

@@ -1,5 +1,6 @@
 // The page's life: the token, a status every two seconds, pictures and records when there are new ones.
 import { aimed, closeAim, draw as drawAim, openAim, wantedAim } from "./aim.js";
+import { calibrated, closeCalibrate, drawCalibrate, openCalibrate, wantedCalibrate } from "./calibrate.js";
 import { announceAlarms, drawAlarms, drawDevices, drawProblems, drawSummary } from "./board.js";
 import { clock } from "./format.js";
 import { forget, rememberRecord } from "./history.js";
@@ -27,8 +28,9 @@ function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     sessionStorage.setItem("token", given);
-    const aim = wantedAim();
-    history.replaceState(null, "", aim ? `${location.pathname}#aim=${aim}` : location.pathname);
+    const [aim, facade] = [wantedAim(), wantedCalibrate()];
+    const rest = aim ? `#aim=${aim}` : facade ? `#calibrate=${facade}` : "";
+    history.replaceState(null, "", `${location.pathname}${rest}`);
   }
   return sessionStorage.getItem("token");
 }
@@ -124,7 +126,7 @@ function draw() {
   drawProblems(state);
   drawAlarms(state);
   drawDevices(state);
-  drawCameras(state, (sha256) => pictures.get(sha256), (camera) => openAim(camera, ask));
+  drawCameras(state, (sha256) => pictures.get(sha256), aimAt, calibrate);
   drawLink(state);
   drawStore(state);
   drawLines(state);
@@ -148,16 +150,30 @@ function lose(error) {
   place("lost").textContent = error.status ? word("troubled", error.message) : word("lost", since);
 }
 
-// #aim=CAMERA in the address opens that camera's live view.
+// One of the two is open at a time.
+function aimAt(camera) {
+  closeCalibrate();
+  openAim(camera, ask);
+}
+
+function calibrate(row) {
+  closeAim();
+  openCalibrate(row, ask);
+}
+
+// #aim=CAMERA in the address opens that camera's live view, #calibrate=CAMERA its facade.
 function followAddress() {
-  const wanted = wantedAim();
-  if (wanted === aimed()) return;
-  if (wanted && state?.cameras.some((camera) => camera.name === wanted)) openAim(wanted, ask);
-  else if (!wanted) closeAim();
+  const [aim, facade] = [wantedAim(), wantedCalibrate()];
+  const row = state?.cameras.find((camera) => camera.name === (aim ?? facade));
+  if (aim && aim !== aimed() && row) aimAt(aim);
+  if (!aim && aimed()) closeAim();
+  if (facade && facade !== calibrated() && row) calibrate(row);
+  if (!facade && calibrated()) closeCalibrate();
 }
 
 function openDoor(reason) {
   closeAim();
+  closeCalibrate();
   sessionStorage.removeItem("token");
   token = null;
   state = null;
@@ -190,6 +206,7 @@ place("language").addEventListener("click", () => {
   label();
   draw();
   drawAim();
+  drawCalibrate();
 });
 place("leave").addEventListener("click", () => {
   clearTimeout(timer);

@@ -8,7 +8,7 @@ const STREAMS = ["alarm", "disposal", "management", "perception"];
 const PASSAGES = 5;
 const EVENTS = 9;
 
-export function drawCameras(state, pictureOf, aim) {
+export function drawCameras(state, pictureOf, aim, calibrate) {
   const section = show(
     "cameras",
     title("cameras", state.cameras.length > 1 ? count(state.cameras.length) : ""),
@@ -18,6 +18,8 @@ export function drawCameras(state, pictureOf, aim) {
   section.onclick = (event) => {
     const camera = event.target.closest("button[data-aim]")?.dataset.aim;
     if (camera) aim(camera);
+    const facade = event.target.closest("button[data-facade]")?.dataset.facade;
+    if (facade) calibrate(state.cameras.find((row) => row.name === facade));
   };
 }
 
@@ -38,7 +40,12 @@ function cameraCard(camera, state, pictureOf) {
       { class: "title" },
       h("h3", {}, camera.name),
       h("span", { class: "state", "data-state": camera.state, title: camera.text }, stateText(camera)),
-      h("button", { type: "button", class: "plain", "data-aim": camera.name }, word("aim")),
+      h(
+        "div",
+        { class: "buttons" },
+        camera.falling ? h("button", { type: "button", class: "plain", "data-facade": camera.name }, word("calibrate")) : null,
+        h("button", { type: "button", class: "plain", "data-aim": camera.name }, word("aim")),
+      ),
       h("p", { class: "about" }, about.filter(Boolean).join(" · ")),
     ),
     passages.length

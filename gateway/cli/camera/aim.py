@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.cli import DEFAULT_CONFIG
-from gateway.cli.camera.chosen import NO_VISION, choose
+from gateway.cli.camera.chosen import NO_VISION, choose, show_page
 from gateway.cli.client import Daemon, find, place
 from gateway.cli.output import json_option, print_json
 from gateway.clock import SystemClock
@@ -54,17 +54,7 @@ def aim(
     """
     daemon = find(config, state)
     if out is None:
-        chosen = choose(config or DEFAULT_CONFIG, camera)
-        daemon.ask("ping")  # says what to do when nothing serves the page
-        api = chosen.plan.settings.api
-        address = f"{'https' if api.tls_cert else 'http'}://{api.listen}/#aim={camera}"
-        if as_json:
-            print_json({"address": address})
-            return
-        click.echo(f"open {address}")
-        click.echo(
-            "it asks for a consumer's token once (linli token new NAME); over SSH: ssh -L 8470:localhost:8470 HOST"
-        )
+        show_page(daemon, choose(config or DEFAULT_CONFIG, camera), f"aim={camera}", as_json=as_json)
         return
     try:
         views = (

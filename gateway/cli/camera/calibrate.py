@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.camera.chosen import choose, show_page
 from gateway.cli.camera.frame import first_frame
 from gateway.cli.camera.report import report_tables
+from gateway.cli.client import find
 from gateway.cli.output import json_option, print_json, show
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("camera")
-@click.argument("corners", nargs=4, metavar="GROUND-LEFT GROUND-RIGHT ROOF-LEFT ROOF-RIGHT")
-@click.option("--floors", type=click.IntRange(1, 200), required=True, help="Floors of the building; the ground is 1.")
+@click.argument("corners", nargs=-1, metavar="[GROUND-LEFT GROUND-RIGHT ROOF-LEFT ROOF-RIGHT]")
+@click.option("--floors", type=click.IntRange(1, 200), help="Floors of the building; the ground is 1.")
 @click.option("--columns", type=click.IntRange(1, 100), default=1, show_default=True, help="Flats side by side.")
 @click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
 @click.option(
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 def calibrate(
     camera: str,
     corners: tuple[str, ...],
-    floors: int,
+    floors: int | None,
     columns: int,
     frame: Path | None,
     picture: Path | None,
@@ -37,9 +39,15 @@ def calibrate(
 ) -> None:
     """Find the facade in CAMERA's picture by its four corners, each X,Y in pixels; they may lie outside of it.
 
-    Prints the line for [camera.falling] and what can be seen of each floor, and draws the floors into a picture:
-    they must lie on the building's own.
+    Without corners it prints the address of the status page where they can be clicked. With them it prints the line for
+    [camera.falling] and what can be seen of each floor, and draws the floors into a picture: they must lie on the
+    building's own.
     """
+    if not corners:
+        show_page(find(config, None), choose(config, camera), f"calibrate={camera}", as_json=as_json)
+        return
+    if len(corners) != 4 or floors is None:
+        raise click.UsageError("give four corners and --floors, or none to click them in the status page")
     settings = _facade([_corner(text) for text in corners], floors, columns)
     shown = first_frame(camera, config, frame)
     import cv2

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.client import Daemon
+from gateway.cli.output import print_json
 from gateway.contract import ConfigError
 from gateway.settings.secret import read_secret
 
@@ -42,3 +44,15 @@ def choose(config: Path, name: str) -> Chosen:
         click.echo(str(error), err=True)
         sys.exit(78)
     return Chosen(camera, password, plan.models_folder, plan)
+
+
+def show_page(daemon: Daemon, chosen: Chosen, fragment: str, *, as_json: bool) -> None:
+    """Print where the status page has what is asked for; Refusal when no daemon serves it."""
+    daemon.ask("ping")
+    api = chosen.plan.settings.api
+    address = f"{'https' if api.tls_cert else 'http'}://{api.listen}/#{fragment}"
+    if as_json:
+        print_json({"address": address})
+        return
+    click.echo(f"open {address}")
+    click.echo("it asks for a consumer's token once (linli token new NAME); over SSH: ssh -L 8470:localhost:8470 HOST")

@@ -1,0 +1,52 @@
+// The plane of a facade by its four corners, as the gateway itself reckons it: floors are equal, the ground is 1.
+export const CORNERS = ["groundLeft", "groundRight", "roofLeft", "roofRight"];
+export const STOREY = 2.9; // metres, of a residential tower
+const SMALLEST = 4; // pixels: what is smaller is seen by luck
+
+// What maps (u, v) to pixels: u from 0 at the left to 1, v in floors above the ground. `corners` as in CORNERS.
+export function plane([groundLeft, groundRight, roofLeft, roofRight], floors) {
+  const [[x0, y0], [x1, y1], [x2, y2], [x3, y3]] = [groundLeft, groundRight, roofRight, roofLeft];
+  const [ax, ay, bx, by] = [x1 - x2, y1 - y2, x3 - x2, y3 - y2];
+  const [sx, sy] = [x0 - x1 + x2 - x3, y0 - y1 + y2 - y3];
+  const whole = ax * by - bx * ay;
+  const g = (sx * by - bx * sy) / whole;
+  const k = (ax * sy - sx * ay) / whole;
+  return (u, v) => {
+    const up = v / floors;
+    const depth = g * u + k * up + 1;
+    return [
+      ((x1 - x0 + g * x1) * u + (x3 - x0 + k * x3) * up + x0) / depth,
+      ((y1 - y0 + g * y1) * u + (y3 - y0 + k * y3) * up + y0) / depth,
+    ];
+  };
+}
+
+// Whether the corners span a wall: left before right, the roof above the ground, no corner inside of the others.
+export function isWall([groundLeft, groundRight, roofLeft, roofRight]) {
+  const around = [groundLeft, groundRight, roofRight, roofLeft];
+  return around.every((a, index) => {
+    const b = around[(index + 1) % 4];
+    const c = around[(index + 2) % 4];
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) < 0;
+  });
+}
+
+// The smallest object (cm) on a floor, and the share of its width that lies in a picture of this size.
+export function floorView(place, floor, storey, [width, height]) {
+  const [low, high] = [place(0.5, floor - 1), place(0.5, floor)];
+  const scale = Math.hypot(high[0] - low[0], high[1] - low[1]) / storey;
+  let inside = 0;
+  for (let step = 0; step <= 20; step += 1) {
+    const [x, y] = place(0.02 + (0.96 * step) / 20, floor - 0.5);
+    inside += x >= 0 && x < width && y >= 0 && y < height;
+  }
+  return { smallest: (SMALLEST / scale) * 100, seen: inside / 21 };
+}
+
+// The lines for the configuration, as `linli camera calibrate` prints them.
+export function toml([groundLeft, groundRight, roofLeft, roofRight], floors, columns) {
+  const pair = (left, right) => `[[${left.join(", ")}], [${right.join(", ")}]]`;
+  const more = columns > 1 ? `, columns = ${columns}` : "";
+  const corners = `ground = ${pair(groundLeft, groundRight)}, roof = ${pair(roofLeft, roofRight)}`;
+  return `[camera.falling]\nfacade = { floors = ${floors}, ${corners}${more} }`;
+}
