@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import re
 import struct
+from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
 from pymodbus.framer.ascii import FramerAscii
@@ -71,7 +72,7 @@ class _Question(NamedTuple):
     size: int
 
 
-class Framing:
+class Framing(ABC):
     """How to ask one unit, and to tell its answer from everything else that may come."""
 
     framer: ClassVar[FramerRTU | FramerSocket | FramerAscii]
@@ -82,13 +83,13 @@ class Framing:
         self._requests: dict[Span, bytes] = {}
         self._shapes: dict[tuple[Table, int], Span] = {}
 
+    @abstractmethod
     async def ask(self, pipe: Pipe, span: Span) -> bytes:
         """Send one read and return its data bytes; DeviceError or DeviceSilentError when there is no good answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def tell(self, pipe: Pipe, order: Order) -> None:
         """Send one write and return when the device has said that it is done; errors as ``ask``."""
-        raise NotImplementedError
 
     def _request(self, span: Span) -> bytes:
         """Return the frame, made once for each span (transaction 0)."""

@@ -14,6 +14,7 @@ from gateway.links.budget import SilentBudget
 from gateway.links.health import Tally, Trouble
 from gateway.links.ledger import BROKEN, CANCELLED, Ledger
 from gateway.links.pipe import StreamPipe, Tap
+from gateway.links.standing import Standing
 from gateway.links.tcp import open_tcp
 from gateway.links.turns import RESUMED, WRITE, Asker, Turn, Turns
 from gateway.links.udp import open_udp
@@ -26,15 +27,14 @@ FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 10.0
 HUNG_AFTER = 30.0  # a TCP connection on which nobody answers for so long is made anew
 HUNG_MISSES = 3
-BUILT = (LineKind.SERIAL, LineKind.TCP, LineKind.UDP)
 
 
 class _HungUpError(LinkError):
     """The peer closed a connection that had served before, and nothing came back: it may never have heard us."""
 
 
-class Line:
-    """The owner of one line. States: ``opening`` (first try), ``open``, ``down``."""
+class Line(Standing):
+    """The owner of one line on which we ask; ``ListenLine`` is that of one on which we are called."""
 
     def __init__(
         self,
@@ -42,16 +42,9 @@ class Line:
         clock: Clock,
         opener: Callable[[], Awaitable[StreamPipe]] | None = None,
     ) -> None:
-        self.name = settings.name
-        self.kind = settings.kind
-        if self.kind not in BUILT:
-            raise LinkError(
-                f"line {self.name}: {self.kind} lines are not built yet; use serial, tcp or udp", "not_built"
-            )
-        self.address = str(settings.serial or settings.tcp or settings.udp)
-        self.state = "opening"
-        self.reason = ""
-        self.sentence = ""
+        super().__init__(settings.name, settings.kind, str(settings.serial or settings.tcp or settings.udp))
+        if self.kind is LineKind.LISTEN:
+            raise LinkError(f"line {self.name}: stations call on it, and nobody can be asked; use ListenLine", "listen")
         self._settings = settings
         self._serial = SerialSettings(baud=settings.baud, format=settings.format)
         self._clock = clock
@@ -63,7 +56,6 @@ class Line:
         self._holder: Asker | None = None
         self._serving = False  # the pipe may be lent
         self._wake = asyncio.Event()
-        self._changed = asyncio.Event()
         self._missed = False
         self._sound = False  # this connection has carried an answer and did not break in the middle of a question
         self._unanswered = 0
@@ -82,10 +74,6 @@ class Line:
         self._tap = on_frame
         if self._pipe is not None:
             self._pipe.on_frame = on_frame
-
-    async def changed(self) -> None:
-        """Wait for the next change of ``state``."""
-        await self._changed.wait()
 
     def patience(self, device: str, timeout: float, *, doubtful: bool = False) -> float:
         """How many seconds to wait for a device; see ``SilentBudget.patience``. Alone on a line: the whole timeout."""
@@ -230,15 +218,7 @@ class Line:
 
     def view(self) -> dict[str, Any]:
         """What status shows of this line."""
-        return {
-            "name": self.name,
-            "kind": self.kind.value,
-            "address": self.address,
-            "state": self.state,
-            "reason": self.reason,
-            "sentence": self.sentence,
-            **self._ledger.view(),
-        }
+        return self._view() | self._ledger.view()
 
     async def _let_pass(self, pipe: StreamPipe) -> None:
         """The last answer was missed: it may still come."""
@@ -365,21 +345,9 @@ class Line:
         return await open_tcp(self.address, self._settings.turnaround, self._clock)
 
     def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
-        """The line is down: tell the log once an outage, and everyone who waits."""
-        first = self.state != "down"
-        if first and not quiet:
-            log.warning("line %s: %s", self.name, error)
-        self.reason, self.sentence = error.reason, str(error)
+        """The line is down, and nobody's turn comes."""
+        super()._fall(error, quiet=quiet)
         self._turns.fail(self.sentence, self.reason)
-        if first:
-            self._enter("down")
-
-    def _enter(self, state: str) -> None:
-        self.state = state
-        if state == "open":
-            self.reason = self.sentence = ""
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     def _drop_pipe(self) -> None:
         if self._pipe is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gateway.contract import Clock, LineKind, LinkError
 from gateway.links.calls import Call, Ears
 from gateway.links.refusals import Refusals
+from gateway.links.standing import Standing
 from gateway.links.tcp import KEEPALIVE
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings
@@ -72,22 +73,16 @@ class _Connection:
         return calls
 
 
-class ListenLine:
-    """The server of one line. States as of ``Line``: ``opening``, ``open``, ``down``."""
-
-    kind = LineKind.LISTEN
+class ListenLine(Standing):
+    """The server of one line."""
 
     def __init__(self, settings: LineSettings, clock: Clock) -> None:
-        self.name = settings.name
-        self.address = settings.listen or ""
-        self.state, self.reason, self.sentence = "opening", "", ""
+        super().__init__(settings.name, LineKind.LISTEN, settings.listen or "")
         self.port = 0  # that it really listens on, once open
         self._networks = tuple(ipaddress.ip_network(network) for network in settings.allow)
         self._clock = clock
         self._stations: dict[tuple[str, str], Station] = {}
-        self._users = 0
         self._idle = IDLE
-        self._changed = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._group: asyncio.TaskGroup
         self._refusals = Refusals(self.name)
@@ -98,10 +93,6 @@ class ListenLine:
         self._failures = LINE_ERRORS.labels(self.name)
         LINE_BUSY.labels(self.name).set(0)
 
-    def attach(self) -> None:
-        """Count one more device on this line."""
-        self._users += 1
-
     def admit(self, station: Station, silence: float) -> None:
         """Let a station call; ``silence`` seconds may pass between its calls."""
         self._stations[station.station] = station
@@ -110,10 +101,6 @@ class ListenLine:
     def tap(self, on_frame: Tap | None) -> None:
         """Show every message and reply of this line to ``on_frame`` from now on, or to nobody: whole ones only."""
         self._tap = on_frame
-
-    async def changed(self) -> None:
-        """Wait for the next change of ``state``."""
-        await self._changed.wait()
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -132,12 +119,7 @@ class ListenLine:
     def view(self) -> dict[str, Any]:
         """What status shows of this line."""
         return {
-            "name": self.name,
-            "kind": self.kind.value,
-            "address": self.address,
-            "state": self.state,
-            "reason": self.reason,
-            "sentence": self.sentence,
+            **self._view(),
             "busy": 0.0,
             "transactions": self._calls,
             "errors": self._faults,
@@ -286,22 +268,6 @@ class ListenLine:
 
     def _refuse(self, peer: str, what: str, sentence: str) -> None:
         self._refusals.note(peer, what, sentence, self._clock.wall(), self._clock.monotonic())
-
-    def _fall(self, error: LinkError, *, quiet: bool = False) -> None:
-        """The line is down: tell the log once an outage."""
-        first = self.state != "down"
-        if first and not quiet:
-            log.warning("line %s: %s", self.name, error)
-        self.reason, self.sentence = error.reason, str(error)
-        if first:
-            self._enter("down")
-
-    def _enter(self, state: str) -> None:
-        self.state = state
-        if state == "open":
-            self.reason = self.sentence = ""
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 def _peer_of(writer: asyncio.StreamWriter) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from gateway.contract import Clock, DeviceSilentError, LinkError
@@ -17,7 +18,7 @@ Tap = Callable[[str, bytes, float], None]  # "out" or "in", bytes, monotonic sec
 Measures = tuple[float, bool, tuple[int, int], int]
 
 
-class StreamPipe:
+class StreamPipe(ABC):
     """What every pipe shares. The answer timeout restarts with each question (``write``).
 
     Timeouts run on the event loop's timer and not on ``Clock``: the far side lives in real time, and a loop timer
@@ -76,7 +77,7 @@ class StreamPipe:
         """Go on with what was seen before."""
         self.latency, self.echoed, self.strays, self.questions = measures
 
-    async def settle(self) -> None:
+    async def settle(self) -> None:  # noqa: B027 - a network has nothing to let pass
         """After a missed answer: let a late one pass before the next question."""
 
     async def write(self, data: bytes) -> None:
@@ -128,15 +129,15 @@ class StreamPipe:
         self._unasked = self._buffer = b""
         return data
 
+    @abstractmethod
     def close(self) -> None:
         """Give the port or socket back."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _send(self, data: bytes) -> float:
         """Hand the bytes to the system; return the seconds they will take on the wire."""
-        raise NotImplementedError
 
-    def _look(self) -> None:
+    def _look(self) -> None:  # noqa: B027 - nor anything that waits unseen
         """Take what has come although the loop had no time yet to say so."""
 
     def _silence(self) -> float:

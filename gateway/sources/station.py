@@ -59,7 +59,6 @@ class Station(Watched):
         self._held: Mapping[str, PointValue] = {}
         self._clock_off: float | None = None
         self._outcomes = {outcome: POLLS.labels(self.name, outcome) for outcome in ("ok", "error", "timeout", "bug")}
-        line.attach()
         line.admit(self, device.timeout)
 
     @property

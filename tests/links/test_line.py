@@ -291,10 +291,10 @@ async def test_a_line_that_is_not_open_says_why(fake_clock):
         await line.transact(question(b"x"), deadline=0, timeout=1)
 
 
-def test_what_is_not_built_is_refused(fake_clock):
-    with pytest.raises(LinkError, match="not built") as caught:
-        Line(LineSettings(name="later", listen="0.0.0.0:1", allow=("10.0.0.0/8",)), fake_clock)
-    assert caught.value.reason == "not_built"
+def test_a_line_on_which_stations_call_is_another_ones_to_serve(fake_clock):
+    with pytest.raises(LinkError, match="use ListenLine") as caught:
+        Line(LineSettings(name="stations", listen="0.0.0.0:1", allow=("10.0.0.0/8",)), fake_clock)
+    assert caught.value.reason == "listen"
 
 
 async def test_a_refused_connection_comes_up_later(caplog):

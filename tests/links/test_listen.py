@@ -60,7 +60,6 @@ async def listening(
     line = ListenLine(LineSettings(name="stations", listen=address, allow=allow), clock or SystemClock())
     line.address = address.rpartition(":")[0] + ":0"
     for station in stations:
-        line.attach()
         line.admit(station, 60.0)
     task = asyncio.create_task(line.run())
     while line.state == "opening":

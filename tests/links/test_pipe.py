@@ -45,6 +45,9 @@ class Speaking(Ear):
         super().__init__(clock)
         self.spoken: list[float] = []
 
+    def close(self) -> None:
+        pass
+
     async def _send(self, data: bytes) -> float:
         self.spoken.append(self._loop.time())
         return 0.0

@@ -36,9 +36,6 @@ class ScriptedLine:
         self.admitted: list[tuple[Station, float]] = []
         self._changed = asyncio.Event()
 
-    def attach(self) -> None:
-        pass
-
     def admit(self, station: Station, silence: float) -> None:
         self.admitted.append((station, silence))
 

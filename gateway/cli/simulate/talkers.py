@@ -1,6 +1,7 @@
 """Simulated devices that speak by themselves or by one request: NMEA 0183, lines of text, binary frames."""
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ EVERY_SECOND, TEN_A_SECOND = 1.0, 0.1
 KNOT, KILOMETRE_AN_HOUR = 1852 / 3600, 1 / 3.6
 
 
-class Talker:
+class Talker(ABC):
     """What all of them have in common: a message, given when asked for, or every ``period`` seconds."""
 
     refusal: int | None = None
@@ -33,9 +34,9 @@ class Talker:
         """See ``Slave``."""
         return b"" if self._request else self.message(now)
 
+    @abstractmethod
     def message(self, now: Moment) -> bytes:
         """What it says."""
-        raise NotImplementedError
 
     def break_check(self, answer: bytes) -> bytes:
         """See ``Slave``."""
