@@ -1,6 +1,6 @@
 """Makes an int8 form of our own plate reader (static ranges, from drawn plates), compares it, and packs it as a .zip.
 
-Usage: .venv/bin/python models/quantise.py OUT.zip [FOLDER]   needs the package onnx. FOLDER holds real crops named by
+Usage: .venv/bin/python models/quantise.py OUT.zip [FOLDER]   needs the extra `train`. FOLDER holds real crops named by
 their text (default: ../shared/media/plates/crops); of them only the half is used that training never saw.
 The pack is installed with: linli model install OUT.zip; linli model use plate-reader-linli-int8
 """

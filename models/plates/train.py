@@ -1,6 +1,6 @@
 """Trains the plate recogniser on drawn plates and, with --real, on half of a folder of real crops; CPU is enough.
 
-Usage: python models/plates/train.py OUT [--hours H] [--real FOLDER] [--workers N] [--threads N]
+Usage: .venv/bin/python models/plates/train.py OUT [--hours H] [--real FOLDER] [--workers N] [--threads N]
 OUT/checkpoint.pt is written as it goes: the same command goes on from there. OUT/plates.onnx is the result.
 """
 
