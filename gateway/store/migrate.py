@@ -1,4 +1,4 @@
-"""Creates and migrates the database file, as a short-lived child: sqlite-utils would cost the daemon 18 MB."""
+"""Creates and migrates the database file, as a short-lived child: the daemon has no memory for sqlite-utils."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Aim:
                 self._detector = None
 
     def look(self, frame: Frame) -> View:
-        """Measure and draw one frame; CPU: one detection and one JPEG, 25 ms at 1080p."""
+        """Measure and draw one frame; its CPU is that of one detection and one JPEG."""
         found = self.plates(frame)
         sizes = tuple(plate_size(frame.bgr, plate) for plate in found)
         luma = frame.luma

@@ -64,7 +64,7 @@ class Concealer:
     def patches(self, frames: Iterable[Frame], seconds: float, own: str) -> list[Patch]:
         """Look through the frames of a clip ``seconds`` long; plates that read like ``own`` stay.
 
-        UnhiddenError when they cannot be looked for. CPU: MOST_LOOKS looks at most, of about 0.1 s each.
+        UnhiddenError when they cannot be looked for. CPU: MOST_LOOKS looks at most.
         """
         every = max(EVERY, seconds / MOST_LOOKS)
         looks: list[Look] = []

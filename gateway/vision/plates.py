@@ -56,7 +56,7 @@ class FoundPlate:
 
 
 class PlateDetector:
-    """Finds plates; ``find`` costs about 18 ms of CPU at 640 x 480, in proportion to the area."""
+    """Finds plates; ``find`` costs CPU in proportion to the area."""
 
     def __init__(self, folder: Path, pack: Pack | None = None) -> None:
         """PackError when the pack (without ``pack``, the folder's own) is missing or not what its manifest says."""

@@ -1,6 +1,7 @@
 """Checks a recogniser before it becomes a pack: its shape and alphabet, the held-out real crops, drawn plates a kind.
 
-Usage: .venv/bin/python models/plates/validate.py FILE.onnx [--real FOLDER] [--drawn N]; ends with 1 when it may not be used.
+Usage: .venv/bin/python models/plates/validate.py FILE.onnx [--real FOLDER] [--drawn N]
+Ends with 1 when it may not be used.
 """
 
 import argparse
