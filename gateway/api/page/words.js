@@ -165,6 +165,8 @@ const WORDS = {
   "linli.gap.v1": ["records gone", "记录缺口"],
   "linli.disposal.acknowledged.v1": ["acknowledged", "告警确认"],
   "linli.disposal.command.v1": ["command", "命令"],
+  "linli.disposal.labelled.v1": ["fall labelled", "坠物标注"],
+  "linli.disposal.droptest.v1": ["drop test", "坠物测试"],
   "linli.inspection.v1": ["inspection", "巡检"],
 };
 
