@@ -9,13 +9,20 @@ from operator import xor
 Checksum = Callable[[bytes], bytes]
 
 
+def _crc16_of_byte(rest: int) -> int:
+    for _ in range(8):
+        rest = rest >> 1 ^ (0xA001 if rest & 1 else 0)
+    return rest
+
+
+CRC16 = tuple(_crc16_of_byte(byte) for byte in range(256))
+
+
 def crc16(data: bytes) -> bytes:
     """CRC of Modbus over serial line 1.02, 6.2.2; low byte first."""
     crc = 0xFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC16[(crc ^ byte) & 0xFF]
     return crc.to_bytes(2, "little")
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers on the wire: Modbus TCP (MBAP), RTU (CRC) and ASCII (LRC), on pymodbus' framers and PDUs."""
+"""Questions and answers on the wire: Modbus TCP (MBAP), RTU (CRC) and ASCII (LRC)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ import itertools
 import re
 import struct
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
-from pymodbus.framer.ascii import FramerAscii
-from pymodbus.framer.rtu import FramerRTU
-from pymodbus.framer.socket import FramerSocket
-from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
-
+from drivers._checksums import crc16
 from drivers.modbus.address import Span, Table
 from gateway.contract import DeviceError, DeviceSilentError, Pipe
 
-REQUESTS: dict[Table, type[ModbusPDU]] = {
-    Table.COIL: ReadCoilsRequest,
-    Table.DISCRETE: ReadDiscreteInputsRequest,
-    Table.HOLDING: ReadHoldingRegistersRequest,
-    Table.INPUT: ReadInputRegistersRequest,
-}
 # Modbus application protocol 1.1b3, 7: the standard's own names.
 EXCEPTIONS = {
     0x01: ("illegal_function", "illegal function"),
@@ -75,8 +63,6 @@ class _Question(NamedTuple):
 class Framing(ABC):
     """How to ask one unit, and to tell its answer from everything else that may come."""
 
-    framer: ClassVar[FramerRTU | FramerSocket | FramerAscii]
-
     def __init__(self, unit: int) -> None:
         self.unit = unit
         self.lookalikes = False  # set when two of the device's requests have answers of the same shape
@@ -91,20 +77,21 @@ class Framing(ABC):
     async def tell(self, pipe: Pipe, order: Order) -> None:
         """Send one write and return when the device has said that it is done; errors as ``ask``."""
 
+    @abstractmethod
+    def _framed(self, pdu: bytes) -> bytes:
+        """Return the frame that brings a PDU to the unit; its transaction is 0 where there is one."""
+
     def _request(self, span: Span) -> bytes:
         """Return the frame, made once for each span (transaction 0)."""
         frame = self._requests.get(span)
         if frame is None:
-            pdu = REQUESTS[span.table](address=span.start, count=span.size, dev_id=self.unit)
-            frame = self._requests[span] = bytes(self.framer.buildFrame(pdu))
+            frame = self._requests[span] = self._framed(struct.pack(">BHH", span.table, span.start, span.size))
             self.lookalikes |= self._shapes.setdefault((span.table, _data_bytes(span)), span) != span
         return frame
 
 
 class TcpFraming(Framing):
     """MBAP: the transaction id binds answer to question."""
-
-    framer = FramerSocket(DecodePDU(is_server=False))
 
     def __init__(self, unit: int) -> None:
         super().__init__(unit)
@@ -126,8 +113,11 @@ class TcpFraming(Framing):
         """As ``Framing.tell``."""
         transaction = (next(_transactions) & 0xFFFF).to_bytes(2)
         await pipe.drain_input()
-        await pipe.write(transaction + self.framer.encode(order.pdu, self.unit, 0)[2:])
+        await pipe.write(transaction + self._framed(order.pdu)[2:])
         _check_done(await _own_frame(pipe, transaction, await pipe.read(), order.span), order, self.unit)
+
+    def _framed(self, pdu: bytes) -> bytes:
+        return struct.pack(">HHHB", 0, 0, 1 + len(pdu), self.unit) + pdu
 
     def _question(self, span: Span) -> _Question:
         count = _data_bytes(span)
@@ -138,8 +128,6 @@ class TcpFraming(Framing):
 
 class RtuFraming(Framing):
     """CRC and silence; nothing binds answer to question but unit, function and length."""
-
-    framer: ClassVar[FramerRTU | FramerAscii] = FramerRTU(DecodePDU(is_server=False))
 
     def __init__(self, unit: int) -> None:
         super().__init__(unit)
@@ -190,8 +178,7 @@ class RtuFraming(Framing):
 
     async def tell(self, pipe: Pipe, order: Order) -> None:
         """As ``Framing.tell``. The answer may be the question word for word: only the line's habit tells its echo."""
-        request = self.framer.encode(order.pdu, self.unit, 0)
-        done = self.framer.encode(order.done, self.unit, 0)
+        request, done = self._framed(order.pdu), self._framed(order.done)
         await pipe.drain_input()
         await pipe.write(request)
         buffer = b""
@@ -208,6 +195,10 @@ class RtuFraming(Framing):
             refused = self._refusal(answer, order.pdu[0] | 0x80)
             if refused is not None:
                 raise RefusalError(order.span, refused[2], refused)
+
+    def _framed(self, pdu: bytes) -> bytes:
+        frame = bytes((self.unit,)) + pdu
+        return frame + crc16(frame)
 
     def _incomplete(self, answer: bytes, span: Span) -> DeviceError:
         """Say what an answer is that did not come to its end."""
@@ -227,7 +218,7 @@ class RtuFraming(Framing):
         at = buffer.find(bytes((self.unit, function)))
         while at >= 0:
             frame = buffer[at : at + RTU_OVERHEAD]
-            if len(frame) == RTU_OVERHEAD and FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])):
+            if len(frame) == RTU_OVERHEAD and crc16(frame[:-2]) == frame[-2:]:
                 return frame
             at = buffer.find(bytes((self.unit, function)), at + 1)
         return None
@@ -245,7 +236,7 @@ class RtuFraming(Framing):
             frame = rest[: RTU_OVERHEAD + (0 if is_refusal else count)]
             if len(frame) < RTU_OVERHEAD + (0 if is_refusal else count):
                 return None
-            if not FramerRTU.check_CRC(frame[:-2], int.from_bytes(frame[-2:])):
+            if crc16(frame[:-2]) != frame[-2:]:
                 damaged = True
             elif is_refusal:
                 raise RefusalError(span, frame[2], frame)
@@ -259,7 +250,9 @@ class RtuFraming(Framing):
 class AsciiFraming(RtuFraming):
     """Lines of hexadecimal digits with an LRC (Modbus over serial line 1.02, 2.5.2); as little bound as RTU."""
 
-    framer = FramerAscii(DecodePDU(is_server=False))
+    def _framed(self, pdu: bytes) -> bytes:
+        frame = bytes((self.unit,)) + pdu
+        return b":" + (frame + bytes((-sum(frame) & 0xFF,))).hex().upper().encode() + b"\r\n"
 
     def _find(self, buffer: bytes, span: Span) -> bytes | None:
         """Return the data of our answer in the buffer; None when it may still come."""
@@ -342,12 +335,12 @@ async def _own_frame(pipe: Pipe, transaction: bytes, buffer: bytes, span: Span) 
 
 
 def _own_pdu(frame: bytes, span: Span, unit: int, function: int) -> bytes:
-    used, device, _, pdu = TcpFraming.framer.decode(frame)
-    if used != len(frame) or device != unit:
+    device, pdu = frame[MBAP - 1], frame[MBAP:]
+    if device != unit:
         raise DeviceError(f"{span}: unit {device} answered instead of {unit}; check the address", "protocol", frame)
     if pdu[0] == function | 0x80 and len(pdu) == 2:
         raise RefusalError(span, pdu[1], frame)
-    return bytes(pdu)
+    return pdu
 
 
 def _check_done(frame: bytes, order: Order, unit: int) -> None:
