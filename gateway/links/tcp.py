@@ -7,7 +7,7 @@ import socket
 from typing import cast
 
 from gateway.contract import Clock, LinkError
-from gateway.links.pipe import StreamPipe
+from gateway.links.network import NetworkPipe, split_address, unreachable
 
 OPEN_TIMEOUT = 5.0
 # A peer that lost its power says nothing; these make the kernel notice within about 20 s.
@@ -20,9 +20,10 @@ KEEPALIVE = (
 )
 
 
-class TcpPipe(StreamPipe, asyncio.Protocol):
+class TcpPipe(NetworkPipe, asyncio.Protocol):
     """One connection; made by ``open_tcp``."""
 
+    ends = "closed the connection"
     _transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,26 +38,9 @@ class TcpPipe(StreamPipe, asyncio.Protocol):
         """Take what came (asyncio calls this)."""
         self._received(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end (asyncio calls this)."""
-        why = f": {exc}" if exc else ""
-        self._lost(LinkError(f"{self.address} closed the connection{why}; it is opened again by itself", "closed"))
-
-    def close(self) -> None:
-        """Close at once; what was not yet sent is of no use to anyone."""
-        self._transport.abort()
-
     async def _send(self, data: bytes) -> float:
         self._transport.write(data)
         return 0.0
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Read ``host:port`` or ``[v6]:port``; LinkError when it is neither."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise LinkError(f'{address!r} is not host:port; write for example tcp = "192.168.10.20:502"', "address")
-    return host.strip("[]"), int(port)
 
 
 async def open_tcp(address: str, turnaround: float, clock: Clock) -> TcpPipe:
@@ -74,10 +58,6 @@ async def open_tcp(address: str, turnaround: float, clock: Clock) -> TcpPipe:
         raise LinkError(
             f"{address} refuses the connection; check the port, and that no other master is connected", "refused"
         ) from None
-    except socket.gaierror as error:
-        raise LinkError(
-            f"{host} cannot be resolved ({error.strerror}); check the name or use an IP address", "unresolved"
-        ) from None
     except OSError as error:
-        raise LinkError(f"{address}: {error.strerror or error}; check the network", "unreachable") from None
+        raise unreachable(address, error) from None
     return pipe

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import cast
 
-from gateway.contract import Clock, LinkError
-from gateway.links.pipe import StreamPipe
-from gateway.links.tcp import split_address
+from gateway.contract import Clock
+from gateway.links.network import NetworkPipe, split_address, unreachable
 
 
-class UdpPipe(StreamPipe, asyncio.DatagramProtocol):
+class UdpPipe(NetworkPipe, asyncio.DatagramProtocol):
     """A socket that hears one peer only; made by ``open_udp``."""
 
+    ends = "is closed"
     _transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -28,15 +27,6 @@ class UdpPipe(StreamPipe, asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """A peer that is restarting refuses for a while (asyncio calls this): that is silence, not a broken line."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end (asyncio calls this)."""
-        why = f": {exc}" if exc else ""
-        self._lost(LinkError(f"{self.address} is closed{why}; it is opened again by itself", "closed"))
-
-    def close(self) -> None:
-        """Close at once."""
-        self._transport.abort()
-
     async def _send(self, data: bytes) -> float:
         self._transport.sendto(data)
         return 0.0
@@ -50,10 +40,6 @@ async def open_udp(address: str, turnaround: float, clock: Clock) -> UdpPipe:
         _, pipe = await loop.create_datagram_endpoint(
             lambda: UdpPipe(address, turnaround, clock), remote_addr=(host, port)
         )
-    except socket.gaierror as error:
-        raise LinkError(
-            f"{host} cannot be resolved ({error.strerror}); check the name or use an IP address", "unresolved"
-        ) from None
     except OSError as error:
-        raise LinkError(f"{address}: {error.strerror or error}; check the network", "unreachable") from None
+        raise unreachable(address, error) from None
     return pipe

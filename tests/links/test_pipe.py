@@ -10,6 +10,12 @@ class Ear(StreamPipe):
     def __init__(self, clock) -> None:
         super().__init__("ear", 0.0, clock)
 
+    def close(self) -> None:
+        pass
+
+    async def _send(self, _data: bytes) -> float:
+        return 0.0
+
 
 async def test_what_came_unasked_is_told_once_and_never_read(fake_clock):
     pipe = Ear(fake_clock)
@@ -44,9 +50,6 @@ class Speaking(Ear):
     def __init__(self, clock) -> None:
         super().__init__(clock)
         self.spoken: list[float] = []
-
-    def close(self) -> None:
-        pass
 
     async def _send(self, data: bytes) -> float:
         self.spoken.append(self._loop.time())
