@@ -35,6 +35,11 @@ class Caller:
             allowed = ", ".join(name for name in STREAMS if name in self.streams)
             raise CommandError(f"consumer {self.consumer!r} has no stream {stream!r}; it has: {allowed}", 403)
 
+    def may_see(self, what: str) -> None:
+        """CommandError 403 unless this caller takes a stream whose records name pictures; ``what`` it wanted to see."""
+        if not self.streams & {"perception", "alarm"}:
+            raise CommandError(f"consumer {self.consumer!r} has neither perception nor alarm, so no {what}", 403)
+
 
 @dataclass(slots=True)
 class Access:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import grp
-import ipaddress
 import logging
 import os
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 from gateway.contract import ConfigError, LinkError
 from gateway.places import SOCKET_NAME, spare_socket
 from gateway.settings import ApiSettings
+from gateway.settings.address import host_port, is_loopback
 
 DISK_ERRORS = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOENT})
 SOCKET_MODE = 0o660
@@ -29,26 +29,6 @@ PROBE_SECONDS = 60  # of silence on a connection before the kernel asks whether 
 Factory = Callable[[], asyncio.Protocol]
 
 log = logging.getLogger("linli.api")
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Read ``HOST:PORT`` or ``[IPv6]:PORT``; ConfigError for anything else. Port 0 lets the system choose."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    right = colon and host and port.isdecimal() and port.isascii() and int(port) <= 65535
-    if not right or (":" in host) != bracketed:
-        raise ConfigError(f'api.listen: {text!r} is no address; write "HOST:PORT", such as "127.0.0.1:8470"')
-    return host.strip("[]"), int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
@@ -73,7 +53,7 @@ def tls_context(settings: ApiSettings) -> ssl.SSLContext | None:
 
 async def listen_tcp(settings: ApiSettings, factory: Factory) -> asyncio.Server:
     """Open the TCP address; LinkError when it is taken or not ours, ConfigError when it must not be opened."""
-    host, port = parse_listen(settings.listen)
+    host, port = host_port(settings.listen, any_port=True)
     tls = tls_context(settings)
     if tls is None and not is_loopback(host):
         raise ConfigError(f"api.listen: {settings.listen!r} is reachable from outside; set tls_cert and tls_key")

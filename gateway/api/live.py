@@ -22,12 +22,8 @@ def _camera_name(text: str) -> str:
 
 
 async def live(context: "Context", call: Call) -> Response:
-    """Answer the camera's picture of now with lanes and plate sizes drawn in, and its findings in a header.
-
-    As with media, a consumer of neither perception nor alarm has no business with it.
-    """
-    if not call.caller.streams & {"perception", "alarm"}:
-        raise CommandError(f"consumer {call.caller.consumer!r} has neither perception nor alarm, so no pictures", 403)
+    """Answer the camera's picture of now with lanes and plate sizes drawn in, and its findings in a header."""
+    call.caller.may_see("pictures")
     answer = dict(await context.commands.execute("peek", {"camera": call.arguments["name"]}, call.caller.actor))
     jpeg = answer.pop("jpeg")
     return Response(jpeg, headers={FINDINGS: msgspec.json.encode(answer).decode("ascii")}, media_type="image/jpeg")

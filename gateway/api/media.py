@@ -21,12 +21,8 @@ MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "video/mp4", "video/x-ma
 
 
 async def media(context: "Context", call: Call) -> Response:
-    """Answer a picture or clip.
-
-    Pictures belong to perception and alarm records, so a consumer of neither has no business with them.
-    """
-    if not call.caller.streams & {"perception", "alarm"}:
-        raise CommandError(f"consumer {call.caller.consumer!r} has neither perception nor alarm, so no media", 403)
+    """Answer a picture or clip."""
+    call.caller.may_see("media")
     sha256 = call.arguments["sha256"]
     path, content_type = context.store.media(sha256) or (None, "")
     opened = await asyncio.to_thread(_open, path) if path else None

@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.body import CURSOR_SCHEMA, AckBody, read_json
 from gateway.api.endpoint import AFTER, LIMIT, STREAM, WAIT, Answer, Call, Endpoint
+from gateway.commands.cursors import position
 from gateway.contract import CommandError, Cursor, Record, Stream
 
 if TYPE_CHECKING:
     from gateway.api.service import Context
-    from gateway.store import Store
 
 ANSWER_BYTES = 8 << 20  # of records in one answer, whatever the limit: the gateway's memory is small
 PIECE_BYTES = 256 * 1024
@@ -55,7 +55,8 @@ async def records(context: "Context", call: Call) -> Response:
     stream: Stream = call.arguments["stream"]
     call.caller.may(stream)
     store = context.store
-    after = _after(store, stream, call.arguments["after"])
+    cursor = call.arguments["after"]
+    after = 0 if cursor is None else position(store, stream, cursor)
     limit = call.arguments["limit"]
     found = await store.records(stream, after, limit, ANSWER_BYTES)
     seconds = 0.0 if call.request.method == "HEAD" else call.arguments["wait"]
@@ -74,25 +75,12 @@ async def ack(context: "Context", call: Call) -> Response:
         raise CommandError("only a consumer can acknowledge; use the TCP address and the consumer's token", 403)
     store = context.store
     body = await read_json(call.request, AckBody)
-    sequence = _after(store, stream, Cursor.parse(body.cursor))
+    sequence = position(store, stream, Cursor.parse(body.cursor))
     store.confirm(consumer, stream, sequence)
     acked = max(sequence, store.position(consumer, stream))
     lag = max(0, store.bounds(stream).last - acked)
     answer = {"acked": str(Cursor(store.epoch, stream, acked)), "lag": lag}
     return Response(msgspec.json.encode(answer), media_type="application/json")
-
-
-def _after(store: "Store", stream: Stream, cursor: Cursor | None) -> int:
-    """Return the position a cursor stands for; CommandError 400 or 410 when it is none of this stream."""
-    if cursor is None:
-        return 0
-    if cursor.stream != stream:
-        raise CommandError(f"the cursor belongs to stream {cursor.stream!r}, not to {stream!r}")
-    store.check(cursor)
-    last = store.bounds(stream).last
-    if cursor.sequence > last:
-        raise CommandError(f"the cursor is beyond the end of {stream!r}: its last sequence is {last}")
-    return cursor.sequence
 
 
 async def _news(context: "Context", request: Request, stream: Stream, after: int, seconds: float) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.commands.arguments import LONGEST_TEXT, VALUE, Argument, checked
+from gateway.commands.cursors import position
 from gateway.commands.diagnosis import Problem, diagnose
 from gateway.contract import SEND_ORDER, STREAMS, Clock, CommandError, Cursor, Scalar, Stream
 from gateway.rules import AlarmState, Phase, Rules, Transition
@@ -380,10 +381,5 @@ class Commands:
                 raise CommandError(f"say which stream: {', '.join(STREAMS)}")
             return Cursor(self._store.epoch, known, 0)
         cursor = Cursor.parse(after)
-        if known is not None and cursor.stream != known:
-            raise CommandError(f"the cursor belongs to stream {cursor.stream}, not to {known}")
-        self._store.check(cursor)
-        last = self._store.bounds(cursor.stream).last
-        if cursor.sequence > last:
-            raise CommandError(f"the cursor is beyond the end of {cursor.stream}: its last sequence is {last}")
+        position(self._store, known or cursor.stream, cursor)
         return cursor

@@ -42,7 +42,7 @@ class Core:
         self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
-        self.opens: Callable[[VisionEvent], object] = id  # who hears of a plate before it has gone through: nobody
+        self.opens: Callable[[VisionEvent], None] | None = None  # hears of a plate before it has gone through
 
     async def put(self, item: BusItem) -> None:
         """Give one item to the bus; waits while it is full."""
@@ -115,8 +115,8 @@ class Core:
             for transition in self._rules.feed(item):
                 await self.apply(transition)
             if isinstance(item, VisionEvent) and not item.type:
-                self.opens(item)
-                continue  # an early word for the rules; its record follows
+                self._tell_early(item)
+                continue
             if isinstance(item, VisionEvent) and item.media:
                 await self._pictures.put(item)
             elif isinstance(item, DeviceEvent) and item.alarm:
@@ -129,6 +129,11 @@ class Core:
                     facts |= remembered
         if drafts:
             await self._store_within(drafts, facts)
+
+    def _tell_early(self, event: VisionEvent) -> None:
+        """An early word for the rules and the gates; its record follows."""
+        if self.opens is not None:
+            self.opens(event)
 
     async def _store_within(self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None]) -> None:
         try:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +18,7 @@ from gateway.daemon.memory import LearnedFacts
 from gateway.links import Line
 from gateway.plan import Plan
 from gateway.rules import Transition
-from gateway.settings import ClipAction, LineSettings, WriteAction
+from gateway.settings import ClipAction, LineSettings, Settings, WriteAction
 from gateway.settings.parking import GateAction
 from gateway.settings.resolve import ResolvedDevice
 from gateway.settings.secret import read_secret
@@ -121,7 +121,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         act = partial(_clip_and, act, cameras)
     core = Core(rules, store, clock, act)
     presence = _presence(plan)
-    core.opens = _gates(plan, actions, clock, presence) or core.opens
+    core.opens = _gates(plan, actions, clock, presence)
     lines = {line.name: _line(line, clock) for line in settings.line}
     memory = LearnedFacts(store)
     sources |= {
@@ -129,30 +129,9 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     }
     cameras += _cameras(plan, clock, core, presence)
     uplinks: list[Uplink] = []
-    commands = Commands(
-        settings,
-        store,
-        rules,
-        sources,
-        list(lines.values()),
-        cameras,
-        uplinks,
-        clock,
-        core.apply,
-        actions,
-    )
-    if settings.uplink.mqtt is not None:
-        from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
-
-        uplinks.append(MqttUplink(settings.uplink.mqtt, settings.gateway.id, store, commands, clock, commands.status))
-    if settings.uplink.http is not None:
-        from gateway.uplink.http.push import HttpUplink
-
-        uplinks.append(HttpUplink(settings.uplink.http, settings.gateway.id, store, clock))
-    if settings.uplink.gat1400 is not None:
-        from gateway.uplink.gat1400.push import Gat1400Uplink
-
-        uplinks.append(Gat1400Uplink(settings.uplink.gat1400, store, clock))
+    listed = list(lines.values())
+    commands = Commands(settings, store, rules, sources, listed, cameras, uplinks, clock, core.apply, actions)
+    uplinks += _uplinks(settings, store, commands, clock)
     api = Api(settings, store, commands, clock, health=core.trouble)
     parking = core.counts = commands.parking = _parking(plan, store, clock)
     evidence = commands.evidence = _evidence(plan, store, clock)
@@ -161,7 +140,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         clock=clock,
         store=store,
         core=core,
-        lines=list(lines.values()),
+        lines=listed,
         sources=sources,
         cameras=cameras,
         uplinks=uplinks,
@@ -172,6 +151,22 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         evidence=evidence,
         clocks=_clocks(plan, sources, store, clock),
     )
+
+
+def _uplinks(settings: Settings, store: Store, commands: Commands, clock: SystemClock) -> Iterator[Uplink]:
+    wanted, gateway = settings.uplink, settings.gateway.id
+    if wanted.mqtt is not None:
+        from gateway.uplink.mqtt import MqttUplink  # without a broker, its libraries need no memory
+
+        yield MqttUplink(wanted.mqtt, gateway, store, commands, clock, commands.status)
+    if wanted.http is not None:
+        from gateway.uplink.http.push import HttpUplink
+
+        yield HttpUplink(wanted.http, gateway, store, clock)
+    if wanted.gat1400 is not None:
+        from gateway.uplink.gat1400.push import Gat1400Uplink
+
+        yield Gat1400Uplink(wanted.gat1400, store, clock)
 
 
 def _evidence(plan: Plan, store: Store, clock: SystemClock) -> "Evidence | None":

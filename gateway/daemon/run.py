@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -72,7 +72,9 @@ async def _live(plan: Plan, clock: SystemClock) -> None:
         parts = build(plan, store, clock)
         await parts.announce_start()
         async with asyncio.TaskGroup() as group:
-            await _until_stopped(parts, group, stop)
+            running = _start(parts, group)
+            await stop.wait()
+            await _stop_in_order(parts, running)
         await parts.announce_stop()
     finally:
         await store.close()
@@ -87,7 +89,16 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+class Running(NamedTuple):
+    """The tasks, by when they end."""
+
+    inputs: list[asyncio.Task[None]]
+    lines: list[asyncio.Task[None]]
+    uplinks: list[asyncio.Task[None]]
+    core: list[asyncio.Task[None]]
+
+
+def _start(parts: Parts, group: asyncio.TaskGroup) -> Running:
     def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return group.create_task(work, name=name)
 
@@ -114,12 +125,15 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
     give_back()
     notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
     log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))
+    return Running(inputs, lines, uplinks, core)
 
-    await stop.wait()
+
+async def _stop_in_order(parts: Parts, running: Running) -> None:
+    """Loses nothing that was taken; each step has a deadline."""
     notify("STOPPING=1")
     log.info("stopping")
-    await _cancel(inputs)  # before their lines, or every device would seem to have lost its line
-    await _cancel(lines)
+    await _cancel(running.inputs)  # before their lines, or every device would seem to have lost its line
+    await _cancel(running.lines)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             await parts.core.drained()
@@ -127,7 +141,7 @@ async def _until_stopped(parts: Parts, group: asyncio.TaskGroup, stop: asyncio.E
         async with asyncio.timeout(COMMIT_SECONDS):
             await parts.store.committed()
     await asyncio.gather(*(uplink.flush(FLUSH_SECONDS) for uplink in parts.uplinks))
-    await _cancel(uplinks + core)
+    await _cancel(running.uplinks + running.core)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

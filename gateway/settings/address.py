@@ -16,9 +16,10 @@ def host_port(text: str, *, any_port: bool = False) -> tuple[str, int]:
     """Read ``HOST:PORT`` or ``[IPV6]:PORT``; ValueError with a sentence. ``any_port``: 0 lets the system choose."""
     host, _, port = text.rpartition(":")
     lowest = 0 if any_port else 1
-    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if bracketed else host
     good_port = port.isascii() and port.isdecimal() and len(port) <= 5 and lowest <= int(port) <= 65535
-    if not bare or not good_port or any(sign in text for sign in " /@") or (":" in host and not host.startswith("[")):
+    if not bare or not good_port or any(sign in text for sign in " /@") or (":" in host) != bracketed:
         shown = "this" if "@" in text else f'"{text}"'
         raise ValueError(f'{shown} is not an address with a port; expected HOST:PORT such as "192.168.10.20:502"')
     return bare, int(port)

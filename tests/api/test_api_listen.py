@@ -12,33 +12,10 @@ import pytest
 import uvloop
 
 from gateway.api import listen
-from gateway.api.listen import is_loopback, listen_local, parse_listen
+from gateway.api.listen import listen_local
 from gateway.contract import ConfigError, LinkError
 from tests.api.api_standins import TOKEN, fetch, split, until
 from tests.api.conftest import start
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("127.0.0.1:8470", ("127.0.0.1", 8470)),
-        ("[::1]:0", ("::1", 0)),
-        ("localhost:80", ("localhost", 80)),
-    ],
-)
-def test_addresses(text, expected):
-    assert parse_listen(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "8470", ":8470", "127.0.0.1", "127.0.0.1:", "::1:80", "a:65536", "[::1]", "a:x"])
-def test_wrong_addresses(text):
-    with pytest.raises(ConfigError, match="HOST:PORT"):
-        parse_listen(text)
-
-
-def test_loopback():
-    assert [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.1", "gateway.lan")] == [False] * 4
 
 
 async def test_port_0_tells_the_real_one(served, tmp_path_factory):
