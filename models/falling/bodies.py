@@ -174,7 +174,7 @@ def paint(picture: Luma, blob: Blob, shutter: float) -> None:
         return
     length = math.hypot(way_x, way_y)
     opacity = blob.opacity
-    fine = FINE if length < 60 else 2
+    fine = 2 if length >= 60 else FINE if blob.half_short > 0.6 else 2 * FINE
     mark = np.zeros(((bottom - top) * fine, (right - left) * fine), np.uint8)
     cover: npt.NDArray[np.float32]
     if length > 4 * blob.half_long:

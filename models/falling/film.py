@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,16 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from bodies import Body, Fall, paint, random_fall
+from bodies import Blob, Body, Fall, paint, random_fall
 from distractors import CHANGES, CROWDS
 from scene import Luma, Scene
 
 TIME_BASE = Fraction(1, 90_000)
+HALF = 0.5
+# At half size the sensor's noise is averaged by the detector's reduction, and a pixel gets more of the bits: both were
+# set so that what is left of the noise after decoding is that of the whole clip, reduced (see README.md).
+HALF_NOISE, HALF_BITS = 0.62, 1.4
+DENSE = ("rain", "snow")  # of which there is never more than enough
 # Seeds of scenes: what trains is never what tunes or tests.
 SPLITS = {"train": 0, "tune": 10_000_000, "test": 20_000_000}
 
@@ -35,6 +40,7 @@ class Take:
     shutter: float
     lost: float
     doubled: bool
+    crowd: int = 1
 
 
 def random_take(dice: np.random.Generator, seconds: float, falls: int, distractors: Sequence[str]) -> Take:
@@ -57,25 +63,31 @@ def random_take(dice: np.random.Generator, seconds: float, falls: int, distracto
 class Film:
     """One clip: ``frames`` yields (seconds, grey picture), ``truth`` says what falls where."""
 
-    def __init__(self, scene: Scene, take: Take, seed: int, sizes: Sequence[float] = ()) -> None:
-        """``sizes``: the pixels of each fall, in turn; without them they are drawn by lot."""
+    def __init__(self, scene: Scene, take: Take, seed: int, *, half: bool = False) -> None:
+        """``half``: the same scene, filmed with half as many pixels across and down, as the detector reduces it."""
         dice = np.random.default_rng(seed)
         self.scene, self.take = scene, take
+        self.part = HALF if half else 1.0
         self.falls: list[Fall] = []
         for place in range(take.falls):
             # Spread over the clip, some close together; the first seconds are for the detector to settle.
             gap = (take.seconds - 7) / max(1, take.falls)
             release = 3 + gap * (place + float(dice.uniform(0, 0.9)))
-            self.falls.append(random_fall(scene, dice, release, sizes[place] if place < len(sizes) else None))
+            self.falls.append(random_fall(scene, dice, release))
         self._bodies: list[Body] = [*self.falls]
         self._changes = []
         for kind in take.distractors:
             if kind in CROWDS:
-                self._bodies += CROWDS[kind](scene, dice, take.seconds)
+                for _ in range(1 if kind in DENSE else take.crowd):
+                    self._bodies += CROWDS[kind](scene, dice, take.seconds)
             else:
                 self._changes.append(CHANGES[kind](scene, dice))
         self._dice = dice
-        bank = dice.normal(0, take.noise, (scene.height + 64, scene.width + 64))
+        size = round(scene.height * self.part), round(scene.width * self.part)
+        self._empty: Luma = scene.picture
+        if half:
+            self._empty = np.asarray(cv2.resize(scene.picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        bank = dice.normal(0, take.noise * (HALF_NOISE if half else 1.0), (size[0] + 64, size[1] + 64))
         # Two banks of what is added and taken away: saturating sums of bytes cost a tenth of sums of wider numbers.
         rough = np.clip(np.rint(bank), -100, 100).astype(np.int16)
         self._grain = np.maximum(rough, 0).astype(np.uint8), np.maximum(-rough, 0).astype(np.uint8)
@@ -88,10 +100,10 @@ class Film:
             if take.lost and self._dice.random() < take.lost:
                 continue
             shown = (number // 3 * 3 + min(number % 3, 1)) / take.rate if take.doubled else time
-            picture = self.scene.picture.copy()
+            picture = self._empty.copy()
             for body in self._bodies:
                 for blob in body.blobs(shown):
-                    paint(picture, blob, take.shutter)
+                    paint(picture, blob if self.part == 1.0 else _shrunk(blob, self.part), take.shutter)
             for change in self._changes:
                 picture = change(picture, shown)
             if not (take.doubled and number % 3 == 2):
@@ -108,13 +120,15 @@ class Film:
         take = self.take
         with av.open(str(path), "w") as target:
             stream = target.add_stream("libx264" if take.codec == "h264" else "libx265", rate=Fraction(take.rate))
-            stream.width, stream.height, stream.pix_fmt = self.scene.width, self.scene.height, "yuv420p"
-            stream.bit_rate, stream.gop_size, stream.time_base = take.bit_rate, take.key_every, TIME_BASE
+            tall, wide = self._empty.shape
+            bits = take.bit_rate * (1.0 if self.part == 1.0 else self.part**2 * HALF_BITS)
+            stream.width, stream.height, stream.pix_fmt = wide, tall, "yuv420p"
+            stream.bit_rate, stream.gop_size, stream.time_base = round(bits), take.key_every, TIME_BASE
             stream.codec_context.time_base = TIME_BASE
             quiet = {"x265-params": "log-level=error:frame-threads=1:pools=1"} if take.codec == "hevc" else {}
             stream.options = {"preset": preset, "tune": "zerolatency", **quiet}
             stream.codec_context.thread_count = 1
-            chroma = np.full((self.scene.height // 2, self.scene.width), 128, np.uint8)
+            chroma = np.full((tall // 2, wide), 128, np.uint8)
             for time, picture in self.frames():
                 frame = av.VideoFrame.from_ndarray(np.vstack([picture, chroma]), format="yuv420p")
                 frame.pts, frame.time_base = round(time / TIME_BASE), TIME_BASE
@@ -123,11 +137,12 @@ class Film:
         path.with_suffix(".json").write_text(json.dumps(self.truth(), ensure_ascii=False))
 
     def truth(self) -> dict[str, Any]:
-        """What is in the clip: the facade, how it was filmed, and every fall with its way in pixels."""
+        """The facade, how it was filmed, and every fall with its way; pixels are those of the full size."""
         return {
             "seed": self.scene.seed,
             "width": self.scene.width,
             "height": self.scene.height,
+            "part": self.part,
             "facade": self.scene.facade,
             "take": asdict(self.take),
             "falls": [self._told(fall) for fall in self.falls],
@@ -154,3 +169,15 @@ class Film:
             "impact_speed": fall.impact_speed,
             "way": way,
         }
+
+
+def _shrunk(blob: Blob, part: float) -> Blob:
+    return replace(
+        blob,
+        x=(blob.x + 0.5) * part - 0.5,
+        y=(blob.y + 0.5) * part - 0.5,
+        half_long=blob.half_long * part,
+        half_short=blob.half_short * part,
+        vx=blob.vx * part,
+        vy=blob.vy * part,
+    )

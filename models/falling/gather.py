@@ -13,8 +13,8 @@ from score import camera_of, play, same, truth_of
 
 from gateway.vision.falling.candidate import TRAITS, Measured
 from gateway.vision.falling.chains import Chain
-from gateway.vision.falling.judge import possible
-from gateway.vision.falling.watch import FallWatch
+from gateway.vision.falling.watch import EIGHT, LONGEST, FallWatch
+from gateway.vision.messages import Fall, Fell
 
 
 class Unsure:
@@ -24,40 +24,57 @@ class Unsure:
         """Never."""
         return 0.0
 
+    def enough(self, age: float) -> float:
+        """More than there is."""
+        return 2.0
+
 
 class Gatherer(FallWatch):
     """The product's watch, which keeps all that it measures."""
 
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(*given)
-        self.rows: list[tuple[int, list[float], list[tuple[float, float, float]]]] = []
+        self.rows: list[tuple[int, float, list[float], list[tuple[float, float, float]]]] = []
         self._chains_seen: list[Chain] = []
+        self._over = False
+
+    def _end(self, chain: Chain) -> list[Fell | Fall]:
+        self._over = True
+        found = super()._end(chain)
+        self._over = False
+        return found
 
     def _measure(self, chain: Chain) -> Measured | None:
         measured = super()._measure(chain)
-        if measured is not None and possible(measured):
+        if measured is not None:
             if not any(chain is seen for seen in self._chains_seen):
                 self._chains_seen.append(chain)
             number = next(place for place, seen in enumerate(self._chains_seen) if seen is chain)
             places = chain.way.places()
             way = [(at, float(x), float(y)) for at, (x, y) in zip(chain.way.times, places, strict=True)]
-            self.rows.append((number, [float(value) for value in measured.vector()], way))
+            age = LONGEST if self._over or len(way) < EIGHT else way[-1][0] - way[EIGHT - 1][0]
+            self.rows.append((number, age, [float(value) for value in measured.vector()], way))
         return measured
 
 
 def gather(path: Path) -> dict[str, Any]:
-    """All measures of one clip: traits, way's number, and the number of the true fall that it lies on, or -1."""
+    """All measures of one clip: traits, way's number, the number of the true fall that it lies on, or -1, and the age.
+
+    The age is in seconds since the eighth sight; that of a way that ended is ``LONGEST``.
+    """
     truth = truth_of(path)
     watch = Gatherer(camera_of(truth, path), Unsure())
     play(path, watch)
-    rate = truth["take"]["rate"]
-    labels, numbers, traits = [], [], []
-    for number, row, way in watch.rows:
+    rate, part = truth["take"]["rate"], truth.get("part", 1.0)
+    labels, numbers, traits, ages = [], [], [], []
+    for number, age, row, way in watch.rows:
+        way = [(at, x / part, y / part) for at, x, y in way]
         hits = [same(way, fall, rate) for fall in truth["falls"]]
         labels.append(int(np.argmax(hits)) if hits and max(hits) else -1)
         numbers.append(number)
-        traits.append(row)
-    return {"traits": traits, "ways": numbers, "falls": labels}
+        traits.append([round(value, 5) for value in row])
+        ages.append(round(age, 3))
+    return {"traits": traits, "ways": numbers, "falls": labels, "ages": ages, "true": len(truth["falls"])}
 
 
 def main() -> int:

@@ -33,7 +33,9 @@ class Played:
 
 def camera_of(truth: dict[str, Any], path: Path) -> CameraSettings:
     """The camera that a clip was filmed with."""
-    facade = {"falling": {"facade": truth["facade"]}}
+    told, part = truth["facade"], truth.get("part", 1.0)
+    corners = {key: [[x * part, y * part] for x, y in told[key]] for key in ("ground", "roof")}
+    facade = {"falling": {"facade": {**told, **corners}}}
     return CameraSettings.model_validate({"name": "film", "url": str(path), "purpose": "evaluation", **facade})
 
 
@@ -94,9 +96,9 @@ def fall_speed(true: Sequence[Sequence[float]], place: int) -> float:
     return way / max(1e-3, true[high][0] - true[low][0])
 
 
-def way_of(fall: Fall) -> Way:
-    """The told trajectory in seconds of the clip."""
-    return [(at / 1e9, x, y) for at, x, y in fall.trajectory]
+def way_of(fall: Fall, part: float = 1.0) -> Way:
+    """The told trajectory in seconds of the clip and pixels at full size; ``part`` of that size was filmed."""
+    return [(at / 1e9, x / part, y / part) for at, x, y in fall.trajectory]
 
 
 def visible(fall: dict[str, Any]) -> list[float]:

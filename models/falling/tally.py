@@ -40,18 +40,24 @@ def share(hits: int, of: int) -> str:
     return f"{hits}/{of} = {100 * hits / of:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def recall(falls: Sequence[Row], least: float) -> list[str]:
+def recall(falls: Sequence[Row]) -> list[str]:
     """Recall by size bin and contrast."""
     lines = ["recall (synthetic)       contrast 10 to 30                      contrast 30 to 80"]
     for low, high in BINS:
         cells = []
         for dim, bright in CONTRASTS:
             chosen = [fall for fall in falls if low <= fall["size"] < high and dim <= fall["contrast"] < bright]
-            cells.append(share(sum(fall["sure"] >= least for fall in chosen), len(chosen)))
+            cells.append(share(sum(fall["sure"] > 0 for fall in chosen), len(chosen)))
         lines.append(f"  {low:4.1f} to {high:4.1f} px       {cells[0]:38} {cells[1]}")
+    return lines + promised(falls)
+
+
+def promised(falls: Sequence[Row]) -> list[str]:
+    """Recall of what is promised to be seen."""
+    lines = []
     for name, low in (("from 4 px, contrast from 30", 4.0), ("3 to 4 px, contrast from 30", 3.0)):
         chosen = [f for f in falls if f["contrast"] >= 30 and f["size"] >= low and (low >= 4 or f["size"] < 4)]
-        lines.append(f"  {name}: {share(sum(fall['sure'] >= least for fall in chosen), len(chosen))}")
+        lines.append(f"  {name}: {share(sum(fall['sure'] > 0 for fall in chosen), len(chosen))}")
     return lines
 
 
@@ -86,20 +92,19 @@ def delays(falls: Iterable[Row]) -> list[str]:
     ]
 
 
-def silence(clips: Sequence[Row], least: float) -> list[str]:
+def silence(clips: Sequence[Row], name: str) -> list[str]:
     """False alarms an hour, all together and by what disturbs."""
     kinds: dict[str, list[float]] = {}
     for clip in clips:
-        name = "+".join(sorted(clip["kinds"])) or "calm"
-        for kind in {name if len(clip["kinds"]) < 2 else "two kinds"}:
-            row = kinds.setdefault(kind, [0, 0.0])
-            row[0] += sum(sure >= least for sure in clip["false"])
-            row[1] += clip["seconds"] / 3600
+        kind = "calm" if not clip["kinds"] else clip["kinds"][0] if len(clip["kinds"]) == 1 else "two kinds"
+        row = kinds.setdefault(kind, [0, 0.0])
+        row[0] += len(clip["false"])
+        row[1] += clip["seconds"] / 3600
     hours = sum(row[1] for row in kinds.values())
     count = int(sum(row[0] for row in kinds.values()))
     lines = [
-        f"false alarms (synthetic, birds and insects counted): {count} in {hours:.2f} camera-hours of distractors "
-        f"= {count / max(1e-9, hours):.2f} an hour, below {most(count, hours):.2f} at 95 %"
+        f"false alarms (synthetic, birds and insects counted), {name}: {count} in {hours:.2f} camera-hours"
+        f" = {count / max(1e-9, hours):.2f} an hour, below {most(count, hours):.2f} at 95 %"
     ]
     for kind, row in sorted(kinds.items(), key=lambda entry: -entry[1][0]):
         lines.append(f"  {kind:12} {int(row[0]):3} in {row[1] * 60:.1f} minutes")

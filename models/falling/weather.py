@@ -22,7 +22,9 @@ def lights(scene: Scene, dice: np.random.Generator) -> Change:
     def change(picture: Luma, time: float) -> Luma:
         for (left, top, right, bottom), period, level in zip(chosen, periods, levels, strict=True):
             if int(time / period) % 2:
-                picture[max(0, top + 1) : bottom, max(0, left + 1) : right] = level
+                part = picture.shape[0] / scene.height
+                x, y = round(max(0, left + 1) * part), round(max(0, top + 1) * part)
+                picture[y : round(bottom * part), x : round(right * part)] = level
         return picture
 
     return change
@@ -34,7 +36,7 @@ def clouds(scene: Scene, dice: np.random.Generator) -> Change:
     depth, soft, start = float(dice.uniform(0.15, 0.45)), float(dice.uniform(40, 300)), float(dice.uniform(0, 3000))
 
     def change(picture: Luma, time: float) -> Luma:
-        y = np.arange(picture.shape[0], dtype=np.float32)
+        y = np.linspace(0, scene.height, picture.shape[0], dtype=np.float32)
         way = (y * 0.6 + start + speed * time) % 3200
         factor = 1 - depth / (1 + np.exp(-(np.abs(way - 1600) - 700) / soft))
         return cv2.multiply(picture, np.repeat(factor[:, None], picture.shape[1], axis=1).astype(np.float32), dtype=0)  # type: ignore[return-value]
@@ -64,7 +66,8 @@ def shake(scene: Scene, dice: np.random.Generator) -> Change:
     def change(picture: Luma, time: float) -> Luma:
         dx = math.sin(TWO_PI * rates[0] * time + phases[0]) + math.sin(TWO_PI * rates[1] * time + phases[1])
         dy = math.sin(TWO_PI * rates[2] * time + phases[2]) + math.sin(TWO_PI * rates[3] * time + phases[3])
-        matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+        part = picture.shape[0] / scene.height
+        matrix = np.array([[1, 0, dx * part], [0, 1, dy * part]], np.float32)
         size = (picture.shape[1], picture.shape[0])
         return cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 

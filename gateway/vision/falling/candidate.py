@@ -11,6 +11,9 @@ from gateway.vision.falling.fit import STRETCH, FallFit, early, fit_fall
 from gateway.vision.falling.spots import Spot
 
 LEAST_POINTS = 6
+LEAST_DROP, LEAST_SPEED = 1.5, 2.0  # metres, and metres a second at the end of a way, below which nothing is a fall
+MISFIT, MISFIT_PX = 0.12, 1.5  # of the drop, or pixels: what gravity and drag explain worse is no fall
+BACKWARDS = -4.0  # m/s²: what slows down more than this is none either
 UNKNOWN = (0.4, 2.5)  # stretch without a facade: metres are guessed then
 TRAITS = (
     "points",
@@ -46,6 +49,8 @@ TRAITS = (
     "others",
     "rising",
     "long_spot",
+    "before_near",
+    "before_around",
 )
 Vector = npt.NDArray[np.float32]
 
@@ -60,6 +65,13 @@ class Way:
     frames: int = 0
     crowd: float = 0.0
     others: float = 0.0
+    before: tuple[float, float] | None = None
+    early: tuple[int, FallFit] | None = None
+    joint: int = 0
+
+    def tail(self) -> "Way":
+        """What came after the last gap, by itself."""
+        return Way(self.scale, self.times[self.joint :], self.spots[self.joint :])
 
     def places(self) -> npt.NDArray[np.float64]:
         """(n, 2) pixels of the full frame; a reduced pixel's middle is not at its corner."""
@@ -87,37 +99,65 @@ class Measured:
         return np.array([self.traits[name] for name in TRAITS], np.float32)
 
 
-def measure(way: Way, facade: Facade, *, known: bool) -> Measured:
-    """Take all measures of a way of at least ``LEAST_POINTS`` points. ``known``: the facade is the site's own."""
+def goes_down(way: Way, facade: Facade) -> bool:
+    """Whether a way is worth measuring: it goes down over a metre and a half of the wall, and not at a stroll."""
+    first, third = way.spots[0], way.spots[-max(2, len(way.times) // 3)]
+    if way.spots[-1].y <= first.y:
+        return False
+    ends = (np.array([spot[:2] for spot in (first, third, way.spots[-1])], np.float64) + 0.5) / way.scale - 0.5
+    wall = facade.on_wall(ends)
+    if not (-0.5 < wall[0, 0] < 1.5 and -3 < wall[0, 1] < 1.1 * facade.floors):
+        return False
+    drop, end = (wall[:2, 1] - wall[2, 1]) * FLOOR_METRES
+    seconds = way.times[-1] - way.times[-max(2, len(way.times) // 3)]
+    return bool(drop > LEAST_DROP and end > LEAST_SPEED / 2 * seconds)
+
+
+def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Measured | None:
+    """Take all measures of a way of at least ``LEAST_POINTS`` points. ``known``: the facade is the site's own.
+
+    None when it cannot be a fall whatever a judge thinks, unless it was ``told`` already.
+    """
     times = np.array(way.times) - way.times[0]
     places = way.places()
     wall = facade.on_wall(places)
     drops = (wall[0, 1] - wall[:, 1]) * FLOOR_METRES
     count = early(times)
     stretch = STRETCH if known else UNKNOWN
-    first, whole = fit_fall(times[:count], drops[:count], stretch), fit_fall(times, drops, stretch)
+    if way.early is None or way.early[0] != count:
+        way.early = count, fit_fall(times[:count], drops[:count], stretch)
+    first = way.early[1]
     u, v = float(np.median(wall[:count, 0])), float(np.median(wall[:count, 1]))
     per_metre = max(0.5, facade.pixels_per_metre(u, v))
+    begin = wall[:5]
+    inside = (begin[:, 0] > -0.08) & (begin[:, 0] < 1.08) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
+    third = max(2, len(times) // 3)
+    last = _slope(times[-third:], drops[-third:])
+    # What is thrown outwards hangs in the picture for a second: pixels say more than shares of nothing.
+    explained = max(MISFIT * first.drop, MISFIT_PX / way.scale / per_metre)
+    falls = first.misfit < explained and first.acceleration > BACKWARDS and last > LEAST_SPEED
+    if not told and not (falls and drops[-1] > LEAST_DROP and inside.mean() > 0.5 and wall[0, 1] < 1.1 * facade.floors):
+        return None
+    whole = fit_fall(times, drops, stretch) if count < len(times) else first
     aside = places[:count, 0] / per_metre
     bend = np.polyfit(times[:count], aside, 2)
     aside_misfit = float(np.sqrt(np.mean((np.polyval(bend, times[:count]) - aside) ** 2))) * per_metre
     speeds = np.diff(drops) / np.maximum(1e-3, np.diff(times))
-    third = max(2, len(times) // 3)
-    last, begun = _slope(times[-third:], drops[-third:]), _slope(times[:third], drops[:third])
+    begun = _slope(times[:third], drops[:third])
     areas = np.array([spot.area for spot in way.spots])
     peaks = np.array([spot.peak for spot in way.spots])
     signs = np.array([spot.sign for spot in way.spots])
     extents = np.array([(spot.wide, spot.tall) for spot in way.spots])
-    begin = wall[:5]
-    inside = (begin[:, 0] > -0.08) & (begin[:, 0] < 1.08) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
     smooth = np.convolve(speeds, np.ones(3) / 3, mode="valid") if len(speeds) >= 4 else speeds
+    before = way.before or (0.0, 0.0)
     traits = {
         "points": math.log(len(times)),
         "seconds": float(times[-1]),
         "filled": len(times) / max(1, way.frames),
         "drop_early": first.drop,
         "drop": whole.drop,
-        "misfit_px": first.misfit * per_metre,
+        # Pixels are those that are looked at: a track is as good as they are, whatever the camera's own are.
+        "misfit_px": first.misfit * per_metre * way.scale,
         "misfit_share": first.misfit / max(0.3, first.drop),
         "gain": math.log((first.plain + 0.003) / (first.misfit + 0.003)),
         "acceleration": _within(first.acceleration, 30),
@@ -128,12 +168,12 @@ def measure(way: Way, facade: Facade, *, known: bool) -> Measured:
         "misfit_whole_share": whole.misfit / max(0.3, whole.drop),
         "gain_whole": math.log((whole.plain + 0.003) / (whole.misfit + 0.003)),
         "speed_whole": whole.speed,
-        "sideways_misfit_px": aside_misfit,
+        "sideways_misfit_px": aside_misfit * way.scale,
         "sideways_speed": abs(_slope(times[:count], aside)),
         "sideways_bend": _within(abs(2 * float(bend[0])), 30),
         "speed_last": last,
         "speed_growth": last - begun,
-        "size": math.log(way.size()),
+        "size": math.log(way.size() * way.scale),
         "size_spread": float(np.std(np.log(areas + 2))),
         "peak": math.log(float(peaks.mean())),
         "peak_spread": float(np.std(np.log(peaks))),
@@ -145,6 +185,8 @@ def measure(way: Way, facade: Facade, *, known: bool) -> Measured:
         "others": math.log1p(way.others),
         "rising": float((np.diff(smooth) > 0).mean()) if len(smooth) > 1 else 0.0,
         "long_spot": float(np.median(extents[:, 1] / np.maximum(1, extents[:, 0]))),
+        "before_near": before[0],
+        "before_around": before[1],
     }
     return Measured(first, whole, wall, per_metre, traits)
 

@@ -10,8 +10,9 @@ from gateway.vision.falling.tracks import Linker, Track
 HIDDEN = 1.0  # seconds that a thing may be out of sight and still be the same
 LEAST = 5  # spots of a piece
 ENDS = 6  # spots at either end of a gap that say how fast it was
-LOOSE, LOOSE_SHARE = 60.0, 0.45  # pixels a second of the full frame, and share, by which the speeds may differ
-PLACE = 7.0  # pixels by which a place may be wrong
+LOOSE, LOOSE_SHARE = 30.0, 0.45  # pixels a second of the reduced picture, and share, by which speeds may differ
+PLACE = 3.5  # pixels by which a place may be wrong
+GROWTH = 110.0  # pixels a second by which a thing may have become quicker in a second out of sight
 
 
 @dataclass(slots=True)
@@ -22,6 +23,8 @@ class Chain:
     track: Track | None
     taken: int = 0
     next_look: float = 0.0
+    looked: int = 0
+    sure: float = 0.0
     fall: int = 0
     dismissed: bool = False
 
@@ -76,7 +79,7 @@ class Chains:
         best, least = None, 1.0
         stale = [chain for chain in self.open.values() if chain.way.times[-1] < track.times[0]]
         for chain in (*self.resting, *stale):
-            wrong = mismatch(chain.way, track, self.scale)
+            wrong = mismatch(chain.way, track)
             if wrong < least:
                 best, least = chain, wrong
         if best is None:
@@ -88,11 +91,12 @@ class Chains:
                 self.open.pop(chain.track.number, None)
             self.resting = [other for other in self.resting if other is not best]
             chain.track, chain.taken, chain.dismissed = track, 0, False
+            chain.way.joint = len(chain.way.times)
         chain.follow()
         return chain
 
 
-def mismatch(way: Way, track: Track, scale: float) -> float:
+def mismatch(way: Way, track: Track) -> float:
     """How badly a track goes on where a way ended: below 1 it may be the same thing."""
     gap = track.times[0] - way.times[-1]
     if not 0 < gap <= HIDDEN:
@@ -103,14 +107,14 @@ def mismatch(way: Way, track: Track, scale: float) -> float:
         return 1e9
     worst = 0.0
     for axis in (0, 1):
-        left = (way.spots[-1][axis] - way.spots[-ends[0]][axis]) / before[0] / scale
-        right = (track.spots[ends[1] - 1][axis] - track.spots[0][axis]) / before[1] / scale
-        across = (track.spots[0][axis] - way.spots[-1][axis]) / gap / scale
+        left = (way.spots[-1][axis] - way.spots[-ends[0]][axis]) / before[0]
+        right = (track.spots[ends[1] - 1][axis] - track.spots[0][axis]) / before[1]
+        across = (track.spots[0][axis] - way.spots[-1][axis]) / gap
         middle = (left + right) / 2
         allowed = LOOSE + LOOSE_SHARE * abs(middle) + abs(right - left) / 2 + PLACE / gap
         if axis == 1 and (right < 0.6 * left - LOOSE or across < 0):
             return 1e9
-        if abs(right - left) > 2 * LOOSE + 2 * LOOSE_SHARE * abs(middle) + 220 * gap:
+        if abs(right - left) > 2 * LOOSE + 2 * LOOSE_SHARE * abs(middle) + GROWTH * gap:
             return 1e9
         worst = max(worst, abs(across - middle) / allowed)
     return worst * (1 + gap)

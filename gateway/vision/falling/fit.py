@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 GRAVITY = 9.81
 EARLY = 1.0  # seconds: later on drag hides gravity, and a parallax bends the way
-MOST = 40  # points of a fit; more are thinned out
+MOST = 28  # points of a fit; more are thinned out
 TERMINALS = np.array((4.5, 5.5, 7.0, 9.0, 12.0, 17.0, 25.0, 40.0, 90.0))  # m/s
 STRETCH = (0.93, 1.35)  # by which a drop may look too large: parallax, an estimated storey, a lying clock
 SPEEDS = 30

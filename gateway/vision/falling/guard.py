@@ -47,7 +47,8 @@ class ViewGuard:
         self._calm = 0
         self._changes: deque[bool] = deque(maxlen=PATIENCE["spider"])
         if reference is not None:
-            self._learn(_edges(_small(reference)), 1.0)
+            edges = _edges(_small(reference))
+            self._learn(edges, _strong(edges), 1.0)
 
     @property
     def sentence(self) -> str:
@@ -95,7 +96,7 @@ class ViewGuard:
         edges = _edges(small)
         strength = _strong(edges)
         if self._edges is None:
-            self._learn(edges, 1.0)
+            self._learn(edges, strength, 1.0)
             return ""
         if strength < FLAT * self._usual:
             return "covered"
@@ -104,17 +105,17 @@ class ViewGuard:
         (x, y), alike = cv2.phaseCorrelate(self._edges, edges, self._window)
         if alike < ALIKE or float(np.hypot(x, y)) > MOVED_SHARE * small.shape[1]:
             return "moved"
-        self._learn(edges, LEARN)
+        self._learn(edges, strength, LEARN)
         return ""
 
-    def _learn(self, edges: Any, weight: float) -> None:  # noqa: ANN401 - OpenCV
+    def _learn(self, edges: Any, strength: float, weight: float) -> None:  # noqa: ANN401 - OpenCV
         if self._edges is None:
             self._edges = edges.copy()
-            self._usual = _strong(edges)
+            self._usual = strength
             self._window = cv2.createHanningWindow(edges.shape[::-1], cv2.CV_32F)
             return
         cv2.accumulateWeighted(edges, self._edges, weight)
-        self._usual += weight * (_strong(edges) - self._usual)
+        self._usual += weight * (strength - self._usual)
 
 
 def _small(luma: Pixels) -> Any:  # noqa: ANN401 - OpenCV
@@ -131,4 +132,4 @@ def _edges(small: Any) -> Any:  # noqa: ANN401 - OpenCV
 
 def _strong(edges: Any) -> float:  # noqa: ANN401 - OpenCV
     """Where the edges are: the noise everywhere else says nothing about the lens."""
-    return float(np.percentile(edges, 95))
+    return float(np.percentile(edges[::2, ::2], 95))

@@ -11,14 +11,18 @@ from gateway.vision.falling.candidate import Measured
 from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
-LEAST = 0.8  # of the verifier's answer: below it nothing is told
+# Seconds after the eighth sight, and how sure the verifier has to be from then on: what was seen less has to be clear.
+ENOUGH = ((0.0, 0.97), (0.25, 0.93), (0.55, 0.85))
 
 
 class Judge(Protocol):
-    """Says how sure it is that this is a fall, 0 to 1; below 0.5 it is none."""
+    """Says how sure it is that a way is a fall, 0 to 1, and how sure is enough."""
 
     def sure(self, measured: Measured) -> float:
         """Judge one way."""
+
+    def enough(self, age: float) -> float:
+        """How sure it has to be ``age`` seconds after the eighth sight for the fall to be told."""
 
 
 class RuleJudge:
@@ -26,8 +30,6 @@ class RuleJudge:
 
     def sure(self, measured: Measured) -> float:
         """0 when any limit is broken, else by how well it fits."""
-        if not possible(measured):
-            return 0.0
         told = measured.traits
         loose = told["misfit_share"] / 0.035
         free = told["gain"] > 0.9 and 3.0 < told["acceleration"] < 16.0
@@ -38,6 +40,10 @@ class RuleJudge:
         if told["size_spread"] > 1.1:
             return 0.0
         return 0.55 + 0.4 * (1.0 - loose)
+
+    def enough(self, age: float) -> float:
+        """Half, after it had time; nothing at once."""
+        return 2.0 if age < 0.2 else 0.9 if age < 0.55 else 0.5
 
 
 class Verifier:
@@ -50,12 +56,13 @@ class Verifier:
         self._session: Any = open_session(pack)
 
     def sure(self, measured: Measured) -> float:
-        """The network's probability; 0 for what cannot be a fall at all."""
-        if not possible(measured):
-            return 0.0
+        """The network's probability."""
         (answer,) = self._session.run(None, {"traits": measured.vector()[None]})
-        sure = float(np.asarray(answer).reshape(-1)[0])
-        return sure if sure >= LEAST else 0.0
+        return float(np.asarray(answer).reshape(-1)[0])
+
+    def enough(self, age: float) -> float:
+        """By ``ENOUGH``, which was chosen on clips of its own."""
+        return next(least for after, least in reversed(ENOUGH) if age >= after)
 
 
 def best_judge(folder: Path, providers: Sequence[str] = ()) -> tuple[Judge, PackError | None]:
@@ -66,16 +73,3 @@ def best_judge(folder: Path, providers: Sequence[str] = ()) -> tuple[Judge, Pack
         return RuleJudge(), error
     except ImportError:
         return RuleJudge(), PackError("onnxruntime is not installed; run scripts/setup", "models_missing")
-
-
-def possible(measured: Measured) -> bool:
-    """Wide limits beyond which nothing is a fall, whatever a model thinks."""
-    told = measured.traits
-    return (
-        told["drop"] > 1.5
-        and told["speed_last"] > 2.0
-        and told["misfit_share"] < 0.12
-        and told["acceleration"] > -4.0
-        and told["inside"] > 0.5
-        and told["height"] < 1.1
-    )

@@ -1,6 +1,8 @@
 """Small things that are somewhere for a moment only: a signed three-frame difference and each pixel's noise."""
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import cv2
@@ -17,7 +19,9 @@ NOISES = 4.5  # the threshold in units of a pixel's own mean difference
 LEARN_EVERY = 4  # frames
 MEMORY = 0.03  # share of a new frame in a pixel's noise
 APART = 0.063  # seconds at least between frames that are compared: what is large or slow covers itself until then
-SAME = 0.02  # mean difference (grey levels) below which a frame is the one before, sent again
+FLOOD = 600  # outlines of one frame from which nothing can be told apart: a new exposure, a flash
+ASIDE = 2  # frames at least between them: some cameras send every third frame twice
+SAME = 0.0005  # mean difference (grey levels) below which a frame is the one before, sent again
 
 
 class Spot(NamedTuple):
@@ -49,25 +53,42 @@ class SpotFinder:
         if ignored is not None:
             small = cv2.resize(ignored, self.size, interpolation=cv2.INTER_NEAREST)
             self._allowed = np.where(small > 0, 0, 255).astype(np.uint8)
-        self._difference: Any = None
+        # Every frame is written over an old one: fresh memory costs more than the arithmetic.
+        shape = self.size[::-1]
+        self._idle: list[Pixels] = []
+        self._bright, self._dark, self._difference, self._marks = (np.empty(shape, np.uint8) for _ in range(4))
 
-    def feed(self, luma: Pixels, time: float) -> list[tuple[float, list[Spot]]]:
-        """Take the frame of ``time`` (s); answer with time and spots of every frame that can be judged now, in order.
+    def reduced(self, luma: Pixels) -> Pixels:
+        """The picture at the size that is looked at; hand it to ``feed``, which keeps it."""
+        small: Pixels = self._idle.pop() if self._idle else np.empty(self.size[::-1], np.uint8)
+        if self.scale == 1.0:
+            np.copyto(small, luma)
+        else:
+            cv2.resize(luma, self.size, dst=small, interpolation=cv2.INTER_AREA)
+        return small
 
-        A frame that only repeats the one before is passed over.
+    def clear(self) -> None:
+        """Forget all that was seen: the view is another one."""
+        self._window.clear()
+        self._next, self._noise, self._raised, self._count = 1, None, 0.0, 0
+
+    def feed(self, small: Pixels, time: float) -> list[tuple[float, list[Spot]]]:
+        """Take the reduced frame of ``time`` (s); answer with time and spots of every frame that can be judged now.
+
+        In order. A frame that only repeats the one before is passed over.
         """
-        small: Any = luma if self.scale == 1.0 else cv2.resize(luma, self.size, interpolation=cv2.INTER_AREA)
         window = self._window
         if window and float(cv2.absdiff(small[::8], window[-1][1][::8]).mean()) < SAME:
+            self._idle.append(small)
             return []
-        window.append((time, small if self.scale != 1.0 else small.copy()))
+        window.append((time, small))
         answers = []
-        while self._next < len(window) - 1 and time - window[self._next][0] >= APART:
+        while len(window) > self._next + ASIDE and time - window[self._next][0] >= APART:
             moment, middle = window[self._next]
-            while len(window) > 2 and self._next > 1 and window[1][0] <= moment - APART:
-                window.popleft()
+            while self._next > ASIDE and window[1][0] <= moment - APART:
+                self._idle.append(window.popleft()[1])
                 self._next -= 1
-            last = next(picture for at, picture in window if at >= moment + APART)
+            last = next(picture for at, picture in islice(window, self._next + ASIDE, None) if at >= moment + APART)
             answers.append((moment, self._compare(window[0][1], middle, last)))
             self._next += 1
         return answers
@@ -75,14 +96,22 @@ class SpotFinder:
     def _compare(self, first: Pixels, middle: Pixels, last: Pixels) -> list[Spot]:
         # An edge that shakes, a light that is switched, a new exposure: one of the two differences is small or has
         # the other sign. What passes by stands out against before and after alike.
-        brighter: Any = cv2.min(cv2.subtract(middle, first), cv2.subtract(middle, last))
-        darker: Any = cv2.min(cv2.subtract(first, middle), cv2.subtract(last, middle))
-        self._difference = cv2.max(brighter, darker)
+        bright, dark = self._bright, self._dark
+        cv2.subtract(middle, cv2.max(first, last, dst=bright), dst=bright)
+        cv2.subtract(cv2.min(first, last, dst=dark), middle, dst=dark)
+        cv2.max(bright, dark, dst=self._difference)
         self._learn()
-        marks = cv2.compare(self._difference, self._limit, cv2.CMP_GT)
+        marks: Any = cv2.compare(self._difference, self._limit, cv2.CMP_GT, dst=self._marks)
         if self._allowed is not None:
-            marks = cv2.bitwise_and(marks, self._allowed)
-        return self._spots(marks, brighter)
+            cv2.bitwise_and(marks, self._allowed, dst=marks)
+        if not cv2.hasNonZero(marks):
+            self._raised = max(0.0, self._raised - 0.05)
+            return []
+        # A pixel more all around joins the parts of one thing; it is taken off its size again.
+        outlines, _ = cv2.findContours(
+            cv2.dilate(marks, _CROSS, dst=self._dark), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+        )
+        return self._spots(outlines)
 
     def _learn(self) -> None:
         """Every pixel's own restlessness: leaves, laundry and edges that shake get a threshold of their own."""
@@ -97,30 +126,27 @@ class SpotFinder:
         least = LEAST_STEP + self._raised
         self._limit = cv2.convertScaleAbs(self._noise, alpha=NOISES, beta=least)
 
-    def _spots(self, marks: Any, brighter: Any) -> list[Spot]:  # noqa: ANN401 - OpenCV
-        if not cv2.hasNonZero(marks):
-            self._raised = max(0.0, self._raised - 0.05)
-            return []
-        marks = cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _CROSS)
-        outlines, _ = cv2.findContours(marks, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    def _spots(self, outlines: Sequence[Any]) -> list[Spot]:
         crowded = len(outlines) > MOST
         self._raised = min(40.0, self._raised + 1.5) if crowded else max(0.0, self._raised - 0.05)
+        if len(outlines) > FLOOD:
+            return []
         found = []
         for outline in outlines:
             left, top, wide, tall = cv2.boundingRect(outline)
             if wide * tall > 4 * LARGEST:
                 continue
             part = self._difference[top : top + tall, left : left + wide]
-            peak = float(part.max())
-            weight = np.where(part > peak / 3, part, 0).astype(np.float32)
-            whole = float(weight.sum())
-            area = float(np.count_nonzero(weight))
-            if area > LARGEST or whole <= 0:
+            peak = cv2.minMaxLoc(part)[1]
+            weight: Any = cv2.threshold(part, peak / 3, 0, cv2.THRESH_TOZERO)[1]
+            area = cv2.countNonZero(weight)
+            if not 0 < area <= LARGEST:
                 continue
-            x = left + float((weight.sum(axis=0) * np.arange(wide)).sum()) / whole
-            y = top + float((weight.sum(axis=1) * np.arange(tall)).sum()) / whole
-            bright = float(brighter[top : top + tall, left : left + wide].max())
-            found.append(Spot(x, y, wide, tall, area, peak, 1 if bright * 2 > peak else -1))
+            sums = cv2.moments(weight)
+            x, y = left + sums["m10"] / sums["m00"], top + sums["m01"] / sums["m00"]
+            bright = cv2.minMaxLoc(self._bright[top : top + tall, left : left + wide])[1]
+            sign = 1 if bright * 2 > peak else -1
+            found.append(Spot(x, y, max(1, wide - 2), max(1, tall - 2), area, peak, sign))
         if crowded:
             found.sort(key=lambda spot: -spot.peak)
             del found[MOST:]

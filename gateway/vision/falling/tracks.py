@@ -22,6 +22,9 @@ STORM = 2500  # pairs of spots in two frames: nothing can be told apart then
 SIDEWAYS, DRIFT = 1.2, 90.0  # what begins a track moves down: sideways at most this share of it, and pixels a second
 BENDING = 35.0  # pixels a second that the way may change from frame to frame
 STEP = 0.032  # seconds at least between the spots that begin a track: at 50 frames a second a slow thing hardly moves
+SLOW = 2.2  # times the longest step from frame to frame: no track ends sooner
+STILL = 0.4  # pixels that a thing moves at least from frame to frame, where they are
+PACE = 0.03  # seconds apart
 LOOK_BACK = 0.22  # seconds of a track that say where it goes on
 
 
@@ -73,52 +76,65 @@ class Linker:
     def __init__(self) -> None:
         self.open: list[Track] = []
         self._numbers = 0
+        self._before = 0.0
+        # Seconds between frames: a slow camera, or one that sends every third frame twice, needs more patience.
+        self._paces: deque[float] = deque([0.0], maxlen=4)
+        self._spots: Sequence[Spot] = ()
         self._loose: deque[tuple[float, list[Spot]]] = deque(maxlen=14)
 
     def feed(self, time: float, spots: Sequence[Spot]) -> list[Track]:
         """Link the spots of one frame; older tracks choose first, each the spot nearest to where it expects one."""
-        free = set(range(len(spots)))
-        places = np.array([(spot.x, spot.y) for spot in spots], np.float64).reshape(-1, 2)
-        for track in sorted(self.open, key=lambda track: -len(track.times)):
-            if not free:
-                break
-            chosen = self._choose(track, time, spots, places, free)
-            if chosen is not None:
-                free.discard(chosen)
-                track.add(time, spots[chosen])
+        self._paces.append(time - self._before)
+        self._before = time
+        free = self._fresh(spots)
+        if free:
+            self._follow(time, spots, free)
         loose = [spots[place] for place in sorted(free)]
         self._begin(time, loose)
-        ended = [track for track in self.open if time - track.times[-1] > _patience(track)]
+        slow = SLOW * max(self._paces)
+        ended = [track for track in self.open if time - track.times[-1] > max(slow, _patience(track))]
         if ended:
-            self.open = [track for track in self.open if time - track.times[-1] <= _patience(track)]
+            self.open = [track for track in self.open if time - track.times[-1] <= max(slow, _patience(track))]
         return ended
 
     def drop(self, track: Track) -> None:
         """Forget an open track: another one goes on with its thing."""
         self.open = [other for other in self.open if other is not track]
 
-    def _choose(
-        self, track: Track, time: float, spots: Sequence[Spot], places: np.ndarray, free: set[int]
-    ) -> int | None:
-        x, y = track.expected(time)
-        ahead = time - track.times[-1]
-        reach = GATE + GATE_SHARE * track.speed * ahead + (4.0 if len(track.times) < 3 else 0.0)
-        near = np.flatnonzero(np.abs(places[:, 1] - y) + np.abs(places[:, 0] - x) <= 1.5 * reach)
-        last = track.spots[-1]
-        # The middle of a large thing that tumbles, or that half a window's frame hides, jumps about.
-        reach += SIZE_SHARE * math.sqrt(last.area)
-        best, least = None, reach
-        near = np.flatnonzero(np.abs(places[:, 1] - y) + np.abs(places[:, 0] - x) <= 1.5 * reach)
-        for place in near:
-            if int(place) not in free:
-                continue
-            spot = spots[int(place)]
-            away = math.hypot(spot.x - x, spot.y - y)
-            ratio = (spot.area + 4) / (last.area + 4)
-            away *= 1.0 + 0.25 * abs(math.log(ratio)) + (0.4 if spot.sign != last.sign else 0.0)
-            if away < least:
-                best, least = int(place), away
-        return best
+    def _fresh(self, spots: Sequence[Spot]) -> set[int]:
+        """The spots that are not just where one was in the frame before: that frame was sent twice, or it flickers."""
+        before, self._spots = self._spots, spots
+        everyone = set(range(len(spots)))
+        if not (spots and before) or min(self._paces) < PACE:
+            return everyone
+        here, there = (np.array([spot[:2] for spot in part], np.float64) for part in (spots, before))
+        stay = (np.abs(here[:, None, :] - there[None]).max(axis=2) < STILL).any(axis=1)
+        return everyone.difference(np.flatnonzero(stay).tolist())
+
+    def _follow(self, time: float, spots: Sequence[Spot], free: set[int]) -> None:
+        tracks = sorted(self.open, key=lambda track: -len(track.times))
+        if not tracks:
+            return
+        expected = [track.expected(time) for track in tracks]
+        reaches = [
+            GATE
+            + GATE_SHARE * track.speed * (time - track.times[-1])
+            + (4.0 if len(track.times) < 3 else 0.0)
+            # The middle of a large thing that tumbles, or that half a window's frame hides, jumps about.
+            + SIZE_SHARE * math.sqrt(track.spots[-1].area)
+            for track in tracks
+        ]
+        places = np.array([spot[:2] for spot in spots], np.float64)
+        near = np.abs(np.array(expected)[:, None, :] - places[None]).sum(axis=2) <= 1.5 * np.array(reaches)[:, None]
+        choices: dict[int, list[int]] = {}
+        for one, place in np.argwhere(near).tolist():
+            choices.setdefault(one, []).append(place)
+        for one, given in choices.items():
+            track = tracks[one]
+            chosen = _nearest(track.spots[-1], spots, free.intersection(given), expected[one], reaches[one])
+            if chosen is not None:
+                free.discard(chosen)
+                track.add(time, spots[chosen])
 
     def _begin(self, time: float, loose: Sequence[Spot]) -> None:
         """Begin a track with every triple of loose spots that moves evenly downwards."""
@@ -175,6 +191,20 @@ def _triples(first: Places, second: Places, third: Places, seconds: tuple[float,
             for place, taken in zip(triple, used, strict=True):
                 taken.add(place)
     return found
+
+
+def _nearest(
+    last: Spot, spots: Sequence[Spot], given: set[int], expected: tuple[float, float], reach: float
+) -> int | None:
+    """Which of the given spots goes on best after ``last``; None when all are out of reach."""
+    best, least = None, reach
+    for place in sorted(given):
+        spot = spots[place]
+        away = math.hypot(spot.x - expected[0], spot.y - expected[1])
+        away *= 1.0 + 0.25 * abs(math.log((spot.area + 4) / (last.area + 4))) + (0.4 if spot.sign != last.sign else 0.0)
+        if away < least:
+            best, least = place, away
+    return best
 
 
 def _patience(track: Track) -> float:

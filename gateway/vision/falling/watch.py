@@ -11,7 +11,7 @@ from gateway.settings import CameraSettings
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import Pixels, frame_hash
-from gateway.vision.falling.candidate import LEAST_POINTS, Measured, measure
+from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
 from gateway.vision.falling.chains import Chain, Chains
 from gateway.vision.falling.facade import FLOOR_METRES, Facade
 from gateway.vision.falling.fit import GRAVITY
@@ -20,23 +20,27 @@ from gateway.vision.falling.judge import Judge
 from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.picture import draw_way
 from gateway.vision.falling.spots import SpotFinder
+from gateway.vision.falling.steady import Steadier
 from gateway.vision.falling.tracks import Linker
 from gateway.vision.guest import Guest
 from gateway.vision.messages import Fall, Fell, Origin, Picture
 from gateway.vision.privacy import Veil
 
 EIGHT = 8  # points after which the clock of the alarm runs
-PATIENCE = 0.2  # seconds after them until the first judgement: what comes until then makes it much surer
 AGAIN = 0.12  # seconds until the next
 SELDOM = 0.5  # the same for what went on for longer: most of it is leaves and birds
-LATE = 0.55  # seconds after the eighth point from which a fall need not be this
-SURE = 0.9  # sure to be told
+YOUNG = 0.7  # seconds after the eighth point
 LOOKS = 3  # judgements of one frame, at most
 BOUNCE = 1.5  # seconds and
-NEAR = 90.0  # pixels after and around a fall's end in which what falls again is the same thing
-SAME_WAY = 24.0  # pixels between two ways, in the mean, that are one thing's
+NEAR = 90.0  # pixels of the reduced picture after and around a fall's end in which what falls again is the same thing
+SAME_WAY = 12.0  # pixels of the reduced picture between two ways, in the mean, that are one thing's
 LONGEST = 15.0  # seconds of one fall
+BEFORE = 1.0  # seconds before a way
+AROUND = (15.0, 45.0)  # pixels of the reduced picture around its beginning
 GUESSED = 20.0  # pixels a metre where no facade is configured
+
+
+Places = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -48,20 +52,31 @@ class Told:
     frame: Pixels
     frame_time: float
     done: bool = False
-    sure: float = 0.0
 
 
 @dataclass(slots=True)
 class Bustle:
-    """How much moved in each of the last frames: time, spots, open tracks."""
+    """How much moved in each of the last frames: time, places of the spots, how many tracks were open."""
 
-    log: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=800))
+    log: deque[tuple[float, Places, int]] = field(default_factory=lambda: deque(maxlen=800))
 
     def between(self, first: float, last: float) -> tuple[int, float, float]:
         """Frames, mean spots and mean tracks of a time."""
         rows = [row for row in self.log if first - 1e-6 <= row[0] <= last + 1e-6]
         count = max(1, len(rows))
-        return len(rows), sum(row[1] for row in rows) / count, sum(row[2] for row in rows) / count
+        return len(rows), sum(len(row[1]) for row in rows) / count, sum(row[2] for row in rows) / count
+
+    def ahead_of(self, way: Way) -> tuple[float, float]:
+        """Share of the frames just before a way in which something moved near its beginning, and farther around it.
+
+        What falls comes out of nowhere; a leaf or a bird was there before.
+        """
+        first, last = way.times[0] - BEFORE, way.times[0] - 1e-6
+        rows = [row[1] for row in self.log if first <= row[0] < last]
+        if not rows:
+            return 0.0, 0.0
+        away = [float(np.abs(places - way.spots[0][:2]).max(axis=1).min(initial=1e9)) for places in rows]
+        return sum(one < AROUND[0] for one in away) / len(rows), sum(one < AROUND[1] for one in away) / len(rows)
 
 
 class FallWatch:
@@ -76,6 +91,7 @@ class FallWatch:
         self._told: list[Told] = []
         self._number = 0
         self._guard = ViewGuard()
+        self._steadier = Steadier()
 
     def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:
         """Look at one frame that came at ``wall`` (ns since 1970)."""
@@ -84,15 +100,19 @@ class FallWatch:
         self._offset = wall - round(frame.time * 1e9)
         self._frame = frame
         found: list[Fell | Fall] = []
-        self._guard.look(frame.luma, frame.time)
+        small = self._finder.reduced(frame.luma)
+        self._guard.look(small, frame.time)
+        small = self._steadier.still(small)
         if self._guard.blind:
-            self._finder = None
+            self._finder.clear()
+            self._steadier = Steadier()
             for chain in self._chains.finish():
                 found += self._end(chain)
             return found
-        for time, spots in self._finder.feed(frame.luma, frame.time):
+        for time, spots in self._finder.feed(small, frame.time):
             over = self._chains.feed(time, spots)
-            self._bustle.log.append((time, len(spots), len(self._chains.linker.open)))
+            places = np.array([spot[:2] for spot in spots], np.float64).reshape(-1, 2)
+            self._bustle.log.append((time, places, len(self._chains.linker.open)))
             found += self._look(time)
             for chain in over:
                 found += self._end(chain)
@@ -130,55 +150,61 @@ class FallWatch:
         finder = SpotFinder(width, height, ignored)
         self._chains = Chains(finder.scale, Linker())
         self._bustle = Bustle()
+        self._steadier = Steadier()
         facade = self._settings.facade if self._settings else None
         self.known = facade is not None
         self.facade = Facade(facade or _guessed(width, height), height)
         return finder
 
     def _look(self, time: float) -> list[Fell | Fall]:
-        """Judge the chains whose time has come, those first that fell farthest."""
-        due = []
-        for chain in self._chains.open.values():
+        """Judge the chains whose time has come, those first that fell farthest; tell those that are sure enough."""
+        due, found = [], list[Fell | Fall]()
+        for chain in (*self._chains.open.values(), *self._chains.resting):
             way = chain.way
             if chain.fall or chain.dismissed or len(way.times) < EIGHT:
                 continue
-            start = max(chain.next_look, way.times[EIGHT - 1] + PATIENCE)
-            if time >= start and way.times[-1] >= time - 0.1:
+            if len(way.times) > chain.looked and time >= chain.next_look:
                 due.append((way.spots[0].y - way.spots[-1].y, chain))
-        found: list[Fell | Fall] = []
+            elif chain.sure >= self._judge.enough(time - way.times[EIGHT - 1]):
+                found += self._tell(chain)
         for _, chain in sorted(due, key=lambda entry: entry[0])[:LOOKS]:
-            young = time - chain.way.times[EIGHT - 1] < LATE + AGAIN
-            chain.next_look = time + (AGAIN if young else SELDOM)
-            found += self._try(chain, time)
+            age = time - chain.way.times[EIGHT - 1]
+            chain.next_look = time + (AGAIN if age < YOUNG else SELDOM)
+            chain.looked = len(chain.way.times)
+            measured = self._measure(chain)
+            chain.sure = self._judge.sure(measured) if measured is not None else 0.0
+            if chain.sure >= self._judge.enough(age) and len(chain.way.times) >= EIGHT:
+                found += self._tell(chain)
         return found
 
-    def _try(self, chain: Chain, time: float) -> list[Fell | Fall]:
-        measured = self._measure(chain)
-        if measured is None:
-            return []
-        sure = self._judge.sure(measured)
-        late = time - chain.way.times[EIGHT - 1] > LATE
-        if sure < (0.5 if late else SURE):
-            return []
-        return self._tell(chain, sure)
-
     def _measure(self, chain: Chain) -> Measured | None:
-        way = chain.way
+        measured = self._measured(chain.way, told=chain.fall > 0)
+        if measured is None and chain.way.joint:
+            # What was joined need not have been the same thing.
+            tail = chain.way.tail()
+            measured = self._measured(tail, told=False)
+            if measured is not None:
+                chain.way = tail
+        return measured
+
+    def _measured(self, way: Way, *, told: bool) -> Measured | None:
         if len(way.times) < LEAST_POINTS or way.times[-1] - way.times[0] < 0.15:
             return None
-        if (way.spots[-1].y - way.spots[0].y) / way.scale < 12:
+        if not told and not goes_down(way, self.facade):
             return None
         way.frames, way.crowd, way.others = self._bustle.between(way.times[0], way.times[-1])
-        return measure(way, self.facade, known=self.known)
+        if way.before is None:
+            way.before = self._bustle.ahead_of(way)
+        return measure(way, self.facade, known=self.known, told=told)
 
-    def _tell(self, chain: Chain, sure: float) -> list[Fell | Fall]:
+    def _tell(self, chain: Chain) -> list[Fell | Fall]:
         if self._again(chain):
             chain.dismissed = True
             return []
         self._number += 1
         chain.fall = self._number
         frame = self._frame
-        self._told.append(Told(self._number, chain, frame.bgr, frame.time, sure=sure))
+        self._told.append(Told(self._number, chain, frame.bgr, frame.time))
         return [Fell(self._number, self._wall(chain.way.times[0]))]
 
     def _again(self, chain: Chain) -> bool:
@@ -195,9 +221,11 @@ class FallWatch:
                     np.interp(moments, way.times, places[:, axis]) - np.interp(moments, other.times, theirs[:, axis])
                     for axis in (0, 1)
                 ]
-                if float(np.hypot(*away).mean()) < SAME_WAY + other.size():
+                if float(np.hypot(*away).mean()) < SAME_WAY / way.scale + other.size():
                     return True
-            elif 0 <= way.times[0] - other.times[-1] < BOUNCE and np.hypot(*(places[0] - theirs[-1])) < NEAR:
+            elif (
+                0 <= way.times[0] - other.times[-1] < BOUNCE and np.hypot(*(places[0] - theirs[-1])) < NEAR / way.scale
+            ):
                 return True
         return False
 
@@ -205,13 +233,13 @@ class FallWatch:
         found: list[Fell | Fall] = []
         measured = self._measure(chain)
         if not chain.fall:
-            sure = self._judge.sure(measured) if measured is not None and not chain.dismissed else 0.0
-            if sure >= 0.5:
-                found += self._tell(chain, sure)
+            chain.sure = self._judge.sure(measured) if measured is not None and not chain.dismissed else 0.0
+            if chain.sure >= self._judge.enough(LONGEST):
+                found += self._tell(chain)
         told = next((told for told in self._told if told.chain is chain and not told.done), None)
         if told is not None and measured is not None:
             told.done = True
-            told.sure = max(told.sure, self._judge.sure(measured))
+            chain.sure = max(chain.sure, self._judge.sure(measured))
             found.append(self._record(told, measured))
         newest = chain.way.times[-1]
         self._told = [other for other in self._told if not other.done or newest - other.chain.way.times[-1] < LONGEST]
@@ -241,7 +269,7 @@ class FallWatch:
             speed,
             round(GRAVITY * measured.early.stretch, 2),
             round(terminal, 1),
-            round(min(0.99, told.sure), 3),
+            round(min(0.99, told.chain.sure), 3),
             Picture(picture, self._wall(told.frame_time), frame_hash(shown)),
         )
 

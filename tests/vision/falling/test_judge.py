@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.settings.camera import FacadeSettings
-from gateway.vision.falling.candidate import TRAITS, Way, measure
+from gateway.vision.falling.candidate import TRAITS, Measured, Way, goes_down, measure
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.judge import RuleJudge, Verifier, best_judge
 from gateway.vision.falling.spots import Spot
@@ -35,6 +35,12 @@ FALLS = way(lambda t: DROPPED.at(t + 0.15), 1.6)
 LEAF = way(lambda t: (200 + 25 * math.sin(5 * t), 80 + 70 * t), 3.0)
 
 
+def measured(seen: Way) -> Measured:
+    found = measure(seen, WALL, known=True, told=True)
+    assert found is not None
+    return found
+
+
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     shutil.copytree(models_folder() / "falling", tmp_path / "falling", ignore=shutil.ignore_patterns("*.py", "__*"))
@@ -45,13 +51,20 @@ def test_the_shipped_verifier_believes_the_fall_and_not_the_leaf(pack: Path) -> 
     judge, problem = best_judge(pack)
     assert isinstance(judge, Verifier)
     assert problem is None
-    assert judge.sure(measure(FALLS, WALL, known=True)) > 0.9
-    assert judge.sure(measure(LEAF, WALL, known=True)) == 0.0
+    assert judge.sure(measured(FALLS)) >= judge.enough(0.6)
+    assert judge.sure(measured(LEAF)) < 0.3
+
+
+def test_what_was_seen_for_longer_may_be_less_clear(pack: Path) -> None:
+    judge, _ = best_judge(pack)
+    asked = [judge.enough(age) for age in (0.0, 0.3, 0.6, 5.0)]
+    assert asked == sorted(asked, reverse=True)
+    assert asked[0] > asked[-1] > 0.5
 
 
 def test_the_rule_does_too() -> None:
-    assert RuleJudge().sure(measure(FALLS, WALL, known=True)) > 0.5
-    assert RuleJudge().sure(measure(LEAF, WALL, known=True)) == 0.0
+    assert RuleJudge().sure(measured(FALLS)) >= RuleJudge().enough(1.0)
+    assert RuleJudge().sure(measured(LEAF)) == 0.0
 
 
 def test_a_changed_or_missing_file_leaves_the_rule_and_says_so(pack: Path, tmp_path: Path) -> None:
@@ -68,6 +81,18 @@ def test_a_changed_or_missing_file_leaves_the_rule_and_says_so(pack: Path, tmp_p
 
 
 def test_traits_are_finite_and_in_their_order() -> None:
-    measured = measure(LEAF, WALL, known=True)
-    assert tuple(measured.traits) == TRAITS
-    assert np.isfinite(measured.vector()).all()
+    leaf = measured(LEAF)
+    assert tuple(leaf.traits) == TRAITS
+    assert np.isfinite(leaf.vector()).all()
+
+
+def test_what_stands_or_rises_is_not_worth_measuring() -> None:
+    assert goes_down(FALLS, WALL)
+    assert not goes_down(way(lambda t: (200, 200 + t), 2.0), WALL)
+    assert not goes_down(way(lambda t: (200, 500 - 90 * t), 2.0), WALL)
+
+
+def test_what_gravity_does_not_explain_is_no_measure_unless_it_was_told() -> None:
+    jumps = way(lambda t: (200, 80 + 70 * t + 60 * math.sin(9 * t)), 3.0)
+    assert measure(jumps, WALL, known=True) is None
+    assert measure(jumps, WALL, known=True, told=True) is not None

@@ -76,6 +76,15 @@ def test_frames_sent_twice_or_lost_do_not_matter() -> None:
     assert len(watched(iter(uneven)).falls) == 1
 
 
+@pytest.mark.parametrize("rate", [12.5, 25.0])
+def test_a_camera_that_sends_every_third_frame_twice_sees_falls(rate: float) -> None:
+    shown = list(frames([Dropped(1.0, 11, size=7)], SECONDS, rate))
+    twice = [
+        DrawnFrame(frame.time, frame.index, shown[place - (place % 3 == 2)].luma) for place, frame in enumerate(shown)
+    ]
+    assert len(watched(iter(twice)).falls) == 1
+
+
 def test_a_shaking_camera_and_a_new_exposure_tell_nothing_but_the_fall() -> None:
     def unrest(picture: np.ndarray, time: float, index: int) -> np.ndarray:
         shift = np.array([[1, 0, math.sin(7 * time)], [0, 1, 1.5 * math.sin(11 * time)]], np.float32)
