@@ -8,9 +8,10 @@ import click
 
 from gateway import __version__
 
-__all__ = ["DEFAULT_CONFIG", "linli"]
+__all__ = ["DEFAULT_CONFIG", "NO_VISION", "linli"]
 
 DEFAULT_CONFIG = Path("/etc/linli/linli.toml")
+NO_VISION = "the extra `vision` is not installed ({} missing); run scripts/setup"
 
 
 class Entry(NamedTuple):

@@ -8,9 +8,8 @@ from typing import Any, NoReturn
 import click
 
 from gateway.cli import DEFAULT_CONFIG
+from gateway.cli.configured import EXIT_CONFIG
 from gateway.contract import ConfigError
-
-EXIT_CONFIG = 78
 
 
 @click.command()

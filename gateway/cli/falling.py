@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli import NO_VISION
 from gateway.cli.client import Daemon, NotRunningError, Refusal, find, place
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
 
@@ -79,8 +80,7 @@ def export(folder: Path, reason: str, days: int, config: Path | None, state: Pat
         from gateway.cli.fallset import write_set
         from gateway.vision.masked import shown_in  # noqa: F401 - without it nothing is written
     except ImportError as error:
-        sentence = f"the extra `vision` is not installed ({error.name} missing); run scripts/setup"
-        raise click.ClickException(sentence) from error
+        raise click.ClickException(NO_VISION.format(error.name)) from error
     daemon = find(config, state)
     gateway = daemon.ask("ping")["gateway"]
     try:

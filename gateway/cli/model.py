@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gateway.cli import NO_VISION
 from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show, size
 from gateway.vision.fetch import install, pull, remove
 from gateway.vision.packs import (
@@ -33,7 +34,6 @@ Answer = TypeVar("Answer")
 HERE, REFUSED, ABSENT = "here", "refused: not its file", "not here"
 TONES: dict[str, Tone] = {HERE: "good", REFUSED: "bad", ABSENT: "warn"}
 SHOW_EVERY = 0.2
-NO_VISION = "the extra `vision` is not installed ({} missing); run scripts/setup"
 
 
 @click.group()

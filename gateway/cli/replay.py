@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
-from gateway.cli.camera.chosen import NO_VISION
+from gateway.cli import DEFAULT_CONFIG, NO_VISION
+from gateway.cli.configured import camera_of, planned
 from gateway.cli.eyes import Eyes
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
-from gateway.contract import ConfigError, LinkError
+from gateway.contract import LinkError
 
 if TYPE_CHECKING:
     from gateway.contract import VisionEvent
-    from gateway.plan import Plan
     from gateway.settings import CameraSettings
 
 EPOCH = "replay"
@@ -76,8 +75,8 @@ def replay(
 def _replay_file(
     camera: str, file: Path, config: Path, start: str | None, media: Path | None, *, reads: bool, as_json: bool
 ) -> None:
-    plan = _plan(config)
-    settings = _chosen(plan, camera, config)
+    plan = planned(config)
+    settings = camera_of(plan, camera)
     clock = SystemClock(plan.settings.gateway.timezone)
     try:
         begin, providers = _start(start, file), plan.settings.vision.providers
@@ -108,30 +107,13 @@ def _replay_folder(folder: Path, name: str | None, config: Path, given: bool, *,
         from gateway.cli.fallset import MANIFEST
         from gateway.vision.packs import models_folder
 
-        plan = _plan(config) if given or name or not (folder / MANIFEST).exists() else None
-        named = _chosen(plan, name, config) if plan and name else None
+        plan = planned(config) if given or name or not (folder / MANIFEST).exists() else None
+        named = camera_of(plan, name) if plan and name else None
         cameras = {camera.name: camera for camera in plan.settings.camera} if plan else {}
         models = plan.models_folder if plan else models_folder()
         regression.run(folder, named, cameras, models, keep=keep, as_json=as_json)
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
-
-
-def _plan(config: Path) -> "Plan":
-    from gateway.plan import load_plan
-
-    try:
-        return load_plan(config)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(78)
-
-
-def _chosen(plan: "Plan", camera: str, config: Path) -> "CameraSettings":
-    settings = {one.name: one for one in plan.settings.camera}
-    if camera not in settings:
-        raise click.UsageError(f"{config} has no camera {camera}; it has: {', '.join(settings) or 'none'}")
-    return settings[camera]
 
 
 def play(

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
-from gateway.cli.camera.chosen import NO_VISION, choose, show_page
+from gateway.cli import DEFAULT_CONFIG, NO_VISION
+from gateway.cli.camera.chosen import choose, show_page
 from gateway.cli.client import Daemon, find, place
 from gateway.cli.output import json_option, print_json
 from gateway.clock import SystemClock

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.client import Daemon
+from gateway.cli.configured import EXIT_CONFIG, camera_of, planned
 from gateway.cli.output import print_json
 from gateway.contract import ConfigError
 from gateway.settings.secret import read_secret
@@ -15,8 +16,6 @@ from gateway.settings.secret import read_secret
 if TYPE_CHECKING:
     from gateway.plan import Plan
     from gateway.settings import CameraSettings
-
-NO_VISION = "the extra `vision` is not installed ({} missing); run scripts/setup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +29,14 @@ class Chosen:
 
 
 def choose(config: Path, name: str) -> Chosen:
-    """Find the camera; exits 78 with every mistake when the configuration has some."""
-    from gateway.plan import load_plan
-
+    """Find the camera; exits 78 with every mistake when the configuration or the password's file has some."""
+    plan = planned(config)
+    camera = camera_of(plan, name)
     try:
-        plan = load_plan(config)
-        cameras = {one.name: one for one in plan.settings.camera}
-        if name not in cameras:
-            raise click.UsageError(f"{config} has no camera {name}; it has: {', '.join(cameras) or 'none'}")
-        camera = cameras[name]
         password = read_secret(camera.password_file) if camera.password_file else ""
     except ConfigError as error:
         click.echo(str(error), err=True)
-        sys.exit(78)
+        sys.exit(EXIT_CONFIG)
     return Chosen(camera, password, plan.models_folder, plan)
 
 

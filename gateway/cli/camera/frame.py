@@ -1,36 +1,21 @@
 """One frame of a configured camera, or of a file in its place, with the camera's masks burnt in."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli import NO_VISION
+from gateway.cli.configured import camera_of, planned
 from gateway.contract import ConfigError, LinkError
 
 if TYPE_CHECKING:
-    from gateway.settings import CameraSettings
     from gateway.vision.evidence import Pixels
-
-
-def camera_settings(name: str, config: Path) -> "CameraSettings":
-    """The camera's settings; exit code 78 for a broken configuration."""
-    from gateway.plan import load_plan
-
-    try:
-        plan = load_plan(config)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(78)
-    cameras = {one.name: one for one in plan.settings.camera}
-    if name not in cameras:
-        raise click.UsageError(f"{config} has no camera {name}; it has: {', '.join(cameras) or 'none'}")
-    return cameras[name]
 
 
 def first_frame(name: str, config: Path, file: Path | None) -> "Pixels":
     """A BGR picture of the camera; ClickException says what to do when there is none."""
-    settings = camera_settings(name, config)
+    settings = camera_of(planned(config), name)
     try:
         from gateway.settings.secret import read_secret
         from gateway.vision.capture import Capture
@@ -47,5 +32,4 @@ def first_frame(name: str, config: Path, file: Path | None) -> "Pixels":
     except StopIteration as error:
         raise click.ClickException(f"{name} gave no picture; check the camera") from error
     except ImportError as error:
-        sentence = f"the extra `vision` is not installed ({error.name} missing); run scripts/setup"
-        raise click.ClickException(sentence) from error
+        raise click.ClickException(NO_VISION.format(error.name)) from error

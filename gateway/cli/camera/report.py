@@ -8,8 +8,9 @@ import click
 
 from gateway.cli import DEFAULT_CONFIG
 from gateway.cli.camera.droptest import result_tables
-from gateway.cli.camera.frame import camera_settings, first_frame
+from gateway.cli.camera.frame import first_frame
 from gateway.cli.client import NotRunningError, Refusal, find
+from gateway.cli.configured import camera_of, planned
 from gateway.cli.output import Line, Table, json_option, print_json, show
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @json_option
 def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None:
     """Say for each floor of CAMERA's facade how small a falling object may be, and whether more cameras are needed."""
-    settings = camera_settings(camera, config)
+    settings = camera_of(planned(config), camera)
     if settings.falling is None or settings.falling.facade is None:
         raise click.ClickException(f"camera {camera} has no facade; find it with: linli camera calibrate {camera}")
     from gateway.vision.falling.geometry import facade_view

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
-from gateway.cli.camera.chosen import NO_VISION, choose
+from gateway.cli import DEFAULT_CONFIG, NO_VISION
+from gateway.cli.camera.chosen import choose
 from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show
 from gateway.contract import LinkError
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.configured import EXIT_CONFIG
 from gateway.contract import ConfigError, LinkError
-
-EXIT_CONFIG = 78
 
 
 @click.command()
