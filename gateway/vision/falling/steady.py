@@ -15,9 +15,10 @@ KNOWN = 0.5  # pixels by which a picture is shifted to see what is measured of i
 SWAY = 0.12  # pixels by which shifts have to differ before anything is taken back; to be still they differ by half
 LOOKS = 16  # measurements over which they differ
 SELDOM = 5  # frames between two of them while the camera stands still
+SETTLED = 20  # frames of which every one is measured
 FARTHEST = 8.0  # pixels; more is no sway
 LEARN, LEARN_EVERY = 0.1, 50
-ROUNDS = 3  # of leaving out what is no shift
+ROUNDS = 4  # of leaving out what is no shift
 FLAT = 1e-3  # of a picture without edges nothing can be said
 
 
@@ -34,7 +35,7 @@ class Steadier:
     def still(self, small: Pixels) -> Pixels:
         """The picture, in place, as it would be if the camera stood still."""
         self._count += 1
-        if self._usual is not None and not self.sways and self._count % SELDOM:
+        if self._count > SETTLED and not self.sways and self._count % SELDOM:
             return small
         coarse = _coarse(small)
         if self._usual is None:
@@ -45,7 +46,7 @@ class Steadier:
         x, y = (way / answer for way, answer in zip(self._shift(coarse), self._answers, strict=True))
         self._shifts.append((x, y))
         spread = max(float(np.std(values)) for values in zip(*self._shifts, strict=True))
-        self.sways = spread > (SWAY / 2 if self.sways else SWAY)
+        self.sways = len(self._shifts) >= LOOKS // 2 and spread > (SWAY / 2 if self.sways else SWAY)
         if self._count % LEARN_EVERY == 0:
             cv2.accumulateWeighted(coarse, self._usual, LEARN)
             self._learn()
@@ -70,7 +71,7 @@ class Steadier:
             # What moves before the wall counts no more than the rest of it.
             all_of_it = found @ self._slopes
             rest = away - all_of_it
-            most = 2.0 * float(np.abs(rest).mean())
+            most = float(np.abs(rest).mean())
             found = self._power @ (self._slopes @ (all_of_it + np.clip(rest, -most, most)))
         return -float(found[0]) * COARSE, -float(found[1]) * COARSE
 
