@@ -315,11 +315,13 @@ class Camera:
         await self._put(clip_event(self.name, owed.subject, owed.record, clip, self._clock.wall(), now, stamp))
 
     async def _become_open(self) -> None:
-        if self._trouble.reason:
-            await self._become(SourceState.DEGRADED, self._trouble.reason, self._trouble.sentence)
-        elif self._teller.testing(self._clock.monotonic()):
-            sentence = "a drop test runs: what falls now is recorded as a test, and no alarm is raised for it"
-            await self._become(SourceState.DEGRADED, DROP_TEST, sentence)
+        trouble = self._trouble
+        if self._teller.testing(self._clock.monotonic()):
+            sentence = "a drop test runs: falls are recorded as tests, and alarms are only told as tests"
+            besides = f"; besides, {trouble.sentence}" if trouble.reason else ""
+            await self._become(SourceState.DEGRADED, DROP_TEST, f"{sentence}{besides}")
+        elif trouble.reason:
+            await self._become(SourceState.DEGRADED, trouble.reason, trouble.sentence)
         else:
             width, height = self._size or (0, 0)
             await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")

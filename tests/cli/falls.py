@@ -1,4 +1,4 @@
-"""A recorded fall as a site has it: a drawn clip, its record and its clip in a store; made once for all tests."""
+"""A recorded fall as a site has it: a drawn clip, its record and its clip in a store; judged by the plain rule."""
 
 import asyncio
 import time
@@ -39,12 +39,11 @@ class Drawn:
 
 def drawn(folder: Path) -> Drawn:
     from gateway.vision.capture import Capture
-    from gateway.vision.packs import models_folder
     from gateway.vision.watchers import FallWatcher
 
     fall, quiet = film(folder / "fall.mp4", [Dropped(1.0, 10)]), film(folder / "quiet.mp4", seconds=3.0)
     known = {"name": "tower", "url": str(fall), "purpose": "falls", "falling": {"facade": FACADE}}
-    watcher = FallWatcher(CameraSettings.model_validate(known), models_folder())
+    watcher = FallWatcher(CameraSettings.model_validate(known), folder)
     told: list[Any] = []
     for frame in Capture(str(fall)).frames():
         told += watcher.look(frame, round(frame.time * 1e9)) or ()

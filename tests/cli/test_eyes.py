@@ -31,7 +31,7 @@ def test_vehicles_are_seen_with_the_models_of_a_running_lane(models: Path) -> No
     assert isinstance(vehicles._gate, VehicleGate)
     # Plates of bystanders are hidden in the pictures of a zone, as in the daemon.
     assert isinstance(zones, ZoneWatcher)
-    assert zones._watch._find == vehicles._sight.find
+    assert zones._watch._veil._find == vehicles._sight.find
     assert vehicles._sight.names["plate-detection"] in {pack.title for pack in packs(models)}
 
 

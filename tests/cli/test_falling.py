@@ -24,8 +24,11 @@ def run(*words: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    return drawn(tmp_path_factory.mktemp("drawn"))
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LINLI_MODELS", str(folder))  # no verifier: what is tried here is not how well it judges
+        yield drawn(folder)
 
 
 def config_at(folder: Path, masks: str = "[]", api: int = 0) -> Path:

@@ -125,6 +125,19 @@ async def test_raised_and_let_go_when_cleared() -> None:
         assert site.actions.view() == []
 
 
+async def test_an_alarm_that_is_only_tested_sets_nothing_and_lets_nothing_go() -> None:
+    async with bench(alarm("a", {**ON, "until": "cleared"})) as site:
+        (rule,) = site.rules._alarms.values()
+        site.actions.act(rule.tested(site.clock.wall(), site.rules.stamp))
+        assert site.actions.view() == []
+        site.read(a=11)
+        await until(lambda: len(site.store.drafts) == 1)
+        site.actions.act(rule.tested(site.clock.wall(), site.rules.stamp))
+        await site.settled()
+        assert site.told() == [("raised", True, "done")]
+        assert site.slave.bits[0]
+
+
 async def test_without_until_it_stays() -> None:
     async with bench(alarm("a", ON)) as site:
         site.read(a=11)

@@ -48,7 +48,7 @@ def test_a_camera_remembers_as_long_as_the_longest_clip_before_an_alarm() -> Non
 def test_clips_are_asked_for_when_the_alarm_is_raised_and_only_then(caplog: pytest.LogCaptureFixture) -> None:
     gate, yard = Asked("north-gate"), Asked("yard", able=False)
     cameras: Any = [gate, yard]
-    for kind in ("acknowledged", "cleared", "raised"):
+    for kind in ("tested", "acknowledged", "cleared", "raised"):
         ask_for_clips(step(kind), cameras)
     assert gate.asked == [(10.0, 5.0, "the record"), (4.0, 10.0, "the record")]
     assert len(yard.asked) == 1

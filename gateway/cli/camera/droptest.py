@@ -61,10 +61,13 @@ def droptest(
         )
     daemon = find(config, state)
     status = daemon.ask("status")
+    row = next((one for one in status["cameras"] if one["name"] == camera), None)
     after = str(Cursor(status["epoch"], "perception", status["streams"]["perception"]["last"]))
     began = daemon.ask("drop-test", camera=camera, seconds=seconds)
     if not as_json:
         click.echo(f"Drop test of {camera} until {began['until'][11:19]} at most; Ctrl-C ends it.")
+        if row is not None and row["state"] == "degraded":
+            show([Line([Word("beware:", "warn"), row["text"]])])
     falls = _Falls(daemon, camera, after, began["began"])
     done: list[Throw] = []
     try:

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.contract import VisionEvent
-from gateway.vision.packs import models_folder
 from tests.vision.falling.drawn import FACADE, Dropped
 from tests.vision.falling.filmed import film
 from tests.vision.test_camera import running
@@ -16,7 +15,7 @@ from tests.vision.test_camera import running
 async def test_a_fall_has_its_early_word_its_record_and_its_clip(tmp_path: Path) -> None:
     path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
     how = {"vehicles": None, "falling": {"facade": FACADE}, "unblurred": "a drawn wall", "pace": "free"}
-    async with running(path, models_folder(), **how) as one:
+    async with running(path, tmp_path, **how) as one:  # by the plain rule
         await one.until(lambda: one.state == "ended")
     assert ("offline", "worker") not in one.states
     told = [item for item in one.items if isinstance(item, VisionEvent)]
