@@ -2,6 +2,7 @@
 
 REORDER = 1.0  # seconds that a stamp may lie behind the newest one: B-frames come in another order than they show
 GAP = 3.0  # seconds that a live stamp may run ahead of what has really passed
+REPEATS = 5  # packets in a row with one stamp: some cameras stamp a few pictures alike, more is a clock that stands
 LEAP = 10.0  # seconds ahead that a file's stamp must prove by a second one
 
 
@@ -16,6 +17,7 @@ class Timeline:
         self._newest = 0.0
         self._arrived: float | None = None
         self._doubted: float | None = None
+        self._same: tuple[float | None, int] = (None, 0)  # a stamp, and how often it has come in a row
 
     def place(self, stamp: float | None, arrival: float | None = None) -> float:
         """Seconds from the first packet; ``arrival`` (monotonic) is known of live streams only."""
@@ -27,7 +29,8 @@ class Timeline:
             self._begun = True
             self._shift = -(stamp or 0.0)
             return 0.0
-        seconds = self._judged(stamp, passed, live=arrival is not None)
+        self._same = (stamp, self._same[1] + 1 if stamp == self._same[0] else 0)
+        seconds = self._judged(None if self._same[1] > REPEATS else stamp, passed, live=arrival is not None)
         self._newest = max(self._newest, seconds)
         return seconds
 

@@ -89,6 +89,14 @@ def test_a_camera_that_repeats_its_stamps_goes_on(shown: list[list[bytes]]) -> N
     assert all(one.time < two.time for one, two in pairwise(frames))
 
 
+def test_a_camera_whose_clock_stands_still_goes_on(shown: list[list[bytes]]) -> None:
+    with RtspServer(shown, RATE, stamp=lambda _: 0) as server:
+        capture = Capture(server.url)
+        frames = frames_of(capture, 100)
+        capture.close()
+    assert frames[-1].time - frames[20].time > 0.5 * (frames[-1].index - frames[20].index) / RATE
+
+
 def test_a_new_resolution_is_shown_as_it_is(shown: list[list[bytes]], larger: list[list[bytes]]) -> None:
     with RtspServer([*shown, *larger], RATE) as server:
         capture = Capture(server.url)

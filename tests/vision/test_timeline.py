@@ -1,11 +1,14 @@
 """The clock of a stream: stamps that lie never turn time back, and the true ones are kept."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import pytest
 
 from gateway.vision.timeline import Timeline
 
 
-def placed(stamps: list[float | None], arrivals: list[float] | None = None) -> list[float]:
+def placed(stamps: Sequence[float | None], arrivals: list[float] | None = None) -> list[float]:
     timeline = Timeline(0.04)
     return [timeline.place(stamp, arrivals[place] if arrivals else None) for place, stamp in enumerate(stamps)]
 
@@ -45,3 +48,13 @@ def test_a_live_stall_is_real_time() -> None:
 
 def test_live_without_stamps_time_is_the_arrival() -> None:
     assert placed([None, None, None], [7.0, 7.5, 9.0]) == pytest.approx([0.0, 0.5, 2.0])
+
+
+def test_a_clock_that_stands_still_is_no_clock() -> None:
+    arrivals = [7.0 + 0.04 * index for index in range(50)]
+    assert placed([0.0] * 50, arrivals)[-1] == pytest.approx(49 * 0.04, abs=0.3)
+    assert placed([0.0] * 50)[-1] == pytest.approx(49 * 0.04, abs=0.3)
+    later = placed(
+        [0.0] * 50 + [5.0 + 0.04 * index for index in range(5)], [*arrivals, *(9.0 + 0.04 * i for i in range(5))]
+    )
+    assert all(0.0 < two - one < 0.3 for one, two in pairwise(later[10:]))
