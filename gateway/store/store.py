@@ -50,7 +50,8 @@ class Store:
     ``epoch`` names this incarnation of the database, ``newest`` the last time known in it (ns; 0: none) when it was
     opened. ``media(sha256)`` finds a file and its content type; None when it is unknown or was evicted.
     ``await runs(stream, after, limit, max_bytes)`` reads like ``records``, but as some runs, each within the limits.
-    ``await erase(erasure)`` erases for good and returns what was there; LinliError when nothing was.
+    ``await erase(erasure)`` erases for good and returns what was there; LinliError when nothing was. ``erasures``
+    counts the commits that did: what was read before one may hold what is gone.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Store:
         self._salvage: Salvage | None = None
         self._salvaging: asyncio.Task[None] | None = None
         self.asides = Asides(state, threads.reader, lambda: self._salvaging is not None and not self._salvaging.done())
+        self.erasures = 0
         self._estranged = False
         self._commits.prepare()
         self._task = asyncio.create_task(self._commits.run(), name="store-commits")
@@ -147,17 +149,9 @@ class Store:
     def _begin(self, database: Database, reader: Reader) -> None:
         # Not waited for: files are found without it, and a new one is written after it, in the same thread.
         self._threads.files.submit(MediaFolder(self._state / "media").sweep, self._state / DATABASE)
-        self._salvage = Salvage(
-            self._state,
-            database,
-            reader,
-            self._commits,
-            self._clock,
-            self._threads.reader,
-            self._required,
-            self._facts,
-            lambda: self._settings.records - self._used,
-        )
+        commits, clock, thread = self._commits, self._clock, self._threads.reader
+        parts = (self._state, database, reader, commits, clock, thread, self._required, self._facts)
+        self._salvage = Salvage(*parts, lambda: self._settings.records - self._used)
         if self._salvage.tell():
             self._salvaging = asyncio.create_task(self._salvage.run(), name="store-salvage")
             self._salvaging.add_done_callback(_log_bug)
@@ -380,6 +374,7 @@ class Store:
         for stream, records in done.records.items():
             self._last[stream] = records[-1].sequence
             RECORDS.labels(stream=stream).inc(len(records))
+        self.erasures += bool(done.erased)
         for stream in done.erased:
             self._tail.forget(stream)
         for stream in STREAMS:

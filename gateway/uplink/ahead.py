@@ -13,6 +13,10 @@ LOW_BYTES = 1024 * 1024
 class Runs(Protocol):
     """What this needs of the store."""
 
+    @property
+    def erasures(self) -> int:
+        """How often records were erased on demand: what was read before may hold them."""
+
     async def runs(self, stream: Stream, after: int, limit: int, max_bytes: int) -> Sequence[Run]:
         """Committed records behind ``after``, as some runs; at least one, if there is any record."""
 
@@ -24,12 +28,16 @@ class Ahead:
         self._store, self._stream = store, stream
         self._ready: deque[Run] = deque()
         self._reading: asyncio.Task[Sequence[Run]] | None = None
+        self._erasures = store.erasures
 
     async def next(self, after: int, limit: int, size: int, end: int) -> Run | None:
         """Return what follows ``after``: at most ``limit`` records and about ``size`` bytes, or a single record.
 
         ``end`` is the last sequence that there is. None when it cannot be had now; CommandError as the store's.
         """
+        if self._erasures != self._store.erasures:  # on a stream that is held, it may have been read long ago
+            self._erasures = self._store.erasures
+            await self.stop()
         run = self._fitting(after, limit, size)
         if run is None and self._reading is not None:
             try:

@@ -57,6 +57,7 @@ async def test_erased_records_are_nowhere_and_the_rest_is_complete(tmp_path):
 
         done = await store.erase(Erasure({"perception": wanted}, [picture["sha256"]], told))
         assert done == Erased({"perception": 13}, 1, len(b"jpeg of one"))
+        assert store.erasures == 1  # who has read ahead forgets it
         assert store.media(picture["sha256"]) is None
         assert store.media(other["sha256"]) is not None
 

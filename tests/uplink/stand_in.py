@@ -15,6 +15,7 @@ class MemoryStore:
         self.epoch = epoch
         self.failing: str | None = None
         self.broken = False
+        self.erasures = 0
         self.streams: dict[Stream, list[Record]] = {stream: [] for stream in STREAMS}
         self.positions: dict[tuple[str, Stream], int] = {}
         self._changed = asyncio.Condition()

@@ -56,3 +56,17 @@ async def test_a_store_that_cannot_be_read_is_told_and_tried_again() -> None:
     assert run is not None
     assert sequences(run.json) == [after + 1, after + 2]
     await ahead.stop()
+
+
+async def test_what_was_erased_meanwhile_is_not_given_out() -> None:
+    store = MemoryStore()
+    await store.fill("perception", 50)
+    ahead = Ahead(store, "perception")
+    first = await ahead.next(0, 5, 10_000, 50)
+    assert first is not None
+    store.streams["perception"] = [record for record in store.streams["perception"] if record.sequence != 7]
+    store.erasures += 1
+    second = await ahead.next(first.last, 5, 10_000, 50)
+    assert second is not None
+    assert sequences(second.json) == [6, 8, 9, 10, 11]
+    await ahead.stop()
