@@ -80,9 +80,3 @@ def reason(error: Exception) -> str:
     """What the runtime said, in one short line."""
     text = " ".join(str(error).split())
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
-
-
-def runs_on(session: Any) -> str:  # noqa: ANN401 - the runtime's own type is not annotated
-    """The provider that a session really took, in the configuration's word."""
-    names = session.get_providers()
-    return next((word for word, name in PROVIDERS.items() if names and name == names[0]), str(names[0]))
