@@ -1,7 +1,6 @@
 """Runs models: opens a pack's file on the best of the wanted providers that this machine's onnxruntime has."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
