@@ -170,13 +170,16 @@ class Source(Watched):
     # ------------------------------------------------------------------------------------------------ the loop
 
     async def _poll_for_ever(self) -> None:
+        answered = False
         while True:
             if self._line.state != "open":
                 await self._wait_for_line()
             silent = self._is_silent()
-            await self._clock.sleep(self._backoff.wait() if silent else self._wait())
+            wait = self._backoff.wait() if silent else self._wait()
+            if wait > 0 or not answered:  # an answer was waited for: all others had their turn meanwhile
+                await self._clock.sleep(wait)
             if self._line.state == "open":
-                await self._poll(probe=silent and not self._tally.welcome)
+                answered = await self._poll(probe=silent and not self._tally.welcome)
 
     def _wait(self) -> float:
         now = self._clock.monotonic()
@@ -186,7 +189,8 @@ class Source(Watched):
             wait = max(self._device.timeout / 2, min(wait, 2 * self._device.timeout))
         return max(0.0, wait)
 
-    async def _poll(self, *, probe: bool) -> None:
+    async def _poll(self, *, probe: bool) -> bool:
+        """Poll once; returns whether the device answered."""
         now = self._clock.monotonic()
         self._count_missed(self._pace.start(now))
         timeout = self._device.timeout
@@ -216,6 +220,8 @@ class Source(Watched):
             await self._restart_driver(error)
         else:
             await self._answered(values, probe=probe)
+            return True
+        return False
 
     def _transact(
         self, points: frozenset[str], *, deadline: float, timeout: float, probe: bool = False
