@@ -3,11 +3,14 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gateway.contract import LinliError
+
+if TYPE_CHECKING:
+    from gateway.vision.masked import Shown
 
 FORMAT = "linli-falls-1"
 MANIFEST, SUMS, BEFORE = "manifest.jsonl", "SHA256SUMS", "before.json"
@@ -39,13 +42,17 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """One file of the folder. ``falls`` is None where only the name of its folder says what it shows, if that does."""
+    """One file of the folder. ``falls`` is None where only the name of its folder says what it shows, if that does.
+
+    ``scale``: its size against that of the camera's frames; ways are in pixels of the clip.
+    """
 
     file: str
     camera: str = ""
     sha256: str = ""
     first_time: str = ""
     falls: tuple[Known, ...] | None = None
+    scale: float = 1.0
 
     @property
     def label(self) -> str:
@@ -126,32 +133,29 @@ def _clip(
     fall: dict[str, Any], camera: dict[str, Any] | None, data: bytes | None, falls: Sequence[dict[str, Any]]
 ) -> tuple[Clip, dict[str, bytes]]:
     """One clip and its files; ValueError says why it stays where it is."""
-    from gateway.vision.masked import shown_in
-
     if fall["clip"] is None:
         raise ValueError("it has no clip; for one the camera needs `unblurred`")
     if data is None:
         raise ValueError("its clip is no longer kept")
-    if camera is None or not camera.get("unblurred"):
-        raise ValueError("its camera has no leave (`unblurred`) for clips in which nothing has to be hidden")
+    if camera is None:
+        raise ValueError("its camera is not configured any more, so nobody knows what has to be hidden")
+    if not camera.get("unblurred") and not fall["clip"].get("hidden"):
+        raise ValueError("faces may be seen in it: its camera has no `unblurred` any more")
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != fall["clip"]["sha256"]:
         raise ValueError("its clip is not what was recorded")
-    shown = shown_in(data, camera["masks"])
+    shown, scale = _looked_at(data, camera["masks"], fall["clip"].get("frame_size"))
     if shown.bare:
         raise ValueError(f"{shown.bare} of its {len(shown.times)} pictures show what a mask of the camera hides by now")
-    wide, tall = shown.size
-    if any(x > wide or y > tall for _, x, y in fall["trajectory"]):
-        raise ValueError("its clip is smaller than the camera's picture, because faces were hidden in it")
     begin = fall["clip"]["first_time"]
-    known = [_known(one, begin, shown.times) for one in falls if one["camera"] == fall["camera"]]
+    known = [_known(one, begin, shown.times, scale) for one in falls if one["camera"] == fall["camera"]]
     inside = tuple(one for one in known if one.way)
-    clip = Clip(f"{fall['record']}.mp4", fall["camera"], sha256, begin, inside)
+    clip = Clip(f"{fall['record']}.mp4", fall["camera"], sha256, begin, inside, scale)
     files = {clip.file: data}
     if all(one.label for one in inside):  # else nobody knows all that falls in it
         true = [one for one in inside if one.label == "true"]
         truth = {
-            "facade": (camera["falling"] or {}).get("facade"),
+            "facade": scaled(camera, scale)["falling"]["facade"],
             "take": {"rate": shown.rate},
             "falls": [{"record": one.record, "way": [(*place, True) for place in one.way]} for one in true],
         }
@@ -159,14 +163,38 @@ def _clip(
     return clip, files
 
 
-def _known(fall: dict[str, Any], begin: str, times: Sequence[float]) -> Known:
-    """A fall in seconds of a clip that begins at ``begin``, each sight at the picture that it was seen in."""
+def _looked_at(data: bytes, masks: Any, frame: Sequence[int] | None) -> "tuple[Shown, float]":  # noqa: ANN401 - JSON
+    """What a clip shows, and its size against that of the camera's ``frame``; ValueError when it cannot be decoded."""
+    from gateway.vision.masked import shown_in
+
+    shown = shown_in(data, ())
+    scale = round(shown.size[0] / frame[0], 4) if frame else 1.0
+    return (shown_in(data, _by(masks, scale)) if masks else shown), scale
+
+
+def scaled(camera: dict[str, Any], scale: float) -> dict[str, Any]:
+    """A camera's settings as JSON values, for pictures that are so much smaller."""
+    falling = camera["falling"]
+    facade = falling.get("facade")
+    if facade is not None:
+        facade = {**facade, "ground": _by(facade["ground"], scale), "roof": _by(facade["roof"], scale)}
+    falling = {**falling, "facade": facade, "ignore": _by(falling.get("ignore", ()), scale)}
+    return {**camera, "masks": _by(camera.get("masks", ()), scale), "falling": falling}
+
+
+def _by(value: Any, scale: float) -> Any:  # noqa: ANN401 - numbers, and lists of lists of them
+    return [_by(one, scale) for one in value] if isinstance(value, list | tuple) else value * scale
+
+
+def _known(fall: dict[str, Any], begin: str, times: Sequence[float], scale: float) -> Known:
+    """A fall in seconds and pixels of a clip that begins at ``begin``, each sight at the picture it was seen in."""
     start = _seconds(begin)
     way: list[Place] = []
     for stamp, x, y in fall["trajectory"]:
         at = _seconds(stamp) - start
         if times[0] - SNAP <= at <= times[-1] + 0.5:
-            way.append((max(time for time in times if time <= max(at, 0.0) + SNAP), x, y))
+            moment = max(time for time in times if time <= max(at, 0.0) + SNAP)
+            way.append((moment, round(x * scale, 1), round(y * scale, 1)))
     return Known(fall["record"], fall["label"], tuple(way), fall["why"], fall["by"], fall["floor"])
 
 

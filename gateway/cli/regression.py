@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember
+from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember, scaled
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, print_json, show
 from gateway.contract import LinkError, LinliError
 
@@ -123,7 +123,7 @@ def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path) 
 
         try:
             file = _sound(clip, clips.folder / clip.file)
-            now = counted(clip, ways(camera[clip.camera], file, models, say))
+            now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say))
         except LinkError as error:
             click.echo(f"{clip.file}: {error}", err=True)
             yield Row(clip, before, None, "unplayable")
@@ -132,6 +132,13 @@ def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path) 
             if visible:
                 click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
         yield Row(clip, before, now, compared(clip.expected, before, now))
+
+
+def _as_large_as(clip: Clip, camera: "CameraSettings") -> "CameraSettings":
+    """The camera for a clip that is smaller than its frames."""
+    if clip.scale == 1.0:
+        return camera
+    return camera.model_validate(scaled(camera.model_dump(mode="json", by_alias=True), clip.scale))
 
 
 def _sound(clip: Clip, file: Path) -> Path:
@@ -182,7 +189,7 @@ def counted(clip: Clip, told: Sequence[Way]) -> Told:
     left = list(told)
     counts = {"true": 0, "false": 0, None: 0}
     for known in clip.falls:
-        mine = [way for way in left if same(way, known.way)]
+        mine = [way for way in left if same(way, known.way, NEAR * clip.scale)]
         counts[known.label] += bool(mine)
         left = [way for way in left if way not in mine]
     surely = all(known.label for known in clip.falls)
@@ -191,8 +198,8 @@ def counted(clip: Clip, told: Sequence[Way]) -> Told:
     )
 
 
-def same(way: Way, known: Way) -> bool:
-    """Whether two ways are one thing's: most sights of one lie on the other at the same time."""
+def same(way: Way, known: Way, close: float = NEAR) -> bool:
+    """Whether two ways are one thing's: most sights of one lie ``close`` to the other at the same time."""
     near = together = 0
     for at, x, y in way:
         place = _at(known, at)
@@ -200,7 +207,7 @@ def same(way: Way, known: Way) -> bool:
             continue
         together += 1
         left, top, speed = place
-        near += (x - left) ** 2 + (y - top) ** 2 <= (NEAR + LATE * speed) ** 2
+        near += (x - left) ** 2 + (y - top) ** 2 <= (close + LATE * speed) ** 2
     return near >= min(SHARED, len(known)) and near >= MOST * together
 
 

@@ -181,7 +181,17 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     "linli.media.ready.v1": (
         ("perception", "management"),
         "a clip that ended after its record",
-        table({"record": text("id of that record"), **FILE_NEEDED}),
+        table(
+            {"record": text("id of that record"), **FILE_NEEDED},
+            {
+                "first_time": TIME,
+                "last_time": TIME,
+                "hidden": {"type": "boolean", "description": "faces and plates were looked for and hidden"},
+                "frame_size": list_of(
+                    whole("width and height in pixels of the camera's frames; the clip may be smaller")
+                ),
+            },
+        ),
     ),
     "linli.alarm.raised.v1": (ALARMS, "an alarm was raised", ALARM),
     "linli.alarm.updated.v1": (ALARMS, "an alarm has changed", ALARM),

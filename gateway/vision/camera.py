@@ -82,10 +82,11 @@ class Camera:
         keep: float = 0.0,
         providers: tuple[str, ...] = (),
         presence: Presence | None = None,
+        views: Path | None = None,
     ) -> None:
         """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on.
 
-        ``presence`` is what the gates of an area know together.
+        ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept.
         """
         self.name = settings.name
         self._settings = settings
@@ -94,6 +95,7 @@ class Camera:
         self._put = put
         self._keep = keep
         self._providers = providers
+        self._views = "" if views is None else str(views.absolute())
         self._state = SourceState.STARTING
         self._reason = "starting"
         self._sentence = "the camera is being opened"
@@ -108,6 +110,7 @@ class Camera:
         self._peeks = Peeks(self.name, clock)
         self._teller = Teller(settings, clock.rfc3339, presence=presence)
         self._asked = 0
+        self._wary = False
         self._may_clip = settings.unblurred is not None
 
     def view(self) -> dict[str, Any]:
@@ -192,6 +195,7 @@ class Camera:
                 return
             except WorkerFailedError as error:
                 await self._become(SourceState.OFFLINE, error.reason, str(error))
+            self._wary = self._size is None
             if self._clock.monotonic() - began > STEADY:
                 wait = low
             await self._clock.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
@@ -220,7 +224,7 @@ class Camera:
         complaints = asyncio.create_task(self._log_complaints(worker, secret))
         try:
             settings = portable(self._settings)
-            job = Job(settings, str(self._models), secret, self._keep, self._providers)
+            job = Job(settings, str(self._models), secret, self._keep, self._providers, self._views, wary=self._wary)
             if worker.stdin is not None:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
                 with contextlib.suppress(ConnectionError):
@@ -312,7 +316,8 @@ class Camera:
             log.warning("camera %s: the clip for record %s could not be made: %s", self.name, owed.record, clip.trouble)
             return
         now, stamp = self._clock.monotonic(), self._clock.rfc3339
-        await self._put(clip_event(self.name, owed.subject, owed.record, clip, self._clock.wall(), now, stamp))
+        wall = self._clock.wall()
+        await self._put(clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, self._size))
 
     async def _become_open(self) -> None:
         trouble = self._trouble

@@ -76,7 +76,7 @@ class Clips:
             return
         cut = self._masks or self._concealer is not None
         first = max(packets[0].wall, wanted.begin) if cut else packets[0].wall
-        self._say(Clip(wanted.token, mp4, first, packets[-1].wall))
+        self._say(Clip(wanted.token, mp4, first, packets[-1].wall, hidden=self._concealer is not None))
 
 
 def _step_back() -> None:

@@ -63,10 +63,17 @@ def clip_event(
     time: int,
     monotonic: float,
     stamp: Callable[[int], str],
+    size: tuple[int, int] | None = None,
 ) -> VisionEvent:
-    """What says that the clip of a record is here; ``time`` is now (ns since 1970)."""
-    data = {"record": record, "first_time": stamp(clip.begin), "last_time": stamp(clip.end)}
+    """What says that the clip of a record is here; ``time`` is now (ns since 1970), ``size`` that of camera frames."""
+    data = {"record": record, **clip_data(clip, stamp, size)}
     return VisionEvent(camera, time, monotonic, READY, subject, data, "", {"": (clip.mp4, "video/mp4", "mp4")})
+
+
+def clip_data(clip: Clip, stamp: Callable[[int], str], size: tuple[int, int] | None) -> dict[str, Any]:
+    """From when to when a clip goes, whether anything is hidden in it, and the size of the frames it is made of."""
+    data: dict[str, Any] = {"first_time": stamp(clip.begin), "last_time": stamp(clip.end), "hidden": clip.hidden}
+    return {**data, "frame_size": list(size)} if size else data
 
 
 def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:

@@ -12,7 +12,8 @@ class Job(msgspec.Struct, frozen=True):
     """Everything a worker needs, on the first line of its standard input; the password never goes by argv.
 
     ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs, ``keep`` the seconds before an alarm
-    that a clip may be asked for, ``providers`` what models run on.
+    that a clip may be asked for, ``providers`` what models run on, ``views`` the folder in which a view is kept.
+    ``wary``: the camera could not be opened a moment ago.
     """
 
     camera: dict[str, Any]
@@ -20,6 +21,8 @@ class Job(msgspec.Struct, frozen=True):
     password: str = ""
     keep: float = 0.0
     providers: tuple[str, ...] = ()
+    views: str = ""
+    wary: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
@@ -111,13 +114,17 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
 
 
 class Clip(msgspec.Struct, frozen=True, tag=True):
-    """The clip that was announced as ``token``: MP4 from ``begin`` to ``end`` (ns since 1970), or why there is none."""
+    """The clip that was announced as ``token``: MP4 from ``begin`` to ``end`` (ns since 1970), or why there is none.
+
+    ``hidden``: faces and plates were looked for, and what was found is hidden.
+    """
 
     token: str
     mp4: bytes = b""
     begin: int = 0
     end: int = 0
     trouble: str = ""
+    hidden: bool = False
 
 
 class PlateSize(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from gateway.settings import CameraSettings
 from gateway.vision.capture import Capture
 from gateway.vision.clip import CONTENT_TYPE, SUFFIX, ClipError, make_clip
 from gateway.vision.conceal import Concealer
-from gateway.vision.events import FALL, PASSAGE, READY
+from gateway.vision.events import FALL, PASSAGE, READY, clip_data
+from gateway.vision.messages import Clip
 from gateway.vision.ring import Coded
 from gateway.vision.watchers import FALL_AFTER, FALL_BEFORE, LONGEST_FALL, LONGEST_PASSAGE
 
@@ -60,7 +61,9 @@ class Recording:
             cut = self._camera.masks or self._concealer is not None
             first = max(packets[0].wall, begin) if cut else packets[0].wall
             last = packets[-1].wall
-            data = {"record": event.id, "first_time": stamp(first), "last_time": stamp(last)}
+            codec = capture.stream.codec_context
+            clip = Clip("", begin=first, end=last, hidden=self._concealer is not None)
+            data = {"record": event.id, **clip_data(clip, stamp, (codec.width, codec.height))}
             media = {"": (mp4, CONTENT_TYPE, SUFFIX)}
             yield VisionEvent(event.camera, last, event.monotonic, READY, event.subject, data, "", media)
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.cli import linli
-from tests.cli.falls import CAMERA, Drawn, drawn, fill
+from gateway.cli.fallset import write_set
+from tests.cli.falls import CAMERA, CLOCK, Drawn, drawn, fill
 from tests.schemas import validate
 from tests.site import Daemon, free_port, head
 
@@ -121,6 +123,51 @@ def test_what_a_mask_hides_by_now_is_not_written(tmp_path: Path, shown: Drawn) -
     assert "0 clips" in done.output
     assert "pictures show what a mask of the camera hides by now" in done.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["SHA256SUMS", "manifest.jsonl"]
+
+
+def exported(shown: Drawn, hidden: bool, leave: str | None, camera: str = "tower") -> dict[str, Any]:
+    """What a gateway answers of one true fall before a camera of twice the size of its clip."""
+    begin = 1_790_000_000
+    way = [[CLOCK.rfc3339(begin * 10**9 + at), 2 * x, 2 * y] for at, x, y in shown.way]
+    clip = {"sha256": hashlib.sha256(shown.fall.read_bytes()).hexdigest(), "first_time": CLOCK.rfc3339(begin * 10**9)}
+    clip |= {"last_time": CLOCK.rfc3339((begin + 4) * 10**9), "hidden": hidden, "frame_size": [960, 1280]}
+    facade = {"floors": 12, "ground": [[180, 1240], [780, 1240]], "roof": [[180, 80], [780, 80]], "columns": 3}
+    settings = {"masks": [], "unblurred": leave, "falling": {"facade": facade, "ignore": []}}
+    fall = {"record": "one", "camera": camera, "label": "true", "why": "seen", "by": "uid:0", "floor": 10, "clip": clip}
+    told = {"cameras": {"tower": settings}, "exported": "now", "by": "uid:0", "reason": "for training"}
+    return {**told, "falls": [{**fall, "trajectory": way}]}
+
+
+def test_a_clip_in_which_faces_are_hidden_is_smaller_and_counts_as_such(tmp_path: Path, shown: Drawn) -> None:
+    clip, said = shown.fall.read_bytes(), []
+    told = exported(shown, hidden=True, leave=None)
+    (one,), left = write_set(tmp_path, "gw", told, lambda _: clip, lambda *place: said.append(place))
+    assert (one.scale, left, said) == (0.5, [], [(1, 1)])
+    truth = json.loads((tmp_path / "one.json").read_text())
+    assert truth["facade"]["ground"] == [[90, 620], [390, 620]]
+    assert [place[1:3] for place in truth["falls"][0]["way"]] == [[x, y] for _, x, y in shown.way]
+    replayed = run("replay", tmp_path, "--json")
+    assert replayed.exit_code == 0, replayed.output
+    assert json.loads(replayed.stdout)["clips"][0]["now"] == {"true": 1, "false": 0, "unsure": 0}
+
+
+@pytest.mark.parametrize(
+    ("told", "media", "why"),
+    [
+        ({"hidden": False, "leave": None}, True, "faces may be seen"),
+        ({"hidden": True, "leave": None, "camera": "gone"}, True, "not configured any more"),
+        ({"hidden": True, "leave": None}, False, "no longer kept"),
+        ({"hidden": True, "leave": "a wall"}, b"another", "not what was recorded"),
+    ],
+)
+def test_a_clip_that_may_not_leave_stays(
+    told: dict[str, Any], media: bool | bytes, why: str, tmp_path: Path, shown: Drawn
+) -> None:
+    clip = media if isinstance(media, bytes) else shown.fall.read_bytes() if media else None
+    written, left = write_set(tmp_path, "gw", exported(shown, **told), lambda _: clip, lambda *_: None)
+    assert not written
+    assert why in left[0].why
+    assert not list(tmp_path.glob("one.*"))
 
 
 def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: Drawn) -> None:

@@ -167,6 +167,7 @@ async def test_a_camera_makes_clips_without_leave_once_faces_can_be_hidden(tmp_p
         await one.until(lambda: one.state == "ended")
     (told,), (clip,) = passages(one.items), ready(one.items)
     assert clip.data["record"] == told.id
+    assert clip.data["hidden"] is True
     shown = [picture[..., 1] for picture in pictures(clip)]
     with av.open(str(path)) as container:
         before = [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)[..., 1] for frame in container.decode(video=0)]

@@ -57,6 +57,7 @@ async def test_a_clip_follows_its_passage_and_names_it(passing: Path, tmp_path: 
     validator("linli.media.ready.v1").evolve(
         schema=validator("linli.media.ready.v1").schema["properties"]["data"]
     ).validate(data)
+    assert (clips[0].data["hidden"], clips[0].data["frame_size"]) == (False, [320, 240])
     shown = pictures(clips[0])
     assert all(picture[:32].max() < 40 for picture in shown)
     seconds = (told[0].data["first_time"], told[0].data["last_time"])
