@@ -296,8 +296,8 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core, presence: "Presence | N
     if plan.settings.gateway.timezone:
         os.environ["TZ"] = plan.settings.gateway.timezone  # a worker judges the hours of a list by its own local time
     folder, alarms = plan.models_folder, plan.settings.alarm
-    providers = plan.settings.vision.providers
+    providers, views = plan.settings.vision.providers, plan.settings.gateway.state / "views"
     return [
-        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers, presence)
+        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers, presence, views)
         for camera in plan.settings.camera
     ]

@@ -147,13 +147,18 @@ class FallWatcher:
     sleeps = False
 
     def __init__(
-        self, camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+        self,
+        camera: CameraSettings,
+        models: Path,
+        providers: Sequence[str] = (),
+        faces: Guest | None = None,
+        views: Path | None = None,
     ) -> None:
         from gateway.vision.falling.judge import best_judge  # a lane does not load it
         from gateway.vision.falling.watch import FallWatch
 
         judge, missing = best_judge(models, providers)
-        self._watch = FallWatch(camera, judge, faces)
+        self._watch = FallWatch(camera, judge, faces, views)
         self._missing = missing
 
     @property
@@ -185,9 +190,16 @@ class FallWatcher:
 
 
 def watchers_of(
-    camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+    camera: CameraSettings,
+    models: Path,
+    providers: Sequence[str] = (),
+    faces: Guest | None = None,
+    views: Path | None = None,
 ) -> list[Watcher]:
-    """Everything that the camera is to look for and that exists; ``faces`` are hidden in what leaves."""
+    """Everything that the camera is to look for and that exists.
+
+    ``faces`` are hidden in what leaves; ``views`` is where the view of a facade is kept across restarts.
+    """
     found: list[Watcher] = []
     if camera.vehicles is not None:
         vehicles = VehicleWatcher(camera, models, providers, faces)
@@ -195,7 +207,7 @@ def watchers_of(
         if camera.vehicles.zones:
             found.append(ZoneWatcher(camera, vehicles.find, faces))
     if camera.falling is not None:
-        found.append(FallWatcher(camera, models, providers, faces))
+        found.append(FallWatcher(camera, models, providers, faces, views))
     return found
 
 

@@ -1,12 +1,14 @@
 """Says when the view itself is wrong: dark, covered, frozen, crawled over, or not where it was."""
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
 from gateway.vision.evidence import Pixels
+from gateway.vision.falling.remembered import keep, recall
 
 EVERY = 1.0  # seconds between two looks
 WIDE = 320  # pixels to which a look is brought
@@ -16,6 +18,8 @@ FROZEN = 0.05  # mean difference in grey levels of two looks; a live sensor neve
 MOVED_SHARE = 0.006  # of the picture's width: more than a mast sways
 ALIKE = 0.05  # peak of the phase correlation below which it is another view
 CLOSE = 0.05  # share of the picture that something near the lens changes from look to look
+TELLING = 0.03  # the same against a view that was kept, which may be of another hour: below it nothing is said
+KEEP_FIRST, KEEP_EVERY = 30, 1800  # good looks after which the view is kept
 LEARN = 0.02  # share of a look in the reference: shadows and seasons move slowly
 # Looks in a row until a state is told, and until it is over.
 PATIENCE = {"frozen": 12, "dark": 8, "covered": 4, "moved": 8, "spider": 15}
@@ -34,8 +38,11 @@ BLIND = frozenset({"frozen", "dark", "covered", "moved"})  # nothing is looked f
 class ViewGuard:
     """Looks at the view once a second; ``reason`` is empty while it is as it should be."""
 
-    def __init__(self, reference: Pixels | None = None) -> None:
-        """``reference``: the brightness of the view that was calibrated; without it the first good view is taken."""
+    def __init__(self, file: Path | None = None) -> None:
+        """``file`` keeps the view across restarts; without it the first good one is taken."""
+        self._file = file
+        self._kept: Any = recall(file)
+        self._good = 0
         self.reason = ""
         self._due = -1e9
         self._before: Any = None
@@ -46,9 +53,6 @@ class ViewGuard:
         self._count = 0
         self._calm = 0
         self._changes: deque[bool] = deque(maxlen=PATIENCE["spider"])
-        if reference is not None:
-            edges = _edges(_small(reference))
-            self._learn(edges, _strong(edges), 1.0)
 
     @property
     def sentence(self) -> str:
@@ -102,11 +106,39 @@ class ViewGuard:
             return "covered"
         if len(self._changes) == PATIENCE["spider"] and sum(self._changes) > 0.8 * PATIENCE["spider"]:
             return "spider"
-        (x, y), alike = cv2.phaseCorrelate(self._edges, edges, self._window)
-        if alike < ALIKE or float(np.hypot(x, y)) > MOVED_SHARE * small.shape[1]:
+        turned = self._turned(edges)
+        away, alike = self._away(self._edges, edges)
+        if turned or alike < ALIKE or away > MOVED_SHARE:
             return "moved"
         self._learn(edges, strength, LEARN)
+        self._keep()
         return ""
+
+    def _away(self, reference: Any, edges: Any) -> tuple[float, float]:  # noqa: ANN401 - OpenCV
+        """By what share of its width the view is shifted, and how sure that is."""
+        (x, y), alike = cv2.phaseCorrelate(reference, edges, self._window)
+        return float(np.hypot(x, y)) / edges.shape[1], float(alike)
+
+    def _turned(self, edges: Any) -> bool:  # noqa: ANN401 - OpenCV
+        """Whether this is not the view that was kept; by night or in fog it may not be told, and is asked again."""
+        if self._kept is None:
+            return False
+        if self._kept.shape != edges.shape:
+            self._kept = None
+            return False
+        away, alike = self._away(self._kept, edges)
+        if alike < TELLING:
+            return False
+        if away <= MOVED_SHARE:
+            self._edges, self._kept = self._kept, None
+        return away > MOVED_SHARE
+
+    def _keep(self) -> None:
+        if self._file is None or self._kept is not None:
+            return
+        self._good += 1
+        if self._good % KEEP_EVERY == KEEP_FIRST:
+            keep(self._file, self._edges)
 
     def _learn(self, edges: Any, strength: float, weight: float) -> None:  # noqa: ANN401 - OpenCV
         if self._edges is None:

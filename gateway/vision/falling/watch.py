@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from gateway.vision.falling.guard import ViewGuard
 from gateway.vision.falling.judge import Judge
 from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.picture import draw_way
+from gateway.vision.falling.remembered import file_for
 from gateway.vision.falling.spots import SpotFinder
 from gateway.vision.falling.steady import Steadier
 from gateway.vision.falling.tracks import Linker
@@ -82,7 +84,10 @@ class Bustle:
 class FallWatch:
     """Feed it every frame in order. Times within are seconds of the stream; what it tells has ns since 1970."""
 
-    def __init__(self, camera: CameraSettings, judge: Judge, faces: Guest | None = None) -> None:
+    def __init__(
+        self, camera: CameraSettings, judge: Judge, faces: Guest | None = None, views: Path | None = None
+    ) -> None:
+        """``views``: the folder in which the view of the facade is kept across restarts."""
         self._settings = camera.falling
         self._judge = judge
         self._veil = Veil(None, faces, unblurred=camera.unblurred is not None)
@@ -90,7 +95,7 @@ class FallWatch:
         self._offset = 0
         self._told: list[Told] = []
         self._number = 0
-        self._guard = ViewGuard()
+        self._guard = ViewGuard(file_for(views, camera))
         self._steadier = Steadier()
 
     def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:

@@ -1,11 +1,14 @@
 """Each way in which the view itself is wrong has its own name, and goes away when it is over."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from gateway.vision.falling.guard import OVER, PATIENCE, ViewGuard
-from tests.vision.falling.drawn import HEIGHT, WIDTH, frames, wall
+from gateway.vision.falling.guard import KEEP_FIRST, OVER, PATIENCE, ViewGuard
+from gateway.vision.falling.remembered import file_for
+from tests.vision.falling.drawn import HEIGHT, WIDTH, camera, frames, wall
 
 STILL = wall()
 
@@ -58,7 +61,8 @@ def test_a_picture_that_stands_still_is_frozen() -> None:
 
 
 def test_another_view_is_moved_even_without_a_common_edge() -> None:
-    guard = ViewGuard(noisy(STILL, 0))
+    guard = ViewGuard()
+    assert looks(guard, lambda picture, look: picture, 6, -10.0) == ""
     other = np.ascontiguousarray(np.rot90(STILL, 2)[:, ::-1])
     dice = np.random.default_rng(4)
     for _ in range(40):
@@ -84,3 +88,30 @@ def test_frames_between_two_looks_cost_nothing() -> None:
     for frame in frames([], 0.5):
         guard.look(frame.luma, frame.time)
     assert guard.reason == ""
+
+
+def test_a_camera_that_was_turned_while_nobody_looked_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "views" / "tower.npy"
+    assert looks(ViewGuard(file), lambda picture, look: picture, KEEP_FIRST + 2, 0.0) == ""
+    assert file.exists()
+    assert looks(ViewGuard(file), lambda picture, look: shifted(picture, 1, 0) * 0.7, 20, 0.0) == ""
+    guard = ViewGuard(file)
+    assert looks(guard, WRONG["moved"], PATIENCE["moved"] + 2, 0.0) == "moved"
+    assert looks(guard, lambda picture, look: picture, OVER + 2, 90.0) == ""
+
+
+def test_a_view_that_cannot_be_read_or_written_is_no_view(tmp_path: Path) -> None:
+    file = tmp_path / "tower.npy"
+    file.write_bytes(b"\x93NUMPY nonsense")
+    assert looks(ViewGuard(file), WRONG["moved"], 20, 0.0) == ""
+    (tmp_path / "folder").write_text("a file")
+    assert looks(ViewGuard(tmp_path / "folder" / "x.npy"), WRONG["moved"], KEEP_FIRST + 2, 0.0) == ""
+
+
+def test_another_calibration_has_another_file(tmp_path: Path) -> None:
+    settings = camera()
+    facade = settings.falling.facade.model_copy(update={"floors": 11})
+    other = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": facade})})
+    bare = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": None})})
+    assert file_for(tmp_path, settings) != file_for(tmp_path, other)
+    assert file_for(tmp_path, bare) is file_for(None, settings) is None

@@ -1,0 +1,54 @@
+"""Keeps the view that a facade was calibrated for in a file: a camera that was turned meanwhile is noticed."""
+
+import hashlib
+import io
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.settings import CameraSettings
+
+LARGEST = 4_000_000  # bytes of a file
+Edges = npt.NDArray[np.float32]
+
+log = logging.getLogger("linli.vision")
+
+
+def file_for(folder: Path | None, camera: CameraSettings) -> Path | None:
+    """Where the view of this camera is kept: another calibration has another file. None without folder or facade."""
+    facade = camera.falling.facade if camera.falling is not None else None
+    if folder is None or facade is None:
+        return None
+    mark = hashlib.sha256(facade.model_dump_json().encode()).hexdigest()[:12]
+    return folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', camera.name)}-{mark}.npy"
+
+
+def recall(file: Path | None) -> Edges | None:
+    """The view as it was kept; None when there is none, or what is there is no such file."""
+    if file is None:
+        return None
+    try:
+        if file.stat().st_size > LARGEST:
+            return None
+        edges = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if edges.ndim != 2 or edges.dtype != np.float16 or not np.isfinite(edges).all():
+        return None
+    return np.asarray(edges, np.float32)
+
+
+def keep(file: Path, edges: Edges) -> None:
+    """Write the view in place of the one before; a full disk or a folder without rights costs no more than this."""
+    written = io.BytesIO()
+    np.save(written, edges.astype(np.float16))
+    beside = file.with_suffix(".new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(written.getvalue())
+        beside.replace(file)
+    except OSError as error:
+        log.warning("the view of %s cannot be kept: %s; check the state folder", file.stem, error.strerror)
