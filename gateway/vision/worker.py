@@ -77,7 +77,8 @@ class Worker:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
         models = Path(self._job.models)
         self._faces = Guest(models, FACES, self._job.providers)
-        self._watchers = watchers_of(self._camera, models, self._job.providers, self._faces)
+        views = Path(self._job.views) if self._job.views else None
+        self._watchers = watchers_of(self._camera, models, self._job.providers, self._faces, views)
         kept = seconds_kept(self._camera, self._job.keep)
         if kept:
             concealer = Concealer(self._faces, models, self._job.providers) if self._camera.unblurred is None else None
