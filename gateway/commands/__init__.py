@@ -167,7 +167,9 @@ class Commands:
         another epoch, 501 not built yet); DeviceError and LinkError come from a device that was asked.
         """
         if verb in NOT_BUILT:
-            raise CommandError(f"{verb} is not built yet in this version", 501)
+            raise CommandError(
+                f"{verb} is not built yet in this version; restart the gateway: systemctl restart linli", 501
+            )
         if verb not in VERBS:
             raise CommandError(f'no command "{verb[:80]}"; {did_you_mean(verb, VERBS)}', 404)
         values = checked(verb, VERBS[verb], arguments)

@@ -47,4 +47,4 @@ def _check(name: str, argument: Argument, value: object) -> None:
     if isinstance(value, int) and argument.most and not argument.least <= value <= argument.most:
         raise CommandError(f"{name} must be from {argument.least} to {argument.most}, not {value}")
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        raise CommandError(f"{name} is longer than {LONGEST_TEXT} characters")
+        raise CommandError(f"{name} is longer than {LONGEST_TEXT} characters: shorten it")

@@ -36,7 +36,7 @@ async def exchange(lines: Iterable[AnyLine], clock: Clock, values: Mapping[str, 
     line = _line(lines, values["line"])
     question, serial = _question(values["send"]), _serial(values["baud"], values["format"])
     if serial is not None and line.kind is not LineKind.SERIAL:
-        raise CommandError(f"line {line.name} is no serial port: it has no speed")
+        raise CommandError(f"line {line.name} is no serial port and has no speed: leave baud and format out")
     heard = bytearray()
     first_ms: float | None = None
 

@@ -166,7 +166,7 @@ class Inbox:
         if correlation in self._seen:
             raise CommandError("this correlation data was used before: every command needs its own", 409)
         if len(self._seen) >= REMEMBERED:
-            raise CommandError("too many commands in five minutes", 429)
+            raise CommandError("too many commands in five minutes: send fewer, and this one again in a minute", 429)
         self._seen[correlation] = now
 
     async def _replay(self, arguments: dict[str, Any], actor: str, room: int) -> Answer:
@@ -197,11 +197,11 @@ class _Place(msgspec.Struct):
 
 def _arguments(payload: bytes) -> dict[str, Any]:
     if len(payload) > LARGEST_COMMAND:
-        raise CommandError(f"a command has at most {LARGEST_COMMAND} bytes", 413)
+        raise CommandError(f"a command has at most {LARGEST_COMMAND} bytes: this one has {len(payload)}", 413)
     try:
         arguments = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise CommandError("the payload is not JSON") from None
+        raise CommandError("the payload is not JSON: send an object with by and time") from None
     if not isinstance(arguments, dict):
         raise CommandError("the payload must be a JSON object with by and time")
     return arguments
