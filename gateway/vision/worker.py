@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -75,20 +76,35 @@ class Worker:
 
     def run(self) -> None:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
-        models = Path(self._job.models)
-        self._faces = Guest(models, FACES, self._job.providers)
-        views = Path(self._job.views) if self._job.views else None
-        self._watchers = watchers_of(self._camera, models, self._job.providers, self._faces, views)
         kept = seconds_kept(self._camera, self._job.keep)
-        if kept:
-            concealer = Concealer(self._faces, models, self._job.providers) if self._camera.unblurred is None else None
-            self._ring = PacketRing(kept)
+        self._ring = PacketRing(kept) if kept else None
+        # A camera that cannot be opened is told of at once; one that could not be just now costs no models.
+        loading = None if self._job.wary else ThreadPoolExecutor(1, "models").submit(self._load)
+        capture = self._open()
+
+        def load() -> None:
+            if loading is None:
+                self._load()
+            else:
+                loading.result()
+
+        if is_stream(self._camera.url):
+            self._run_live(capture, load)
+        else:
+            load()
+            self._run_file(capture)
+
+    def _load(self) -> None:
+        """Load what looks at the pictures."""
+        models, providers = Path(self._job.models), self._job.providers
+        faces = Guest(models, FACES, providers)
+        views = Path(self._job.views) if self._job.views else None
+        self._watchers = watchers_of(self._camera, models, providers, faces, views)
+        if self._ring is not None:
+            concealer = Concealer(faces, models, providers) if self._camera.unblurred is None else None
             self._clips = Clips(self._ring, self._camera.masks, self._say, concealer)
             self._ring.keep(on=self._clips.able)
-        if is_stream(self._camera.url):
-            self._run_live()
-        else:
-            self._run_file()
+        self._faces = faces
 
     @property
     def _sleeps(self) -> bool:
@@ -106,10 +122,12 @@ class Worker:
         self._stream = capture.stream
         return capture
 
-    def _run_live(self) -> None:
-        capture = self._open()
+    def _run_live(self, capture: Capture, load: Callable[[], None]) -> None:
+        live = Live(capture, self._ring, WAITING[0] if self._camera.falling is None else WAITING[1])
+        load()
         feed = Feed(capture, sleeps=self._sleeps)
-        live = Live(capture, self._ring, WAITING[0] if self._sleeps else WAITING[1])
+        # What came while the models were loaded is no sign of a slow machine.
+        self._behind, self._skipped = True, -live.dropped
         try:
             for coded in live.packets(BEAT_EVERY / 2):
                 if coded is not None:
@@ -134,12 +152,12 @@ class Worker:
         self._skipped += 1
         return False
 
-    def _run_file(self) -> None:
+    def _run_file(self, first: Capture) -> None:
         began = time.monotonic()
         began_wall = time.time_ns()
         index, offset = 0, 0.0
-        for _ in itertools.count() if self._camera.repeat else range(1):
-            capture = self._open()
+        for again in itertools.count() if self._camera.repeat else range(1):
+            capture = self._open() if again else first
             feed = Feed(capture, sleeps=self._sleeps)
             last = 0.0
             try:
