@@ -115,7 +115,7 @@ class Camera:
 
     def view(self) -> dict[str, Any]:
         """How it is now, as JSON values; no credentials, plates shortened."""
-        stamp = self._clock.rfc3339
+        stamp, falling = self._clock.rfc3339, self._settings.falling
         return {
             "name": self.name,
             "purpose": self._settings.purpose,
@@ -128,13 +128,8 @@ class Camera:
             "frames": dict(self._frames),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
-            "falling": self._falling(),
+            "falling": falling.model_dump(mode="json", include={"facade"}) if falling is not None else None,
         }
-
-    def _falling(self) -> dict[str, Any] | None:
-        """How the facade stands in the picture, as configured; None where nothing that falls is looked for."""
-        falling = self._settings.falling
-        return None if falling is None else falling.model_dump(mode="json", include={"facade"})
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
         """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
@@ -167,7 +162,11 @@ class Camera:
         gives = self._state in (SourceState.ONLINE, SourceState.DEGRADED)
         if seconds and not gives:
             raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
-        self._teller.test(self._clock.monotonic() + seconds)
+        now = self._clock.monotonic()
+        if seconds and self._teller.testing(now):
+            end = f"end it with: linli camera droptest {self.name} --end"
+            raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
+        self._teller.test(now + seconds)
         if gives:
             await self._become_open()
 

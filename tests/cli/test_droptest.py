@@ -66,6 +66,9 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     trying = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     daemon.pull("disposal", 1)
     online(daemon, "droptest")
+    second = run("droptest", "tower", *where)
+    assert second.exit_code == 1
+    assert "runs already" in second.output
     (tmp_path / "next.mp4").write_bytes(shown.fall.read_bytes())
     (tmp_path / "next.mp4").replace(tmp_path / "view.mp4")
     said, complaints = trying.communicate(timeout=90)
@@ -92,6 +95,8 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     told = json.loads(run("report", "tower", *where, "--json").stdout)
     assert told["drop_test"]["throws"][0]["from"] == 10
 
+    assert "no drop test of tower runs any more" in run("droptest", "tower", "--end", *where).output
+    assert json.loads(run("report", "tower", *where, "--json").stdout)["drop_test"]["told"] == 1
     # What is not told fails; what is wrong is refused.
     missed = run("droptest", "tower", "--throws", "1", "--each", "1", *where, "--json")
     assert missed.exit_code == 1, missed.output

@@ -35,6 +35,7 @@ class Throw(NamedTuple):
 @click.option("--throws", type=click.IntRange(1, MOST), help="How many throws.  [default: 3]")
 @click.option("--floors", help="The floors that are thrown from, in order, such as 33,17,2; then each is compared.")
 @click.option("--each", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="Seconds for one throw.")
+@click.option("--end", is_flag=True, help="End a test that somebody else has left running.")
 @place
 @json_option
 def droptest(
@@ -42,6 +43,7 @@ def droptest(
     throws: int | None,
     floors: str | None,
     each: float,
+    end: bool,
     config: Path | None,
     state: Path | None,
     as_json: bool,
@@ -53,6 +55,13 @@ def droptest(
     alarms are only told as a test, and nothing is set off. The gateway ends it by itself after 30 minutes at most.
     Exits with 1 when a throw was not told.
     """
+    if end:
+        result = find(config, state).ask("drop-test", camera=camera)
+        if as_json:
+            print_json(result)
+        else:
+            click.echo(f"no drop test of {camera} runs any more")
+        return
     planned = _planned(throws, floors)
     seconds = round(len(planned) * each + SPARE)
     if seconds > MOST_SECONDS:
