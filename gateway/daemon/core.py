@@ -96,7 +96,8 @@ class Core:
                         DROPPED.labels("media", "disk").inc()
                         log.warning("picture of %s not stored: %s", event.camera, error or "the disk is too slow")
                 drafts, facts = self.counts.take(event) if self.counts else ([], NO_FACTS)
-                await self._store_within([vision_draft(event, media), *drafts], facts)
+                # A gate, a desk and a platform wait for this one; there are few of them.
+                await self._store_within([vision_draft(event, media), *drafts], facts, urgent=True)
             finally:
                 self._pictures.task_done()
 
@@ -109,6 +110,7 @@ class Core:
     async def _take(self, items: Sequence[BusItem | None]) -> None:
         drafts: list[Draft] = []
         facts: dict[str, bytes | None] = {}
+        seen = False
         for item in items:
             if item is None:
                 continue
@@ -123,22 +125,27 @@ class Core:
                 await self._store.put([event_draft(item)], urgent=True)
             elif not isinstance(item, Reading) or item.record:
                 drafts.append(draft_of(item))
+                seen = seen or isinstance(item, VisionEvent)
                 if self.counts is not None and not isinstance(item, Reading):
                     counted, remembered = self.counts.take(item)
                     drafts += counted
                     facts |= remembered
         if drafts:
-            await self._store_within(drafts, facts)
+            await self._store_within(drafts, facts, urgent=seen)
 
     def _tell_early(self, event: VisionEvent) -> None:
         """An early word for the rules and the gates; its record follows."""
         if self.opens is not None:
             self.opens(event)
 
-    async def _store_within(self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None]) -> None:
+    async def _store_within(
+        self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None], *, urgent: bool = False
+    ) -> None:
         try:
             async with asyncio.timeout(DISK_PATIENCE):
                 await self._store.put(drafts, facts=facts)
+                if urgent:
+                    await self._store.put([], urgent=True)
         except TimeoutError:
             DROPPED.labels("store", "overload").inc(len(drafts))
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.vision.grammar import ALPHABET, ANY_SHAPE, LONGEST, RARE, STEPS, complete
+from gateway.vision.grammar import ALPHABET, ANY_SHAPE, LONGEST, RARE, STEPS, complete, issued
 
 Matrix = npt.NDArray[np.float64]
 
 WIDTH = 16
 TRIED = 12  # symbols tried in one step: beyond that they are noise and only cost time
 FLOOR = 1e-6
-LIKELY = 0.01
+LIKELY = 0.001
 _INDEX = {symbol: column for column, symbol in enumerate(ALPHABET, 1)}
 
 
@@ -66,7 +66,7 @@ def grammar_beam(steps: Matrix, width: int = WIDTH) -> list[Guess]:
     whole: list[tuple[str, str, float]] = []
     for prefix, (alive, ended, open_) in beam.items():
         kind = complete(alive, len(prefix))
-        if kind is not None:
+        if kind is not None and issued(prefix):
             whole.append((prefix, kind, (ended + open_) * RARE.get(kind, 1.0)))
     total = sum(score for _, _, score in whole)
     if total <= 0.0:

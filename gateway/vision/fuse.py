@@ -9,7 +9,8 @@ from gateway.vision.grammar import colour_agrees, kind_of
 from gateway.vision.plates import PlateRead
 
 UNSEEN = 0.002  # share that a read gives to a text which its search did not keep
-STRANGE = 0.02  # share of a symbol in a place where a read does not hold it possible
+STRANGE = 0.005  # share of a symbol in a place where a read does not hold it possible
+RESEMBLES = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Rule:
 
     ``identical`` reads at least, ``agreement`` of the weight behind the text, ``weakest`` character (with ``mean``,
     all of them together), and at most ``other_length`` of the votes for a plate with one character more or less.
-    A look's weight counts to the ``power``; ``damped``: a share counts as much as its read explains its crop;
+    A look's weight counts to the ``power``, its read's likelihood to the power ``certain``: who doubts says little.
+    ``damped``: a share counts as much as its read explains its crop;
     ``spread``: a text that a read did not keep counts by what could stand in its places. A text whose kind does not
     come in the plate's colour has ``other_colour`` (natural logarithm) against it: a green plate that lost its
     province reads like a military one.
@@ -28,8 +30,9 @@ class Rule:
     agreement: float = 0.7
     weakest: float = 0.75
     other_length: float = 0.02
-    power: float = 3.0
-    other_colour: float = 3.0
+    power: float = 2.0
+    certain: float = 8.0
+    other_colour: float = 7.0
     damped: bool = True
     spread: bool = True
     mean: bool = False
@@ -69,7 +72,7 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     """
     if not reads:
         return None
-    weights = [max(1e-3, read.weight) ** rule.power for read in reads]
+    weights = [_weight(read, rule) for read in reads]
     whole = sum(weights)
     shares = [_shares(read.read, damped=rule.damped) for read in reads]
     spreads = [read.read.spread if rule.spread else () for read in reads]
@@ -114,6 +117,10 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     return Verdict(best, kind, colour, status, tuple(round(min(1.0, value), 4) for value in characters))
 
 
+def _weight(read: WeighedRead, rule: Rule) -> float:
+    return float(max(1e-3, read.weight) ** rule.power * max(1e-2, read.read.likelihood) ** rule.certain)
+
+
 def _shares(read: PlateRead, *, damped: bool) -> dict[str, float]:
     factor = read.likelihood if damped else 1.0
     return {guess.text: guess.share * factor for guess in read.guesses}
@@ -146,9 +153,8 @@ def _by_places(spreads: Sequence[Sequence[Mapping[str, float]]], weights: Sequen
     return found
 
 
-def settled(reads: Sequence[WeighedRead]) -> bool:
-    """Whether more reads can hardly change the verdict: it is accepted with one read to spare."""
-    verdict = fuse(reads) if len(reads) > RULE.identical else None
+def settled(reads: Sequence[WeighedRead], verdict: Verdict | None) -> bool:
+    """Whether more reads can hardly change their ``verdict``: it is accepted with one read to spare."""
     if verdict is None or verdict.status != "accepted":
         return False
     return sum(read.read.text == verdict.text for read in reads) > RULE.identical
@@ -171,3 +177,9 @@ def alike(one: str, other: str) -> bool:
     if len(long) - len(short) != 1:
         return False
     return any(long[:cut] + long[cut + 1 :] == short for cut in range(len(long)))
+
+
+def resembles(one: str, other: str) -> bool:
+    """Whether two poor reads may be of the same plate: five of seven characters from the end are the same."""
+    same = sum(a == b for a, b in zip(reversed(one), reversed(other), strict=False))
+    return same >= RESEMBLES * max(len(one), len(other))

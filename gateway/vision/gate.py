@@ -7,7 +7,7 @@ from gateway.settings import CameraSettings
 from gateway.vision.appearance import paint_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
-from gateway.vision.fuse import WeighedRead, alike, fuse, settled
+from gateway.vision.fuse import WeighedRead, alike
 from gateway.vision.kinds import Kinds
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
@@ -24,7 +24,9 @@ from gateway.vision.track import MotionTrack, PlateTrack
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
 SETTLED_EVERY = 0.25  # seconds between looks at a plate that needs no more reads
 WIDE_EVERY = 0.15  # seconds between looks for new plates in all that moves, while none is followed there
-WIDE_SETTLED = 0.5  # the same while one is
+WIDE_KNOWN = 0.3  # the same where all that moves had a plate, which has left already
+WIDE_SETTLED = 0.5  # the same while one is followed
+SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
 LOST_MISSES = 4
@@ -36,7 +38,8 @@ READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
-SECOND_ENOUGH = 3  # reads of the second reader for one plate: each costs as much as five of the first
+SECOND_ENOUGH = 2  # reads of the second reader for one plate: each costs as much as five of the first
+SECOND_GROWN = 1.2  # and only of a plate that has come nearer since
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
 REJOIN_READS = 4  # first reads of a plate at each of which it may be one that was lost
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
@@ -167,13 +170,15 @@ class VehicleGate:
             elif not touched:
                 wait = CHECK_WAITING
             else:
-                wait = SETTLED_EVERY if len(track.reads) >= READS_ENOUGH or settled(track.reads) else 0.0
+                wait = SETTLED_EVERY if len(track.reads) >= READS_ENOUGH or track.settled else 0.0
+                wait = SEARCHING if track.last.size < READABLE else wait
             followed = followed or (touched and not track.standing)
             if now - track.tried >= wait - 1e-4:
                 across = track.around(now)
                 box = Box(spot[0] - across, spot[1] - 0.7 * across, spot[0] + across, spot[1] + 0.7 * across)
                 due.append((box.within(width, height), track.last.size))
-        if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_EVERY) - 1e-4:
+        known = all(motion.plates for motion in self._moving.seen)
+        if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_KNOWN if known else WIDE_EVERY) - 1e-4:
             self._widely = now
             wide = around([box.grown(0.12) for box in boxes]).within(width, height)
             outside = [(box, size) for box, size in due if wide.meets(box).area < 0.9 * box.area]
@@ -193,8 +198,10 @@ class VehicleGate:
             return
         crop = rectified(frame.bgr, plate)
         track.read_at = track.last
-        read, asked = read_plate(sight, frame.bgr, plate, crop, ask=track.asked < SECOND_ENOUGH)
-        track.asked += asked
+        ask = track.asked < SECOND_ENOUGH and plate.width > SECOND_GROWN * track.asked_width
+        read, asked = read_plate(sight, frame.bgr, plate, crop, ask=ask, rows=track.rows)
+        if asked:
+            track.asked, track.asked_width = track.asked + 1, plate.width
         clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
         weight = min(1.0, plate.width / GOOD_WIDTH) * clear
         merit = clear * min(1.6, plate.width / GOOD_WIDTH) * self._in_view(plate)
@@ -222,7 +229,7 @@ class VehicleGate:
         moved = math.dist((before.x, before.y), plate.middle) > APART * plate.width
         if not moved and plate.width < 1.08 * before.size:
             return False
-        if settled(track.reads):
+        if track.settled:
             return len(track.reads) < READS_ENOUGH and plate.width > 1.25 * max(before.size, GOOD_WIDTH / 2)
         return len(track.reads) < READS_ENOUGH or plate.width > 1.1 * before.size
 
@@ -232,7 +239,7 @@ class VehicleGate:
         # One that turns is found anew, narrower, before it counts as lost.
         unseen = [other for other in self._plates if other is not track and other.last.time < track.path[0].time]
         for lost in [*self._held, *unseen]:
-            verdict = fuse(lost.reads)
+            verdict = lost.verdict
             near = math.dist(lost.expected(track.last.time), (track.last.x, track.last.y)) < 2 * lost.reach(
                 track.last.time
             )
@@ -266,7 +273,7 @@ class VehicleGate:
     def _announce(self, track: PlateTrack) -> None:
         """A gate opens, or an alarm sounds, before the vehicle has gone through; what does not move is parked."""
         track.judged = len(track.reads)
-        verdict = fuse(track.reads)
+        verdict = track.verdict
         if verdict is None or verdict.status != "accepted":
             return
         track.judged = -1

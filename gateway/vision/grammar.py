@@ -73,9 +73,14 @@ def complete(alive: int, length: int) -> str | None:
     return SHAPES[(ended & -ended).bit_length() - 1][0] if ended else None
 
 
+def issued(text: str) -> bool:
+    """Whether what has a shape is also issued: 粤Z is for vehicles from Hong Kong and Macau alone."""
+    return not text.startswith("粤Z") or text[-1] in "港澳"
+
+
 def kind_of(text: str) -> str | None:
-    """Name the kind of a normalised plate text, or None when no shape fits."""
-    if not 0 < len(text) <= LONGEST:
+    """Name the kind of a normalised plate text, or None when no shape fits or none is issued."""
+    if not 0 < len(text) <= LONGEST or not issued(text):
         return None
     alive = ANY_SHAPE
     for position, symbol in enumerate(text):

@@ -8,7 +8,6 @@ from gateway.settings import LaneSettings
 from gateway.vision.appearance import agreed, class_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import frame_hash, vehicle_box
-from gateway.vision.fuse import fuse
 from gateway.vision.kinds import Glance, Kinds
 from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
@@ -66,7 +65,7 @@ class PassageBook:
         What nobody could read may be a grille: then the motion speaks. What was not read surely may be lettering on a
         car that also has a plate: it waits for that one.
         """
-        verdict = fuse(track.reads)
+        verdict = track.verdict
         if not track.moved or len(track.path) < SIGHTINGS or verdict is None:
             return
         if verdict.status == "accepted":
@@ -133,7 +132,7 @@ class PassageBook:
 
     def _tell_plate(self, track: PlateTrack, motions: Mapping[int, MotionTrack], last_wall: int) -> None:
         way = self._course(track, motions)
-        verdict = fuse(track.reads)
+        verdict = track.verdict
         own = [motions[number] for number in track.motions if number in motions]
         # A region that rests where the one before stood may have been going for long.
         single = [motion for motion in own if len(motion.plates) == 1]

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from gateway.vision.capture import Frame
-from gateway.vision.fuse import WeighedRead
+from gateway.vision.fuse import Verdict, WeighedRead, fuse, settled
 from gateway.vision.lanes import Place
 from gateway.vision.plates import FoundPlate
 from gateway.vision.shapes import Box, Spot
@@ -14,8 +14,9 @@ READS_KEPT = 32
 MOVED = 1.0  # plate widths: what moved less stands
 GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
 STILL = 0.3  # plate widths: within this it has not left its spot
-STEADY = 5  # sightings after which its speed is known
+STEADY = 3  # sightings after which its speed is known
 STANDS_AFTER = 1.5  # seconds on one spot
+ROWS_KNOWN = 4  # reads
 
 
 def thinned(places: list[Place]) -> list[Place]:
@@ -65,7 +66,11 @@ class MotionTrack:
 
 @dataclass
 class PlateTrack:
-    """One plate: where it was, what was read, whether it stands; ``asked`` counts opinions of the second reader."""
+    """One plate: where it was, what was read, whether it stands.
+
+    ``asked`` counts opinions of the second reader, ``asked_width`` is the plate's at the last one (pixels);
+    ``again`` says that the same vehicle was told a moment ago.
+    """
 
     number: int
     path: list[Place] = field(default_factory=list)
@@ -81,13 +86,41 @@ class PlateTrack:
     moved: bool = False
     read_at: Place | None = None
     asked: int = 0
+    asked_width: float = 0.0
+    again: bool = False
     judged: int = 0  # reads when it was last asked whether its list may be told; -1: it was
     best: tuple[float, Frame, int, Box, Box | None] | None = None
+    _fused: tuple[int, Verdict | None, bool] = (0, None, False)  # by how many changes of the reads
+    _changes: int = 0
 
     @property
     def last(self) -> Place:
         """Where it was last."""
         return self.path[-1]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What all reads together say, None without any."""
+        return self._judged()[1]
+
+    @property
+    def settled(self) -> bool:
+        """Whether more reads can hardly change the verdict."""
+        return self._judged()[2]
+
+    def _judged(self) -> tuple[int, Verdict | None, bool]:
+        if self._fused[0] != self._changes:
+            verdict = fuse(self.reads)
+            self._fused = (self._changes, verdict, settled(self.reads, verdict))
+        return self._fused
+
+    @property
+    def rows(self) -> int:
+        """In how many rows it is read, once its reads agree; 0 while that is not known."""
+        if len(self.reads) < ROWS_KNOWN:
+            return 0
+        double = sum(read.read.double for read in self.reads)
+        return 1 if double == 0 else 2 if double == len(self.reads) else 0
 
     @property
     def standing(self) -> bool:
@@ -118,7 +151,9 @@ class PlateTrack:
         """Begin anew from where it stands: what came before belongs to another passage, or to none."""
         self.path = self.path[-1:]
         self.reads = []
-        self.asked = 0
+        self._changes += 1
+        self.asked, self.asked_width = 0, 0.0
+        self.again = False
         self.read_at = None
         self.best = None
         self.moved = False
@@ -129,6 +164,8 @@ class PlateTrack:
         """Join what was lost a moment ago to this track: it is the same plate."""
         self.path = thinned([*lost.path, *self.path])
         self.reads = [*lost.reads, *self.reads]
+        self._changes += 1
+        self.again = lost.again
         self.first_wall = lost.first_wall
         self.motions |= lost.motions
         self.moved = self.moved or lost.moved
@@ -139,6 +176,7 @@ class PlateTrack:
     def add_read(self, read: WeighedRead) -> None:
         """Keep a read; of too many, the best looks stay."""
         self.reads.append(read)
+        self._changes += 1
         if len(self.reads) > READS_KEPT:
             worst = min(self.reads, key=lambda kept: kept.weight)
             self.reads.remove(worst)
@@ -162,7 +200,7 @@ class PlateTrack:
         """How far around the expected spot (pixels) to look: what has been followed for a while goes on as it went."""
         if len(self.path) < STEADY or self.misses:
             return max(self.reach(time) + self.last.size, 1.6 * self.last.size)
-        return self.last.size * min(3.0, 1.2 + 4.0 * max(0.0, time - self.last.time))
+        return self.last.size * min(3.0, 1.0 + 4.0 * max(0.0, time - self.last.time))
 
     def reach(self, time: float) -> float:
         """How far from the expected spot (pixels) a sighting may lie: a new plate's speed is not known yet."""

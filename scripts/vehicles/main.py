@@ -1,10 +1,10 @@
 """Drives simulated vehicles through the gate and prints what it got right; every number here is synthetic."""
 
 import argparse
+import hashlib
 import json
 import math
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -16,13 +16,15 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "models" / "plates")]
 
 import cv2  # noqa: E402 - the folders of this script's parts come first
 from fusion import table  # noqa: E402
-from play import Watched, play  # noqa: E402
+from play import Watched, drawn, play  # noqa: E402
 from scenes import Clip  # noqa: E402
 
 from gateway.vision.packs import models_folder  # noqa: E402
 from gateway.vision.sight import ModelSight  # noqa: E402
 
 KEPT = ROOT / "build" / "eval_vehicles.jsonl"
+CLIPS = ROOT / "build" / "eval_vehicles"
+DRAWS = ("scripts/vehicles/scenes.py", "scripts/vehicles/bodies.py", "models/plates/render.py")
 
 
 def main() -> int:
@@ -53,18 +55,25 @@ def run(options: argparse.Namespace) -> None:
         done = {(row["seed"], row["degraded"]) for row in map(json.loads, options.results.read_text().splitlines())}
     sight = Watched(ModelSight(models_folder()), both=options.both)
     until = time.monotonic() + options.minutes * 60
-    with tempfile.TemporaryDirectory() as folder, options.results.open("a", encoding="utf-8") as out:
+    folder = CLIPS / digest([ROOT / path for path in DRAWS])
+    with options.results.open("a", encoding="utf-8") as out:
         for number in range(options.clips):
             seed, degraded = options.first + number // 2, bool(number % 2)
             if (seed, degraded) in done:
                 continue
             if time.monotonic() > until:
                 break
-            row = play(Clip(seed, degraded=degraded), Path(folder) / "clip.mp4", sight)
+            clip = Clip(seed, degraded=degraded)
+            row = play(clip, drawn(clip, folder), sight)
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
             out.flush()
             if sys.stderr.isatty():
                 print(f"\r{number + 1} of {options.clips} clips", end="", file=sys.stderr, flush=True)
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Names a state of files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 
 def share(right: int, whole: int) -> str:

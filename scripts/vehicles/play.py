@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scenes import HEIGHT, LANES, LINE_Y, WIDTH, Clip, Passing
+from scenes import LINE_Y, Clip, Passing
 
 from gateway.settings import CameraSettings
 from gateway.vision.capture import Capture
@@ -94,24 +94,35 @@ def _plain(read: PlateRead | None) -> Any:  # noqa: ANN401 - JSON
     }
 
 
-def settings() -> CameraSettings:
-    """Two lanes side by side, both entered downwards."""
+def settings(clip: Clip) -> CameraSettings:
+    """The clip's lanes side by side, all entered downwards."""
+    wide = clip.size[0]
     lanes = [
-        {"name": name, "line": ((begin * WIDTH, LINE_Y), (end * WIDTH, LINE_Y)), "enter": "down"}
-        for name, (begin, end) in LANES.items()
+        {"name": name, "line": ((begin * wide, LINE_Y), (end * wide, LINE_Y)), "enter": "down"}
+        for name, (begin, end) in clip.lanes.items()
     ]
     return CameraSettings.model_validate(
         {"name": "gate", "url": "clip.mp4", "purpose": "evaluation", "vehicles": {"lanes": lanes}}
     )
 
 
+def drawn(clip: Clip, folder: Path) -> Path:
+    """The encoded clip, drawn when it is not in ``folder`` yet: drawing costs five times what watching does."""
+    path = folder / f"{clip.name}.mp4"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part.mp4")
+        clip.write(unfinished)
+        unfinished.rename(path)
+    return path
+
+
 def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
-    """Encode, decode, watch, compare: one line of the results."""
-    clip.write(path)
+    """Decode the drawn clip at ``path``, watch, compare: one line of the results."""
     for counts in (sight.spent, sight.calls):
         counts.update(dict.fromkeys(counts, 0))
     sight.looks = []
-    gate = VehicleGate(settings(), sight, PlateLists({}))
+    gate = VehicleGate(settings(clip), sight, PlateLists({}))
     capture = Capture(str(path))
     told: list[Passage] = []
     began = time.process_time()
@@ -127,7 +138,7 @@ def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
         "seed": clip.seed,
         "degraded": clip.degraded,
         "behaviour": clip.behaviour,
-        "size": [WIDTH, HEIGHT],
+        "size": list(clip.size),
         "passings": [
             {
                 "text": one.text,

@@ -68,6 +68,9 @@ def weather(degraded: bool, chance: random.Random) -> Weather:
 class Clip:
     """A drawn clip: its passings and how to encode it; the same ``seed`` gives the same clip."""
 
+    size = (WIDTH, HEIGHT)
+    lanes = LANES
+
     def __init__(self, seed: int, *, degraded: bool) -> None:
         chance = random.Random(f"{seed} {degraded}")
         self.behaviour = BEHAVIOURS[seed % len(BEHAVIOURS)]
@@ -85,6 +88,11 @@ class Clip:
         if self.behaviour == "parked":
             self._add("parked", "right", "none", 0.0, now, 0.8)
         self.seconds = now + 0.8
+
+    @property
+    def name(self) -> str:
+        """What tells this clip from all others."""
+        return f"{self.seed}-{'degraded' if self.degraded else 'clean'}"
 
     def _scene(self, now: float) -> float:
         chance, what = self._chance, self.behaviour
@@ -133,18 +141,19 @@ class Clip:
 
     def write(self, path: Path) -> None:
         """Encode as H.264."""
+        wide, tall = self.size
         noise = np.random.default_rng(self.seed)
-        grain = noise.normal(0, self.weather.grain, (HEIGHT + 64, WIDTH + 64)).astype(np.float32)
+        grain = noise.normal(0, self.weather.grain, (tall + 64, wide + 64)).astype(np.float32)
         grain = np.clip(grain, -60, 60).astype(np.int16)[..., None].repeat(3, axis=2)
         with av.open(str(path), "w") as container:
             stream: Any = container.add_stream("libx264", rate=RATE)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = wide, tall, "yuv420p"
             stream.time_base = Fraction(1, RATE)
             stream.options = {"preset": "veryfast", "crf": str(self.weather.crf), "g": str(RATE), "threads": "1"}
             for index in range(round(self.seconds * RATE)):
                 down, right = noise.integers(0, 64, 2)
                 canvas = self.frame(index / RATE)
-                shifted = cv2.add(canvas, grain[down : down + HEIGHT, right : right + WIDTH], dtype=cv2.CV_8U)
+                shifted = cv2.add(canvas, grain[down : down + tall, right : right + wide], dtype=cv2.CV_8U)
                 picture = av.VideoFrame.from_ndarray(shifted, format="bgr24")
                 picture.pts = index
                 container.mux(stream.encode(picture))
@@ -157,7 +166,7 @@ class Clip:
         for (x, bottom, width, squeeze), passing in sorted(places, key=lambda pair: pair[0][1]):
             ahead = where(passing, now + self.weather.shutter)
             moved = abs(ahead[1] - bottom) if ahead else 0.0
-            _paste(canvas, passing.body.sprite, (x, bottom, width, squeeze), moved, self.weather.blur)
+            paste(canvas, passing.body.sprite, (x, bottom, width, squeeze), moved, self.weather.blur)
         if self._post is not None:
             across = int(self._post * WIDTH)
             walk = int(60 * math.sin(now * 1.3))
@@ -191,26 +200,28 @@ def where(passing: Passing, now: float) -> tuple[float, float, float, float] | N
     return passing.x * WIDTH + aside, bottom, width, squeeze
 
 
-def _paste(
+def paste(
     canvas: Any,  # noqa: ANN401
     sprite: Pixels,
     place: tuple[float, float, float, float],
     moved: float,
     blur: float,
 ) -> None:
+    """Lay a vehicle over the road: ``place`` as of ``where``, ``moved`` pixels while the shutter is open."""
+    high_end, wide_end = canvas.shape[:2]
     x, bottom, width, squeeze = place
     share = width / sprite.shape[1]
     size = (max(2, round(width * squeeze)), max(2, round(sprite.shape[0] * share)))
     left, top = round(x - size[0] / 2), round(bottom - size[1])
-    if top >= HEIGHT or top + size[1] <= 0 or left >= WIDTH or left + size[0] <= 0:
+    if top >= high_end or top + size[1] <= 0 or left >= wide_end or left + size[0] <= 0:
         return
     small: Any = cv2.resize(sprite, size, interpolation=cv2.INTER_AREA)
     if moved >= 1.5:
         small = cv2.blur(small, (1, max(2, round(moved))))
     if blur > 0.0:
         small = cv2.GaussianBlur(small, (0, 0), blur)
-    low, high = max(0, top), min(HEIGHT, top + size[1])
-    begin, end = max(0, left), min(WIDTH, left + size[0])
+    low, high = max(0, top), min(high_end, top + size[1])
+    begin, end = max(0, left), min(wide_end, left + size[0])
     part = small[low - top : high - top, begin - left : end - left]
     alpha = part[..., 3:].astype(np.float32) / 255
     under = canvas[low:high, begin:end]

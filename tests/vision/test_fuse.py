@@ -65,8 +65,9 @@ def test_no_reads_no_verdict() -> None:
 
 
 def test_settled_needs_one_to_spare() -> None:
-    assert not settled([read("沪A12345")] * 4)
-    assert settled([read("沪A12345")] * 5)
+    for count, enough in ((4, False), (5, True)):
+        reads = [read("沪A12345")] * count
+        assert settled(reads, fuse(reads)) is enough
 
 
 def test_alike_is_one_wrong_or_one_lost() -> None:

@@ -67,3 +67,9 @@ def test_colour_and_length_must_agree() -> None:
 def test_a_masked_plate_keeps_its_ends() -> None:
     assert masked("沪A12345") == "沪A1***5"
     assert masked("") == ""
+
+
+def test_a_prefix_of_hong_kong_and_macau_is_no_ordinary_plate() -> None:
+    assert kind_of("粤Z0340澳") == "hk_macau"
+    assert kind_of("粤Z03401") is None
+    assert kind_of("粤Y03401") == "ordinary"
