@@ -61,6 +61,12 @@ def test_a_failure_is_recorded_once_then_on_change_and_as_heartbeat():
     assert policy.answered({"a": PointValue(1), "b": PointValue(1)}, 16) == both
 
 
+def test_a_period_shorter_than_a_timers_grain_is_due_at_once():
+    pace = Pace(1e-5, 0)
+    pace.start(100.0)
+    assert pace.due(100.001) <= 100.001
+
+
 def test_slots_are_aligned_and_missed_ones_are_counted():
     pace = Pace(1.0, 0)
     assert pace.due(100.3) == 100.3
