@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.clock import SystemClock
 from gateway.contract import Clock, Record
 from gateway.metrics import REGISTRY
 from gateway.settings.core import Gat1400Settings
+from gateway.uplink import lane as lane_module
+from gateway.uplink import pause as pause_module
 from gateway.uplink.gat1400.push import Gat1400Uplink
-from tests.uplink.gat1400_platform import CAMERA, GATEWAY, PASSWORD, TOLLGATE
+from tests.uplink.gat1400_platform import CAMERA, GATEWAY, PASSWORD, TOLLGATE, ViewLibrary
 from tests.uplink.stand_in import MemoryStore
 
 TIME = "2026-11-21T00:25:30.120Z"  # 08:25:30 in China
@@ -62,6 +66,26 @@ class PassageStore(MemoryStore):
             self.streams["perception"].append(Record(sequence, encoded))
             self._changed.notify_all()
         return sequence
+
+
+@pytest.fixture
+async def library() -> AsyncIterator[ViewLibrary]:
+    async with ViewLibrary() as one:
+        yield one
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PassageStore:
+    return PassageStore(tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries within tenths of a second."""
+    for module in (lane_module, pause_module):
+        monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
+        monkeypatch.setattr(module, "LAST_RETRY", 0.02)
+    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.02)
 
 
 def settings(folder: Path, port: int, **options: Any) -> Gat1400Settings:

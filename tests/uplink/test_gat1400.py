@@ -2,39 +2,17 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.uplink import lane as lane_module
-from gateway.uplink import pause as pause_module
 from gateway.uplink.gat1400 import delivery as delivery_module
 from tests.uplink.gat1400_platform import CAMERA, TOLLGATE, ViewLibrary
-from tests.uplink.gat1400_site import LOCAL, PassageStore, jpeg, make, metric, running
+from tests.uplink.gat1400_site import LOCAL, PassageStore, jpeg, library, make, metric, quick, running, store
 from tests.uplink.http_platform import Asked, Reply
 from tests.uplink.test_http_push import until
 
-
-@pytest.fixture
-async def library() -> AsyncIterator[ViewLibrary]:
-    async with ViewLibrary() as one:
-        yield one
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> PassageStore:
-    return PassageStore(tmp_path)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries within tenths of a second."""
-    for module in (lane_module, pause_module):
-        monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
-        monkeypatch.setattr(module, "LAST_RETRY", 0.02)
-    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.02)
+__all__ = ["library", "quick", "store"]
 
 
 def settled(store: PassageStore) -> bool:

@@ -15,13 +15,11 @@ from gateway.contract import Draft, record_id
 from gateway.settings.core import StoreSettings
 from gateway.store import Store
 from gateway.store.erasure import Erasure
-from gateway.uplink import lane as lane_module
-from gateway.uplink import pause as pause_module
 from gateway.uplink.gat1400 import push as push_module
 from gateway.uplink.gat1400.push import Gat1400Uplink
 from tests.faults.proxy import FaultProxy
 from tests.uplink.gat1400_platform import ViewLibrary
-from tests.uplink.gat1400_site import PassageStore, jpeg, make, metric, running, settings
+from tests.uplink.gat1400_site import PassageStore, jpeg, library, make, metric, quick, running, settings, store
 from tests.uplink.http_platform import Asked, Reply
 from tests.uplink.test_http_push import until
 
@@ -38,24 +36,8 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-async def library() -> AsyncIterator[ViewLibrary]:
-    async with ViewLibrary() as one:
-        yield one
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> PassageStore:
-    return PassageStore(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries within tenths of a second."""
-    for module in (lane_module, pause_module):
-        monkeypatch.setattr(module, "FIRST_RETRY", 0.01)
-        monkeypatch.setattr(module, "LAST_RETRY", 0.02)
-    monkeypatch.setattr(pause_module, "SHORT_RETRY", 0.02)
+__all__ = ["library", "quick", "store"]
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def settled(store: PassageStore | Store) -> bool:
