@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gateway.vision import selftest, swap
+from gateway.vision import runtime, selftest, swap
+from gateway.vision.falling.judge import best_judge
 from gateway.vision.packs import DETECTION, READING, VEHICLES, Choice, Golden, Pack, PackError, choose, packs
 from gateway.vision.runtime import available, missing, usable
 from gateway.vision.selftest import Opened, open_tested, ranked, read_picture
@@ -402,3 +403,13 @@ def test_ranking_prefers_what_was_chosen_then_what_is_here(folder: Path) -> None
 
 def test_a_seat_without_looks_costs_nothing() -> None:
     assert Seat(Opened(named(MANIFESTS, "plate-reader"), None, 0.0)).cost == 0.0
+
+
+def test_every_model_of_the_gateway_runs_on_the_providers_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = Path(runtime.__file__).parents[1].rglob("*.py")
+    opens = [path.name for path in code if "InferenceSession(" in path.read_text(encoding="utf-8")]
+    assert opens == ["runtime.py"]
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(runtime, "open_session", lambda pack: asked.append(pack.providers))
+    best_judge(MANIFESTS, ("openvino", "cpu"))
+    assert asked == [("openvino", "cpu")]
