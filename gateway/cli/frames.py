@@ -1,5 +1,6 @@
 """What bytes on a line mean, in one line each: protocol, function, address, what is asked, whether the sum is right."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from gateway.cli.output import Cell, Line, Table, Word
 
 PIECES = 0.1  # seconds apart at most, and still one answer
 MOST_SHOWN = 48  # bytes in hexadecimal
+MOST_VALUES = 8
 PASSWORD = re.compile(rb"(PW=)([^;&#\r\n]*)")
 SEGMENT = re.compile(rb"(?:QN|ST|CN|PW|MN)=[^;]*;(?:.*;)?(?:ST|CN|PW|MN|Flag)=")  # HJ 212 without its envelope
 TEXT = re.compile(rb"[\x20-\x7e\r\n\t]+")
@@ -150,23 +152,26 @@ def _sum(name: str, good: bool) -> str:
 
 
 def _modbus(body: bytes, is_question: bool) -> str:
+    """Say what pymodbus makes of a unit and its PDU: what is shown does not come from the code that is looked at."""
+    from pymodbus.pdu import DecodePDU, ExceptionResponse
+
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what it cannot decode is told here
     unit, function = body[0], body[1]
     name = FUNCTIONS.get(function & 0x7F, f"function {function & 0x7F}")
-    if function & 0x80:
-        code = body[2] if len(body) > 2 else 0
+    pdu = DecodePDU(is_server=is_question).decode(body[1:])
+    if pdu is None or len(body) < 3:
+        return f"unit {unit}: {name}, {len(body) - 2} bytes that do not fit it"
+    if isinstance(pdu, ExceptionResponse):
+        code = pdu.exception_code
         return f"unit {unit} refuses {name}: exception {code:02X} ({EXCEPTIONS.get(code, 'not in the standard')})"
-    if is_question and len(body) == 6:
-        start, count = int.from_bytes(body[2:4]), int.from_bytes(body[4:6])
-        if function in TABLES:
-            return f"unit {unit}: {name} {start}, {count} of them"
-        return f"unit {unit}: {name} {start}"
-    if function in TABLES and len(body) > 2:
-        data = body[3:]
-        values = " ".join(str(int.from_bytes(data[at : at + 2])) for at in range(0, min(len(data), 16), 2))
-        short = "" if body[2] == len(data) else f", {body[2]} announced"
-        told = f": {values}" + (" …" if len(data) > 16 else "") if function in (3, 4) else ""
-        return f"unit {unit} answers {name}, {len(data)} bytes{short}{told}"
-    return f"unit {unit}: {name}"
+    data = list(pdu.registers) or [int(bit) for bit in pdu.bits]
+    values = " ".join(map(str, data[:MOST_VALUES])) + (" …" if len(data) > MOST_VALUES else "")
+    told = f": {values}" if data else ""
+    if function in TABLES:
+        if is_question:
+            return f"unit {unit}: {name} {pdu.address}, {pdu.count} of them"
+        return f"unit {unit} answers {name}, {body[2]} bytes{told}"
+    return f"unit {unit}: {name} {pdu.address}{told}" if function in FUNCTIONS else f"unit {unit}: {name}"
 
 
 def _ascii(frame: bytes) -> Meaning:
