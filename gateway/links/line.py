@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -57,6 +56,7 @@ class Line(Standing):
         self._serving = False  # the pipe may be lent
         self._wake = asyncio.Event()
         self._missed = False
+        self._awaited_until = 0.0
         self._sound = False  # this connection has carried an answer and did not break in the middle of a question
         self._unanswered = 0
         self._budget = SilentBudget(clock.monotonic())
@@ -177,6 +177,7 @@ class Line(Standing):
         self._ledger.left(asker.device)
         left, measures = self._clock.monotonic(), pipe.measures
         self._missed = self._missed or pipe.missed
+        self._turns.parted = asker.device
         try:
             await self._queue_up(asker, RESUMED)
             if pipe.error is not None:
@@ -185,6 +186,7 @@ class Line(Standing):
                 await self._let_pass(pipe)
             await pipe.begin(asker.timeout, asker.serial, asker.turnaround)
         finally:
+            self._turns.parted = None
             asker.away += self._clock.monotonic() - left
         pipe.measures = measures
         return True
@@ -211,7 +213,7 @@ class Line(Standing):
         queue, wait = self._next()
         if queue is None:
             return wait
-        turn = heapq.heappop(queue)
+        turn = self._turns.pop(queue)
         self._holder = turn.asker
         turn.granted.set_result(None)
         return None
@@ -221,9 +223,21 @@ class Line(Standing):
         return self._view() | self._ledger.view()
 
     async def _let_pass(self, pipe: StreamPipe) -> None:
-        """The last answer was missed: it may still come."""
+        """The last answer was missed: it may still come. The one that nobody waited for will."""
         self._missed = False
+        wait = self._awaited_until - self._clock.monotonic()
+        if wait > 0:
+            await self._clock.sleep(wait)
         await pipe.settle()
+
+    def _abandon(self, pipe: StreamPipe, asker: Asker) -> None:
+        """Whoever asked is gone, the question is not: the next one must not run into its answer."""
+        if pipe.awaits and self._holder is asker:
+            self._missed = True
+            learned = self._ledger.health.tally(asker.device).learned
+            self._awaited_until = self._clock.monotonic() + min(
+                asker.timeout, asker.timeout if learned is None else learned
+            )
 
     async def _use(self, work: Callable[[Pipe], Awaitable[T]], pipe: StreamPipe, asker: Asker) -> T:
         """Run one transaction and note what became of it."""
@@ -245,7 +259,6 @@ class Line(Standing):
             raise
         except DeviceSilentError as error:
             kind = error.reason
-            self._missed = True
             self._unanswered += 1
             now = self._clock.monotonic()
             self._budget.charge(now - began - asker.away, now)
@@ -253,7 +266,12 @@ class Line(Standing):
         except DeviceError as error:
             kind = error.reason
             raise
+        except asyncio.CancelledError:
+            self._abandon(pipe, asker)
+            raise
         finally:
+            if pipe.missed:
+                self._missed = True  # also where half an answer came, or one of several
             now = self._clock.monotonic()
             self._ledger.note(asker.device, kind, began + asker.away, now, pipe)
         self._unanswered = 0

@@ -64,8 +64,14 @@ class StreamPipe(ABC):
         self.echoed = False
         self.strays = (len(self._buffer), 0)
         self.questions = 0
+        self.missed = False
         self._arm(self._loop.time(), timeout)
         self._unasked, self._buffer = self._buffer, b""
+
+    @property
+    def awaits(self) -> bool:
+        """Whether not even the first byte of an answer to the last question has come."""
+        return self.questions > 0 and self._asked_at > 0
 
     @property
     def measures(self) -> Measures:

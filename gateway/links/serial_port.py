@@ -20,6 +20,7 @@ from gateway.settings import SerialSettings
 
 SILENCE_FAST = 0.00175  # Modbus over serial line 2.5.1.1: fixed above 19200 baud
 SETTLE = 0.03
+GONE = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF})  # what an adapter without its plug says
 PSEUDO_TERMINALS = range(136, 144)  # device majors of Linux ptys
 SIZES = {"5": termios.CS5, "6": termios.CS6, "7": termios.CS7, "8": termios.CS8}
 PARITIES = {"N": 0, "E": termios.PARENB, "O": termios.PARENB | termios.PARODD}
@@ -128,6 +129,9 @@ class SerialPipe(StreamPipe):
             termios.tcsetattr(self._fd, termios.TCSANOW, wanted)
         except (termios.error, OSError, ValueError) as error:
             # glibc says EINVAL on a pseudo-terminal, which has no parity, when nothing else changed.
+            if isinstance(error, termios.error | OSError) and error.args[0] in GONE:
+                self._unplugged(OSError(*error.args))
+                raise self._broken() from None
             refused = isinstance(error, termios.error) and error.args[0] == errno.EINVAL
             if not (refused and self._is_pseudo()):
                 raise LinkError(

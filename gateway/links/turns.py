@@ -44,6 +44,7 @@ class Turns:
     def __init__(self) -> None:
         self.polls: list[Turn] = []
         self.probes: list[Turn] = []
+        self.parted: str | None = None  # the device of which a read waits until writes to others are done
         self._order = itertools.count()
 
     def push(self, asker: Asker, deadline: float, *, probe: bool) -> asyncio.Future[None]:
@@ -57,6 +58,18 @@ class Turns:
         for queue in (self.polls, self.probes):
             while queue and queue[0].granted.done():
                 heapq.heappop(queue)
+
+    def pop(self, queue: list[Turn]) -> Turn:
+        """Take the first out. A write to the device whose read is parted waits: values from before it come after."""
+        turn = queue[0]
+        if self.parted is not None:
+            free = (one for one in queue if one.deadline == RESUMED or one.asker.device != self.parted)
+            turn = min((one for one in free if not one.granted.done()), default=turn)
+        if turn is queue[0]:
+            return heapq.heappop(queue)
+        queue.remove(turn)
+        heapq.heapify(queue)
+        return turn
 
     def has_write(self, beside: str) -> bool:
         """Whether the first who waits wants to write to another device than this one."""

@@ -11,6 +11,7 @@ from gateway.clock import SystemClock
 from gateway.contract import DeviceSilentError, LinkError, Pipe
 from gateway.links import Line
 from gateway.links.pipe import StreamPipe
+from gateway.links.serial_port import open_serial
 from gateway.settings import LineSettings, SerialSettings
 from tests.modbus_farm import PtyBus, Slave, TcpFarm
 
@@ -115,8 +116,10 @@ async def test_a_holder_that_is_cancelled_or_fails_gives_the_line_back(fake_cloc
         for _ in range(5):
             await asyncio.sleep(0)
         held.cancel()
+        failing = asyncio.create_task(line.transact(broken, deadline=1, timeout=1))
+        await fake_clock.advance(1.1)  # the answer that nobody waits for any more has its time
         with pytest.raises(ZeroDivisionError):
-            await line.transact(broken, deadline=1, timeout=1)
+            await failing
         assert await line.transact(question(b"next"), deadline=2, timeout=1) == b"next"
     assert pipes[0].said == [b"held", b"next"]
 
@@ -403,3 +406,15 @@ async def test_a_long_answer_on_its_way_is_waited_for():
     async with running(line):
         assert await line.transact(work, deadline=0, timeout=0.1) == b"x" * 7
     bus.unplug()
+
+
+async def test_an_adapter_that_goes_before_its_speed_is_changed_is_unplugged_and_not_unfit():
+    bus = PtyBus({})
+    pipe = open_serial(bus.path, SerialSettings(baud=9600), 0.0, SystemClock())
+    bus.unplug()
+    with pytest.raises(LinkError) as caught:
+        await pipe.begin(1.0, SerialSettings(baud=2400, format="8E1"))
+    assert caught.value.reason == "unplugged"
+    assert "plug the adapter in again" in str(caught.value)
+    assert pipe.error is caught.value
+    pipe.close()

@@ -60,6 +60,53 @@ async def test_a_read_for_a_command_is_parted_by_a_write_too(fake_clock):
     assert pipes[0].said == [b"1", b"w", b"2"]
 
 
+async def test_a_write_to_the_device_that_is_read_waits_although_another_one_parted_the_read(fake_clock):
+    line, pipes = echo_line(fake_clock)
+    async with running(line):
+        read = await start(line, poll(fake_clock, b"1", b"2"), "meter", 1e9)
+        writes = [
+            await start(line, poll(fake_clock, name.encode()), name, WRITE) for name in ("output", "meter", "valve")
+        ]
+        await fake_clock.advance(4.0)
+        await asyncio.gather(read, *writes)
+    assert pipes[0].said == [b"1", b"output", b"valve", b"2", b"meter"]
+
+
+async def test_a_read_parted_and_cancelled_leaves_no_trace(fake_clock):
+    line, pipes = echo_line(fake_clock)
+    async with running(line):
+        read = await start(line, poll(fake_clock, b"1", b"2"), "meter", 1e9)
+        writes = [await start(line, poll(fake_clock, name.encode()), name, WRITE) for name in ("output", "meter")]
+        await fake_clock.advance(0.7)
+        read.cancel()
+        await fake_clock.advance(2.0)
+        await asyncio.gather(*writes)
+    assert pipes[0].said == [b"1", b"output", b"meter"]
+
+
+async def test_the_answer_to_a_question_that_nobody_waits_for_any_more_is_let_pass(fake_clock):
+    line, pipes = switched_line(fake_clock)
+    tally = line.attach("meter")
+    for _ in range(20):
+        tally.add("", 0.6, 0.6)
+    async with running(line):
+        given_up = await start(line, poll(fake_clock, b"silent", seconds=50.0), "meter", 0.0)
+        given_up.cancel()
+        following = await start(line, _at_once(b"next"), "other", 0.0)
+        await fake_clock.advance(0.5)
+        assert pipes[0].said == [b"silent"]
+        await fake_clock.advance(0.3)
+        assert await following == b"next"
+        assert pipes[0].settled == 1
+        # One whose first byte had come is no danger: the pipe waits until all is said.
+        given_up = await start(line, poll(fake_clock, b"heard", seconds=50.0), "meter", 0.0)
+        pipes[0]._received(b"no echo")
+        given_up.cancel()
+        following = await start(line, _at_once(b"again"), "other", 0.0)
+        await fake_clock.advance(0.1)
+        assert following.done()
+
+
 @pytest.mark.parametrize(("device", "deadline"), [("meter", WRITE), ("output", READ_NOW), ("output", 0.0)])
 async def test_nothing_else_parts_a_read(fake_clock, device, deadline):
     """A write to the device that is read waits: what was read before it must not be told after it."""
@@ -135,6 +182,7 @@ async def test_a_late_answer_is_let_pass_before_the_write(fake_clock):
         await fake_clock.sleep(0.5)
         pipe.missed = True  # as a real pipe says when the time is up
         await pipe.write(b"2")
+        await pipe.read()
 
     async with running(line):
         read = await start(line, half_silent, "meter", 5.0)
