@@ -292,6 +292,9 @@ def _failure(shown: str, error: Exception) -> LinkError:
         return LinkError(f"{shown}: the camera knows no such stream; check the path in url", "not_found")
     if isinstance(error, av.error.ExitError | TimeoutError):
         return LinkError(f"{shown} does not answer; check the camera's power, cable and address", "timeout")
+    if isinstance(error, av.error.InvalidDataError) and "://" in shown:
+        sentence = f"{shown} hangs up, or answers with what is no video stream; check address, port and path"
+        return LinkError(sentence, "not_playable")
     if isinstance(error, av.error.InvalidDataError):
         return LinkError(f"{shown} is no video that can be played; check file and codec", "not_playable")
     if isinstance(error, ConnectionError):

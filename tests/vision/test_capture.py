@@ -1,5 +1,6 @@
 """Capture: what is no video is said so, at once; what breaks off is played as far as it goes."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -127,6 +128,21 @@ def test_a_camera_that_accepts_and_never_answers(mute_server: int, monkeypatch: 
         Capture(f"rtsp://127.0.0.1:{mute_server}/live", user="linli", password="s3cret/@")
     assert failed.value.reason == "timeout"
     assert "s3cret" not in str(failed.value)
+
+
+def test_a_camera_that_hangs_up_is_told_apart_from_a_bad_file() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(LinkError) as failed:
+            Capture(f"rtsp://127.0.0.1:{server.getsockname()[1]}/stream1")
+        assert "check address, port and path" in str(failed.value) or failed.value.reason in ("refused", "closed")
+        assert "file" not in str(failed.value)
 
 
 def test_a_camera_that_refuses(unused_tcp_port: int) -> None:
