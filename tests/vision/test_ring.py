@@ -42,3 +42,13 @@ def test_without_a_key_frame_there_is_nothing_to_show() -> None:
     assert ring.between(0, 100 * SECOND) == []
     ring.clear()
     assert ring.newest is None
+
+
+def test_where_no_clip_may_be_made_nothing_is_kept() -> None:
+    ring = filled(PacketRing(60.0), 50)
+    ring.keep(on=True)
+    assert ring.newest is not None
+    ring.keep(on=False)
+    assert filled(ring, 50).newest is None
+    ring.keep(on=True)
+    assert filled(ring, 50).newest is not None
