@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FORMAT = "linli-falls-1"
 MANIFEST, SUMS, BEFORE = "manifest.jsonl", "SHA256SUMS", "before.json"
 VIDEOS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".ts", ".h264", ".h265"})
+LEARNS, ENDS = 2.0, 0.5  # seconds of a clip before and after a fall that a detector needs to tell it
 SNAP = 0.002  # seconds: times of records are rounded to milliseconds
 
 Place = tuple[float, float, float]  # seconds of the clip, x and y in pixels of the frame
@@ -23,7 +24,10 @@ Say = Callable[[int, int], None]
 
 
 class Known(msgspec.Struct, frozen=True):
-    """One recorded fall that a clip shows: its way, and what was said of it (true, false, or nothing yet)."""
+    """One recorded fall that a clip shows: its way, and what was said of it (true, false, or nothing yet).
+
+    ``whole``: the clip shows enough of it, and of the time before and after, that it has to be told again.
+    """
 
     record: str
     label: str | None
@@ -31,6 +35,7 @@ class Known(msgspec.Struct, frozen=True):
     why: str | None = None
     by: str | None = None
     floor: int | None = None
+    whole: bool = True
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ class Clip(msgspec.Struct, frozen=True):
         """True falls in it, at least; None when nobody has said."""
         if self.falls is None:
             return {"true": 1, "false": 0}.get(self.label)
-        labels = [fall.label for fall in self.falls]
+        labels = [fall.label for fall in self.falls if fall.whole]
         return labels.count("true") if any(labels) else None
 
 
@@ -134,7 +139,9 @@ def _clip(
 ) -> tuple[Clip, dict[str, bytes]]:
     """One clip and its files; ValueError says why it stays where it is."""
     if fall["clip"] is None:
-        raise ValueError("it has no clip; for one the camera needs `unblurred`")
+        raise ValueError(
+            "it has no clip; for one the camera needs `unblurred`, or a model that hides faces (linli model list)"
+        )
     if data is None:
         raise ValueError("its clip is no longer kept")
     if camera is None:
@@ -149,7 +156,8 @@ def _clip(
         raise ValueError(f"{shown.bare} of its {len(shown.times)} pictures show what a mask of the camera hides by now")
     begin = fall["clip"]["first_time"]
     known = [_known(one, begin, shown.times, scale) for one in falls if one["camera"] == fall["camera"]]
-    inside = tuple(one for one in known if one.way)
+    own = fall["record"]  # the clip was made for it
+    inside = tuple(msgspec.structs.replace(one, whole=one.whole or one.record == own) for one in known if one.way)
     clip = Clip(f"{fall['record']}.mp4", fall["camera"], sha256, begin, inside, scale)
     files = {clip.file: data}
     if all(one.label for one in inside):  # else nobody knows all that falls in it
@@ -195,7 +203,9 @@ def _known(fall: dict[str, Any], begin: str, times: Sequence[float], scale: floa
         if times[0] - SNAP <= at <= times[-1] + 0.5:
             moment = max(time for time in times if time <= max(at, 0.0) + SNAP)
             way.append((moment, round(x * scale, 1), round(y * scale, 1)))
-    return Known(fall["record"], fall["label"], tuple(way), fall["why"], fall["by"], fall["floor"])
+    inside = bool(way) and len(way) == len(fall["trajectory"]) and way[-1][0] < times[-1] - ENDS
+    whole = inside and way[0][0] > LEARNS
+    return Known(fall["record"], fall["label"], tuple(way), fall["why"], fall["by"], fall["floor"], whole)
 
 
 def _seconds(text: str) -> float:
@@ -243,7 +253,7 @@ def _plain(folder: Path) -> list[Clip]:
 
 def _recorded(clip: Clip) -> Told:
     """What was told when the clip was recorded: every fall that has a record."""
-    labels = [fall.label for fall in clip.falls or ()]
+    labels = [fall.label for fall in clip.falls or () if fall.whole]
     return Told(labels.count("true"), labels.count("false"), labels.count(None))
 
 

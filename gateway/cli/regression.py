@@ -190,7 +190,7 @@ def counted(clip: Clip, told: Sequence[Way]) -> Told:
     counts = {"true": 0, "false": 0, None: 0}
     for known in clip.falls:
         mine = [way for way in left if same(way, known.way, NEAR * clip.scale)]
-        counts[known.label] += bool(mine)
+        counts[known.label] += bool(mine) and known.whole
         left = [way for way in left if way not in mine]
     surely = all(known.label for known in clip.falls)
     return Told(

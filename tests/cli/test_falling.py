@@ -151,6 +151,20 @@ def test_a_clip_in_which_faces_are_hidden_is_smaller_and_counts_as_such(tmp_path
     assert json.loads(replayed.stdout)["clips"][0]["now"] == {"true": 1, "false": 0, "unsure": 0}
 
 
+def test_a_fall_that_a_clip_shows_in_part_counts_neither_way(tmp_path: Path, shown: Drawn) -> None:
+    told = exported(shown, hidden=True, leave=None)
+    own = told["falls"][0]
+    late = [[CLOCK.rfc3339(1_790_000_000 * 10**9 + at + 2_500_000_000), 2 * x, 2 * y] for at, x, y in shown.way]
+    told["falls"].append({**own, "record": "two", "clip": None, "trajectory": late})
+    (one,), _ = write_set(tmp_path, "gw", told, lambda _: shown.fall.read_bytes(), lambda *_: None)
+    assert one.falls is not None
+    assert [(fall.record, fall.whole) for fall in one.falls] == [("one", True), ("two", False)]
+    assert one.expected == 1
+    replayed = run("replay", tmp_path, "--json")
+    assert replayed.exit_code == 0, replayed.output
+    assert json.loads(replayed.stdout)["clips"][0]["before"] == {"true": 1, "false": 0, "unsure": 0}
+
+
 @pytest.mark.parametrize(
     ("told", "media", "why"),
     [
