@@ -16,6 +16,7 @@ from gateway.cli.fallset import write_set
 from tests.cli.falls import CAMERA, CLOCK, Drawn, drawn, fill
 from tests.schemas import validate
 from tests.site import Daemon, free_port, head
+from tests.vision.falling.filmed import film
 
 WHY = ("--why", "found below the window")
 REASON = ("--reason", "for training")
@@ -109,22 +110,6 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     assert "NOT PLAYED" in other.output
 
 
-def test_what_a_mask_hides_by_now_is_not_written(tmp_path: Path, shown: Drawn) -> None:
-    api = free_port()
-    config = config_at(tmp_path, masks="[[[90, 60], [200, 60], [200, 200], [90, 200]]]", api=api)
-    (one,) = fill(tmp_path / "state", [(shown.way, shown.fall)])
-    daemon = Daemon(config, api).start()
-    try:
-        run("falling", "label", one, "true", *WHY, "-c", config)
-        done = run("falling", "export", tmp_path / "out", *REASON, "-c", config)
-    finally:
-        assert daemon.stop() == 0, daemon.tail()
-    assert done.exit_code == 0, done.output
-    assert "0 clips" in done.output
-    assert "pictures show what a mask of the camera hides by now" in done.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["SHA256SUMS", "manifest.jsonl"]
-
-
 def exported(shown: Drawn, hidden: bool, leave: str | None, camera: str = "tower") -> dict[str, Any]:
     """What a gateway answers of one true fall before a camera of twice the size of its clip."""
     begin = 1_790_000_000
@@ -136,6 +121,22 @@ def exported(shown: Drawn, hidden: bool, leave: str | None, camera: str = "tower
     fall = {"record": "one", "camera": camera, "label": "true", "why": "seen", "by": "uid:0", "floor": 10, "clip": clip}
     told = {"cameras": {"tower": settings}, "exported": "now", "by": "uid:0", "reason": "for training"}
     return {**told, "falls": [{**fall, "trajectory": way}]}
+
+
+MASKS = [[[0, 0], [960, 0], [960, 160], [0, 160]]]  # the upper 80 lines of the clip
+
+
+def test_what_a_mask_hides_by_now_is_not_written(tmp_path: Path, shown: Drawn) -> None:
+    told = exported(shown, hidden=True, leave=None)
+    told["cameras"]["tower"]["masks"] = MASKS
+    bare, masked = shown.fall.read_bytes(), film(tmp_path / "masked.mp4", seconds=0.4, masked=84).read_bytes()
+    written, left = write_set(tmp_path, "gw", told, lambda _: bare, lambda *_: None)
+    assert not written
+    assert "112 of its 112 pictures show what a mask of the camera hides by now" in left[0].why
+    assert not list(tmp_path.glob("one.*"))
+    told["falls"][0]["clip"]["sha256"] = hashlib.sha256(masked).hexdigest()
+    (one,), left = write_set(tmp_path, "gw", told, lambda _: masked, lambda *_: None)
+    assert (left, one.file) == ([], "one.mp4")
 
 
 def test_a_clip_in_which_faces_are_hidden_is_smaller_and_counts_as_such(tmp_path: Path, shown: Drawn) -> None:
