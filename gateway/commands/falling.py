@@ -57,6 +57,18 @@ class Fall:
         """Who has seen it."""
         return str(self.event["subject"])
 
+    def window(self) -> tuple[str, int, int] | None:
+        """Camera, first and last moment (ns since 1970) of the clip, if there is one and the fall has a label."""
+        if self.clip is None or self.label is None:
+            return None
+        return self.camera, _ns(self.clip["first_time"]), _ns(self.clip["last_time"])
+
+    def is_in(self, windows: "Sequence[tuple[str, int, int]]") -> bool:
+        """Whether it may be seen in one of these clips."""
+        ends = self.event["data"]["trajectory"]
+        first, last = _ns(ends[0][0]), _ns(ends[-1][0])
+        return any(camera == self.camera and first <= end and last >= begin for camera, begin, end in windows)
+
     def row(self) -> dict[str, Any]:
         """What a list shows of it."""
         data, label = self.event["data"], self.label
@@ -125,16 +137,21 @@ class Falls:
         clip may show (masks, leave) and how its camera stands.
         """
         reason = _words(reason)
-        falls = list((await self._search(self._clock.wall() - days * DAY)).falls.values())
-        wanted = [fall for fall in falls if fall.label or any(_meets(fall, one) for one in falls if one.label)]
+        since = self._clock.wall() - days * DAY
+        falls = (await self._search(since)).falls
+        windows = [window for fall in falls.values() if (window := fall.window()) is not None]
+        wanted = {fall.id for fall in falls.values() if fall.label or fall.is_in(windows)}
         rows: list[dict[str, Any]] = []
         size = 0
-        for fall in wanted:
-            row = {**fall.row(), "trajectory": fall.event["data"]["trajectory"], "clip": fall.clip}
-            size += len(msgspec.json.encode(row))
+        async for event in self._events("perception", since, (FALL,) if wanted else ()):
+            if event["id"] not in wanted:
+                continue
+            fall = falls[event["id"]]
+            rows.append({**fall.row(), "trajectory": event["data"]["trajectory"], "clip": fall.clip})
+            size += len(msgspec.json.encode(rows[-1]))
             if size > ANSWER_BYTES:
+                rows.pop()
                 break
-            rows.append(row)
         wall = self._clock.wall()
         counts = {"perception": sum(1 for row in rows if row["label"])}
         files = sum(1 for row in rows if row["label"] and row["clip"])
@@ -155,8 +172,14 @@ class Falls:
         }  # fmt: skip
 
     async def rows(self, records: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Rows of these records by their id; CommandError 404 names the first that is no fall."""
-        return {record: (await self._fall(record)).row() for record in records}
+        """Rows of these records by their whole id; CommandError 404 names the first that is no fall."""
+        made = [_made(record) for record in records]
+        since = min((time for time in made if time is not None), default=0)
+        falls = (await self._search(since - MARGIN)).falls if records else {}
+        for record in records:
+            if record not in falls:
+                raise CommandError(f'no fall "{record[:80]}" is recorded here', 404)
+        return {record: falls[record].row() for record in records}
 
     async def _fall(self, record: str) -> Fall:
         """The fall of an id, or of one end of an id that only one has."""
@@ -182,6 +205,7 @@ class Falls:
         async for event in self._events("perception", since, (FALL, READY, *([sought] if sought else []))):
             kind, data = event["type"].encode(), event["data"]
             if kind == FALL:
+                data["trajectory"] = data["trajectory"][:: max(1, len(data["trajectory"]) - 1)]  # its ends will do
                 found.falls[event["id"]] = Fall(event)
             elif kind == READY and data.get("record") in found.falls:
                 found.falls[data["record"]].clip = data
@@ -220,15 +244,6 @@ class Falls:
             else:
                 low = middle
         return low
-
-
-def _meets(one: Fall, labelled: Fall) -> bool:
-    """Whether a fall may be seen in the clip of another."""
-    if labelled.clip is None or one.camera != labelled.camera:
-        return False
-    data, clip = one.event["data"], labelled.clip
-    first, last = data["trajectory"][0][0], data["trajectory"][-1][0]
-    return _ns(first) <= _ns(clip["last_time"]) and _ns(last) >= _ns(clip["first_time"])
 
 
 def _ns(text: str) -> int:

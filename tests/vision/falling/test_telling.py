@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
-from gateway.contract import VisionEvent
+from gateway.contract import CommandError, VisionEvent
 from tests.vision.falling.drawn import FACADE, Dropped
 from tests.vision.falling.filmed import film
 from tests.vision.test_camera import running
@@ -25,3 +25,18 @@ async def test_a_fall_has_its_early_word_its_record_and_its_clip(tmp_path: Path)
     assert fall.id
     assert clip.data["record"] == fall.id
     assert clip.data["first_time"] < fall.data["first_time"] < fall.data["last_time"] <= clip.data["last_time"]
+
+
+async def test_a_drop_test_ends_by_itself_and_only_one_runs(tmp_path: Path) -> None:
+    path = film(tmp_path / "quiet.mp4", seconds=1.0)
+    how = {"vehicles": None, "falling": {"facade": FACADE}, "repeat": True}
+    async with running(path, tmp_path, **how) as one:
+        with pytest.raises(CommandError, match="gives no picture"):
+            await one.camera.drop_test(60)
+        await one.until(lambda: one.state == "degraded")  # no verifier is here
+        await one.camera.drop_test(0.2)
+        with pytest.raises(CommandError, match="runs already"):
+            await one.camera.drop_test(60)
+        await one.until(lambda: [reason for _, reason in one.states][-2:] == ["droptest", "models_missing"])
+        await one.camera.drop_test(0)
+    assert one.camera.view()["falling"]["facade"] == FACADE
