@@ -96,7 +96,8 @@ def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> N
     for _ in range(steps):
         picked = torch.multinomial(weigh * balance, 256, replacement=True)
         noisy = given[picked] + SHAKEN * net.spread * torch.randn(256, given.shape[1])
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(noisy), wanted[picked] * (2 * SURE - 1) + 1 - SURE)
+        asked = wanted[picked] * (2 * SURE - 1) + 1 - SURE
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(noisy), asked)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

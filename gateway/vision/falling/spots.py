@@ -21,7 +21,6 @@ MEMORY = 0.03  # share of a new frame in a pixel's noise
 APART = 0.063  # seconds at least between frames that are compared: what is large or slow covers itself until then
 FLOOD = 600  # outlines of one frame from which nothing can be told apart: a new exposure, a flash
 ASIDE = 2  # frames at least between them: some cameras send every third frame twice
-SAME = 0.0005  # mean difference (grey levels) below which a frame is the one before, sent again
 
 
 class Spot(NamedTuple):
@@ -78,7 +77,7 @@ class SpotFinder:
         In order. A frame that only repeats the one before is passed over.
         """
         window = self._window
-        if window and float(cv2.absdiff(small[::8], window[-1][1][::8]).mean()) < SAME:
+        if window and not cv2.hasNonZero(cv2.absdiff(small, window[-1][1], dst=self._difference)):
             self._idle.append(small)
             return []
         window.append((time, small))
