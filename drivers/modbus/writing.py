@@ -10,7 +10,7 @@ from drivers.modbus.address import Span, Table
 from drivers.modbus.framing import Framing, Order, RefusalError
 from drivers.modbus.planning import Limits, plan_blocks
 from drivers.modbus.values import extractor, packer
-from gateway.contract import CommandError, DeviceError, Pipe, Point, PointValue, Scalar, Written
+from gateway.contract import CommandError, DeviceError, LinkError, Pipe, Point, PointValue, Scalar, Written
 
 ONE_COIL, ONE_REGISTER, COILS, REGISTERS, MASK = 5, 6, 15, 16, 22  # function codes
 MOST_WRITTEN = 123  # registers; Modbus application protocol 1.1b3, 6.12
@@ -51,9 +51,11 @@ class Setter:
             await self._tell(pipe, point, span, raw)
         except DeviceError as error:
             fault = error
+        except LinkError as error:  # the question may have left before the line broke
+            return Written(before, PointValue(None, "bad", error.reason), DeviceError(f"{span}: {error}", "unverified"))
         try:
             after = await self._read(pipe, point, span)
-        except DeviceError as error:
+        except (DeviceError, LinkError) as error:
             after = PointValue(None, "bad", error.reason)
             return Written(
                 before, after, fault or DeviceError(f"{span}: written, but not read back: {error}", "unverified")

@@ -247,6 +247,30 @@ async def test_refused_before_anything_is_sent() -> None:
         assert (one.written, one.asked) == ([], [])
 
 
+@pytest.mark.parametrize(("ends_at", "sent"), [(0, []), (1, [5]), (2, [5])])
+async def test_a_line_that_breaks_behind_the_write_leaves_it_unverified(ends_at: int, sent: list[int]) -> None:
+    """Not "failed, it is as it was": a gate that may have opened has to be set back."""
+    one = slave()
+    bus = PtyBus({1: one})
+
+    def spoil(_request: bytes, frame: bytes) -> list[tuple[float, bytes]]:
+        if len(bus.requests) > ends_at:
+            bus.unplug()
+            return []
+        return [(0.0, frame)]
+
+    bus.spoil = spoil
+    async with device(LineSettings(name="bus", serial=Path(bus.path)), timeout="1s") as source:
+        if not sent:
+            with pytest.raises(LinkError):
+                await source.write("output", True)
+        else:
+            written = await source.write("output", True)
+            assert (written.fault and written.fault.reason, written.after.value) == ("unverified", None)
+            assert written.before.value is False
+    assert [pdu[0] for pdu in one.written] == sent
+
+
 async def test_a_line_that_is_down_says_so() -> None:
     about = resolved(POINTS, line=LineSettings(name="l", tcp="127.0.0.1:1"))
     source = Source(about, make(about.spec), Line(about.line, SystemClock()), SystemClock(), None)  # type: ignore[arg-type]
