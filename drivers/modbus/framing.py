@@ -29,6 +29,7 @@ RTU_OVERHEAD = 5  # unit, function, byte count, CRC
 ASCII_SHORTEST = 4  # unit, function, byte count or code, LRC
 ASCII_ENDS = 3  # colon, carriage return, line feed
 READ = 4096  # bytes at once
+MOST_HEARD = 4096  # bytes without an answer among them: who floods us must not keep the gateway busy searching
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")
 MBAP = 7
 LONGEST_PDU = 254  # length field of MBAP: unit and PDU
@@ -174,6 +175,7 @@ class RtuFraming(Framing):
             pdu = self._find(answer, span)
             if pdu is not None:
                 return pdu
+            _check_flood(buffer, span)
             missing = size - len(answer)
 
     async def tell(self, pipe: Pipe, order: Order) -> None:
@@ -195,6 +197,7 @@ class RtuFraming(Framing):
             refused = self._refusal(answer, order.pdu[0] | 0x80)
             if refused is not None:
                 raise RefusalError(order.span, refused[2], refused)
+            _check_flood(buffer, order.span)
 
     def _framed(self, pdu: bytes) -> bytes:
         frame = bytes((self.unit,)) + pdu
@@ -294,6 +297,12 @@ def _unhex(digits: bytes) -> bytes:
     if len(digits) % 2 or not HEXADECIMAL.fullmatch(digits):
         return b""
     return bytes.fromhex(digits.decode())
+
+
+def _check_flood(buffer: bytes, span: Span) -> None:
+    if len(buffer) > MOST_HEARD:
+        sentence = f"{span}: {len(buffer)} bytes came and no answer among them; check speed, format and framing"
+        raise DeviceError(sentence, "damaged", buffer[:64])
 
 
 def _data_bytes(span: Span) -> int:
