@@ -75,6 +75,7 @@ class Writes:
     def __init__(self, sources: Mapping[str, "AnySource"], store: "Store", clock: Clock) -> None:
         self._sources, self._store, self._clock = sources, store, clock
         self._refused: list[float] = []
+        self._underway: set[asyncio.Task[tuple[Result, bool]]] = set()
 
     async def command(
         self, device: str, point: str, value: Scalar, by: str, *, spelled: bool = False
@@ -97,13 +98,20 @@ class Writes:
                 await self.refused(wish, error)
             raise
         log.info("%s sets %s.%s%s", _way(by), device, point, _to(wish.value))
-        result = await self.attempt(wish)
-        stored = await self.record(result)
+        # Whoever asks may be gone before the device is: what was begun is ended, and on record.
+        doing = asyncio.create_task(self._carried_out(wish), name=f"write {device}.{point}")
+        self._underway.add(doing)
+        doing.add_done_callback(self._underway.discard)
+        result, stored = await asyncio.shield(doing)
         shown = self.shown(result)
         if result.done:
             return {**shown, "stored": stored}
         status = 409 if result.outcome == "mismatch" else 503
         raise CommandError(result.text, status, **{**shown, "stored": stored})
+
+    async def _carried_out(self, wish: Wish) -> tuple[Result, bool]:
+        result = await self.attempt(wish)
+        return result, await self.record(result)
 
     async def attempt(self, wish: Wish) -> Result:
         """Have the device set, once; nothing is recorded. CommandError when it may not be."""

@@ -97,6 +97,20 @@ async def test_the_log_names_neither_a_text_nor_who_a_platform_says_it_is(caplog
     ]
 
 
+async def test_what_was_begun_is_on_record_although_nobody_waits_for_it_any_more() -> None:
+    """The broker hangs up, the connection's tasks end: the device was set all the same."""
+    async with room() as site:
+        site.slave.mute.add(5)  # its answer never comes: the write takes its whole timeout
+        asking = asyncio.create_task(site.write("output", True, "mqtt:duty desk"))
+        await until(lambda: site.slave.written)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert asking.cancelled()
+        await until(lambda: site.store.drafts)
+        (record,) = site.told()
+        assert (record["by"], record["outcome"], record["after"]["value"]) == ("mqtt:duty desk", "done", True)
+
+
 async def test_nobody_gets_an_answer_before_the_record_is_on_disk() -> None:
     async with room() as site:
         site.store.disk.clear()
