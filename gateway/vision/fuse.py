@@ -18,7 +18,8 @@ class Rule:
     """How reads become a verdict; the defaults are what ``scripts/eval_vehicles --fusion`` found best.
 
     ``identical`` reads at least, ``agreement`` of the weight behind the text, ``weakest`` character (with ``mean``,
-    all of them together), and at most ``other_length`` of the votes for a plate with one character more or less.
+    all of them together), at most ``other_length`` of the votes for a plate with one character more or less, and no
+    read of another text whose weakest character is as sure as ``dissent``.
     A look's weight counts to the ``power``, its read's likelihood to the power ``certain``: who doubts says little.
     ``damped``: a share counts as much as its read explains its crop;
     ``spread``: a text that a read did not keep counts by what could stand in its places. A text whose kind does not
@@ -28,8 +29,9 @@ class Rule:
 
     identical: int = 4
     agreement: float = 0.7
-    weakest: float = 0.75
+    weakest: float = 0.85
     other_length: float = 0.02
+    dissent: float = 0.9
     power: float = 2.0
     certain: float = 8.0
     other_colour: float = 7.0
@@ -106,11 +108,13 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     )
     kind = kind_of(best) or "other"
     enough = sum(characters) / len(characters) if rule.mean else min(characters)
+    dissent = max((read.read.weakest for read in reads if read.read.text != best), default=0.0)
     sure = (
         sum(same) >= rule.identical
         and agreement >= rule.agreement
         and enough >= rule.weakest
         and other_length <= rule.other_length
+        and dissent < rule.dissent
         and colour_agrees(colour, kind)
     )
     status = "accepted" if sure else "uncertain"

@@ -1,24 +1,23 @@
 """One vehicle lane: looks at frames, follows what moves and its plates, and says which vehicles went through."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.settings import CameraSettings
-from gateway.vision.appearance import paint_of
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import vehicle_box
-from gateway.vision.fuse import WeighedRead, alike
 from gateway.vision.kinds import Kinds
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
-from gateway.vision.look import PlateSight, read_plate
+from gateway.vision.look import GOOD_WIDTH, READABLE, READS_ENOUGH, PlateSight, look_at
+from gateway.vision.lost import LostPlates
 from gateway.vision.messages import Passage, Sure
 from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import PassageBook
-from gateway.vision.plates import FoundPlate, background_colour, rectified, sharpness
+from gateway.vision.plates import FoundPlate
 from gateway.vision.privacy import Veil
-from gateway.vision.shapes import Box, Spot, around
+from gateway.vision.shapes import Box, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
@@ -29,20 +28,10 @@ WIDE_SETTLED = 0.5  # the same while one is followed
 SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
-LOST_MISSES = 4
-LOST_AFTER = 0.8
-HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
-NEAR_EDGE = 2.0  # plate widths from the picture's edge within which a plate that was lost may have left
+LOST = (4, 0.8)  # looks and seconds without a plate after which it is lost
+LEFT = (3, 0.3)  # the same of one that was on its way out of the picture
 STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
-READABLE = 44.0  # pixels of plate width below which nothing can be read
-GOOD_WIDTH = 110.0
-GOOD_SHARPNESS = 0.4
-READS_ENOUGH = 14
-SECOND_ENOUGH = 2  # reads of the second reader for one plate: each costs as much as five of the first
-SECOND_GROWN = 1.2  # and only of a plate that has come nearer since
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
-REJOIN_READS = 4  # first reads of a plate at each of which it may be one that was lost
-APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 
 
 class VehicleGate:
@@ -69,7 +58,7 @@ class VehicleGate:
         self._lists = lists
         self._sure: list[Sure] = []
         self._plates: list[PlateTrack] = []
-        self._held: list[PlateTrack] = []
+        self._lost = LostPlates()
         self._moving = MotionFollower()
         self._looked = -LOOK_EVERY
         self._widely = -WIDE_SETTLED
@@ -85,14 +74,18 @@ class VehicleGate:
         self._looked = now
         if self._size not in ((0, 0), (frame.width, frame.height)):
             passages = self.finish()
-            self._size = (frame.width, frame.height)
+            self._resize(frame)
             return passages
-        self._size = (frame.width, frame.height)
+        self._resize(frame)
         boxes = self._motion.look(frame.luma)
         self._moving.follow(frame, wall, boxes)
         if self._sight is not None:
             self._follow_plates(self._sight, frame, wall, boxes)
         return self._close(now)
+
+    def _resize(self, frame: Frame) -> None:
+        self._size = (frame.width, frame.height)
+        self._lost.resize(self._size)
 
     def sure(self) -> list[Sure]:
         """Give, once each, the listed plates that were read surely though their vehicles are still there."""
@@ -103,15 +96,15 @@ class VehicleGate:
     def busy(self) -> bool:
         """Whether something moves, or a passage is not told yet: then every frame counts."""
         following = any(not track.standing for track in self._plates)
-        return following or bool(self._held or self._moving.seen) or self._book.pending
+        return following or bool(self._moving.seen) or self._lost.waits(self._looked) or self._book.pending
 
     def finish(self) -> list[Passage]:
         """Close everything that is open: the stream ended or broke."""
-        for track in [*self._held, *self._plates]:
+        for track in [*self._lost.held, *self._plates]:
             self._book.plate_ended(track, self._moving.known)
         for motion in self._moving.known.values():
             self._book.motion_ended(motion, self._size)
-        self._plates, self._held, self._moving = [], [], MotionFollower()
+        self._plates, self._lost, self._moving = [], LostPlates(), MotionFollower()
         self._motion = MotionGate()
         self._looked = -LOOK_EVERY
         self._widely = -WIDE_SETTLED
@@ -194,60 +187,21 @@ class VehicleGate:
         for motion in covering:
             track.motions.add(motion.number)
             motion.plates.add(track.number)
-        if not self._worth_reading(track, plate):
+        look = look_at(sight, track, frame.bgr, (frame.time, wall), plate)
+        if look is None:
             return
-        crop = rectified(frame.bgr, plate)
-        track.read_at = track.last
-        ask = track.asked < SECOND_ENOUGH and plate.width > SECOND_GROWN * track.asked_width
-        read, asked = read_plate(sight, frame.bgr, plate, crop, ask=ask, rows=track.rows)
-        if asked:
-            track.asked, track.asked_width = track.asked + 1, plate.width
-        clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
-        weight = min(1.0, plate.width / GOOD_WIDTH) * clear
-        merit = clear * min(1.6, plate.width / GOOD_WIDTH) * self._in_view(plate)
-        merit *= 0.2 + read.weakest if read else 0.1
+        merit = look.clear * min(1.6, plate.width / GOOD_WIDTH) * self._in_view(plate)
+        merit *= 0.2 + look.read.weakest if look.read else 0.1
         if track.best is None or merit > track.best[0]:
             track.best = (merit, frame, wall, plate.box, covering[0].box if covering else None)
-        if read is not None:
-            paint = paint_of(frame.bgr, plate)
-            track.add_read(WeighedRead(frame.time, wall, read, background_colour(crop), weight, paint))
-            if len(track.reads) <= REJOIN_READS:
-                self._rejoin(track)
+        if look.read is not None:
+            known = self._lost.rejoin(track, self._plates)
+            self._plates = [other for other in self._plates if other is not known]
 
     def _in_view(self, plate: FoundPlate) -> float:
         """The share of the vehicle around this plate that the picture shows, as far as the plate's size tells."""
         whole = vehicle_box(plate.box, None)
         return whole.within(*self._size).area / whole.area
-
-    @staticmethod
-    def _worth_reading(track: PlateTrack, plate: FoundPlate) -> bool:
-        if plate.width < READABLE:
-            return False
-        before = track.read_at
-        if before is None:
-            return True
-        moved = math.dist((before.x, before.y), plate.middle) > APART * plate.width
-        if not moved and plate.width < 1.08 * before.size:
-            return False
-        if track.settled:
-            return len(track.reads) < READS_ENOUGH and plate.width > 1.25 * max(before.size, GOOD_WIDTH / 2)
-        return len(track.reads) < READS_ENOUGH or plate.width > 1.1 * before.size
-
-    def _rejoin(self, track: PlateTrack) -> None:
-        """Go on with a plate that was lost a moment ago, if this is the same one."""
-        text = track.reads[-1].read.text
-        # One that turns is found anew, narrower, before it counts as lost.
-        unseen = [other for other in self._plates if other is not track and other.last.time < track.path[0].time]
-        for lost in [*self._held, *unseen]:
-            verdict = lost.verdict
-            near = math.dist(lost.expected(track.last.time), (track.last.x, track.last.y)) < 2 * lost.reach(
-                track.last.time
-            )
-            unread = verdict is None or (verdict.status != "accepted" and bool(lost.motions & track.motions))
-            if (verdict is not None and alike(verdict.text, text)) or (unread and near and lost in self._held):
-                (self._held if lost in self._held else self._plates).remove(lost)
-                track.take_over(lost)
-                return
 
     # ------------------------------------------------------------------------------------------------- endings
 
@@ -258,17 +212,24 @@ class VehicleGate:
                 self._announce(track)
         for track in list(self._plates):
             silent = now - track.last.time
-            if track.misses >= LOST_MISSES and silent >= LOST_AFTER:
+            misses, after = LEFT if self._lost.leaves(track) else LOST
+            if track.misses >= misses and silent >= after:
                 self._plates.remove(track)
-                self._held.append(track)
+                self._lost.held.append(track)
             elif track.standing and track.anchor is not None and now - track.anchor.time > STAYS and not track.misses:
                 if track.moved:
                     self._book.plate_arrived(track, known)
                 track.forget()
-        self._close_held(now, known)
+        moving = {motion.number for motion in self._moving.seen}
+        for track in self._lost.over(now, moving, lambda one: self._book.crossed(one, known)):
+            self._end(track, now, known)
         for motion in self._moving.ended(now, self._size):
             self._book.motion_ended(motion, self._size)
-        return self._book.take(now, [*self._plates, *self._held])
+        return self._book.take(now, [*self._plates, *self._lost.held])
+
+    def _end(self, track: PlateTrack, now: float, known: Mapping[int, MotionTrack]) -> None:
+        if self._book.plate_ended(track, known):
+            self._lost.remember(track, self._book.direction(track, known), now)
 
     def _announce(self, track: PlateTrack) -> None:
         """A gate opens, or an alarm sounds, before the vehicle has gone through; what does not move is parked."""
@@ -280,22 +241,6 @@ class VehicleGate:
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
             self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall))
-
-    def _close_held(self, now: float, known: dict[int, MotionTrack]) -> None:
-        moving = {motion.number for motion in self._moving.seen}
-        for track in list(self._held):
-            ahead = track.expected(track.last.time + 0.5)
-            # What was last seen well inside, and still moves there, turns, or something stands before its plate.
-            left = not self._inside(ahead, 0.5 * track.last.size) and (
-                not self._inside((track.last.x, track.last.y), NEAR_EDGE * track.last.size)
-                or not moving & track.motions
-            )
-            if left or not track.moved or now - track.last.time >= HELD:
-                self._held.remove(track)
-                self._book.plate_ended(track, known)
-
-    def _inside(self, spot: Spot, margin: float) -> bool:
-        return Box(margin, margin, self._size[0] - margin, self._size[1] - margin).holds(spot)
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float) -> bool:

@@ -59,19 +59,33 @@ class PassageBook:
         self._told_regions: list[MotionTrack] = []
         self._ended: list[MotionTrack] = []
 
-    def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
+    def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> bool:
         """A plate is gone; it was a passage if the plate itself moved, not if only something near it did.
 
         What nobody could read may be a grille: then the motion speaks. What was not read surely may be lettering on a
-        car that also has a plate: it waits for that one.
+        car that also has a plate: it waits for that one. What was told before it went behind something is told again
+        only if it has gone another way since. False when it was no vehicle's plate.
         """
         verdict = track.verdict
+        if track.again and self._course(track, {}).direction in (track.again, "none"):
+            self._note_told(track, [motions[number] for number in track.motions if number in motions])
+            return True
         if not track.moved or len(track.path) < SIGHTINGS or verdict is None:
-            return
+            return False
         if verdict.status == "accepted":
             self._tell_plate(track, motions, track.last_wall)
         else:
             self._doubtful.append((track, dict(motions)))
+        return True
+
+    def crossed(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> bool:
+        """Whether what was seen of a plate or its vehicle crossed a line; always without lanes."""
+        paths = [track.path, *(motions[number].path for number in track.motions if number in motions)]
+        return not self._lanes or any(course(path, self._lanes, self._camera).crossings for path in paths)
+
+    def direction(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> str:
+        """Which way a plate went, as its passage says."""
+        return self._course(track, motions).direction
 
     def plate_arrived(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
         """A vehicle came and has been standing for long: it arrived, if it crossed a line or there are no lanes."""
@@ -167,6 +181,10 @@ class PassageBook:
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
         )
+        self._note_told(track, own)
+
+    def _note_told(self, track: PlateTrack, own: Sequence[MotionTrack]) -> None:
+        """Remember which regions this plate has spoken for."""
         self._told_plates.append(list(track.path))
         self._told_motions |= track.motions
         gone = [motion for motion in self._ended if motion.number in track.motions]

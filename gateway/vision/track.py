@@ -69,7 +69,7 @@ class PlateTrack:
     """One plate: where it was, what was read, whether it stands.
 
     ``asked`` counts opinions of the second reader, ``asked_width`` is the plate's at the last one (pixels);
-    ``again`` says that the same vehicle was told a moment ago.
+    ``again`` is the direction with which the same vehicle was told a moment ago, empty if it was not.
     """
 
     number: int
@@ -87,7 +87,7 @@ class PlateTrack:
     read_at: Place | None = None
     asked: int = 0
     asked_width: float = 0.0
-    again: bool = False
+    again: str = ""
     judged: int = 0  # reads when it was last asked whether its list may be told; -1: it was
     best: tuple[float, Frame, int, Box, Box | None] | None = None
     _fused: tuple[int, Verdict | None, bool] = (0, None, False)  # by how many changes of the reads
@@ -153,7 +153,7 @@ class PlateTrack:
         self.reads = []
         self._changes += 1
         self.asked, self.asked_width = 0, 0.0
-        self.again = False
+        self.again = ""
         self.read_at = None
         self.best = None
         self.moved = False
@@ -198,9 +198,10 @@ class PlateTrack:
 
     def around(self, time: float) -> float:
         """How far around the expected spot (pixels) to look: what has been followed for a while goes on as it went."""
-        if len(self.path) < STEADY or self.misses:
-            return max(self.reach(time) + self.last.size, 1.6 * self.last.size)
-        return self.last.size * min(3.0, 1.0 + 4.0 * max(0.0, time - self.last.time))
+        if len(self.path) < STEADY:
+            return max(self.reach(time) + 0.5 * self.last.size, 1.6 * self.last.size)
+        # Much closer than this the detector misses what it has no surroundings of.
+        return self.last.size * min(4.0, 1.2 + 4.0 * max(0.0, time - self.last.time) + 0.5 * self.misses)
 
     def reach(self, time: float) -> float:
         """How far from the expected spot (pixels) a sighting may lie: a new plate's speed is not known yet."""

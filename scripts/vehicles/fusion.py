@@ -8,8 +8,7 @@ from typing import Any
 
 from gateway.vision.beam import Guess
 from gateway.vision.fuse import RULE, Rule, Verdict, WeighedRead, fuse
-from gateway.vision.gate import GOOD_SHARPNESS, GOOD_WIDTH, SECOND_ENOUGH
-from gateway.vision.look import ONE_ROW_COLOURS, SURE
+from gateway.vision.look import GOOD_SHARPNESS, GOOD_WIDTH, ONE_ROW_COLOURS, SECOND_ENOUGH, SECOND_GROWN, SURE
 from gateway.vision.plates import PlateRead
 
 Look = list[dict[str, Any]]  # what the readers said of one crop in one row, and, if it was read so too, in two
@@ -82,9 +81,11 @@ def _rules() -> list[tuple[str, Callable[[list[Look]], Answer]]]:
         ("agreement 0.4", replace(RULE, agreement=0.4)),
         ("agreement 0.55", replace(RULE, agreement=0.55)),
         ("agreement 0.85", replace(RULE, agreement=0.85)),
-        ("weakest character 0.3", replace(RULE, weakest=0.3)),
         ("weakest character 0.5", replace(RULE, weakest=0.5)),
+        ("weakest character 0.75", replace(RULE, weakest=0.75)),
         ("weakest character 0.9", replace(RULE, weakest=0.9)),
+        ("a sure read of another text is let through", replace(RULE, dissent=1.1)),
+        ("a doubtful read counts like a sure one", replace(RULE, certain=0.0)),
         ("mean instead of weakest character", replace(RULE, mean=True)),
     ):
         rules.append((f"  in use, but {name}", by(asked, value)))
@@ -109,7 +110,7 @@ def both(looks: list[Look]) -> list[WeighedRead]:
 def asked(looks: list[Look]) -> list[WeighedRead]:
     """As gateway/vision/look.py does it."""
     reads: list[WeighedRead] = []
-    count = 0
+    count, width = 0, 0.0
     for look in looks:
         single = _weighed(look[0], 0)
         found = [single]
@@ -119,8 +120,10 @@ def asked(looks: list[Look]) -> list[WeighedRead]:
             double = _weighed(look[1], 0)
             if double is not None and (single is None or double.read.likelihood > single.read.likelihood):
                 found, part = [single, double], look[1]
-        if not any(one is not None and one.read.weakest >= SURE for one in found) and count < SECOND_ENOUGH:
-            count += 1
+        if not any(one is not None and one.read.weakest >= SURE for one in found) and (
+            count < SECOND_ENOUGH and part["width"] > SECOND_GROWN * width
+        ):
+            count, width = count + 1, part["width"]
             found.append(_weighed(part, 1))
         reads += _best(found)
     return reads

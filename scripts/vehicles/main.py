@@ -1,7 +1,6 @@
 """Drives simulated vehicles through the gate and prints what it got right; every number here is synthetic."""
 
 import argparse
-import hashlib
 import json
 import math
 import sys
@@ -15,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "models" / "plates")]
 
 import cv2  # noqa: E402 - the folders of this script's parts come first
+import reads  # noqa: E402
+from figures import digest, share, upper  # noqa: E402
 from fusion import table  # noqa: E402
 from play import Watched, drawn, play  # noqa: E402
 from scenes import Clip  # noqa: E402
@@ -23,6 +24,7 @@ from gateway.vision.packs import models_folder  # noqa: E402
 from gateway.vision.sight import ModelSight  # noqa: E402
 
 KEPT = ROOT / "build" / "eval_vehicles.jsonl"
+KEPT_READS = ROOT / "build" / "eval_reads.jsonl"
 CLIPS = ROOT / "build" / "eval_vehicles"
 DRAWS = ("scripts/vehicles/scenes.py", "scripts/vehicles/bodies.py", "models/plates/render.py")
 
@@ -36,8 +38,20 @@ def main() -> int:
     parser.add_argument("--both", action="store_true", help="read every look with both readers, for --fusion")
     parser.add_argument("--fusion", action="store_true", help="print the table of fusing rules from such results")
     parser.add_argument("--report", action="store_true", help="only print what the results say")
+    parser.add_argument("--reads", type=int, default=0, help="instead: the reads of so many passages of each kind")
+    parser.add_argument(
+        "--split", choices=("test", "tune"), default="test", help="of --reads: rules are chosen by tune"
+    )
     options = parser.parse_args()
+    if options.reads and options.results == KEPT:
+        options.results = KEPT_READS
     options.results.parent.mkdir(parents=True, exist_ok=True)
+    if options.reads:
+        if not options.report:
+            cv2.setNumThreads(1)
+            reads.run(options, ModelSight(models_folder()))
+        reads.report(options.results, options.split)
+        return 0
     if not options.report and not options.fusion:
         run(options)
     clips = [json.loads(line) for line in options.results.read_text().splitlines()]
@@ -69,31 +83,6 @@ def run(options: argparse.Namespace) -> None:
             out.flush()
             if sys.stderr.isatty():
                 print(f"\r{number + 1} of {options.clips} clips", end="", file=sys.stderr, flush=True)
-
-
-def digest(paths: Iterable[Path]) -> str:
-    """Names a state of files."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
-
-
-def share(right: int, whole: int) -> str:
-    """A share with its 95 % interval after Wilson."""
-    if not whole:
-        return "none"
-    z, part = 1.96, right / whole
-    middle = (part + z * z / (2 * whole)) / (1 + z * z / whole)
-    reach = z * math.sqrt(part * (1 - part) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
-    return f"{right}/{whole} = {part:.1%} ({max(0.0, middle - reach):.1%} to {min(1.0, middle + reach):.1%})"
-
-
-def upper(wrong: int, whole: int) -> float:
-    """The upper 95 % bound of a rate, one-sided, exact (Clopper and Pearson) by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        rate = (low + high) / 2
-        below = sum(math.comb(whole, k) * rate**k * (1 - rate) ** (whole - k) for k in range(wrong + 1))
-        low, high = (rate, high) if below > 0.05 else (low, rate)
-    return high
 
 
 def report(clips: list[dict[str, Any]]) -> None:

@@ -39,7 +39,7 @@ class NarrowClip(Clip):
         wide = _road(chance.randrange(ROADS))
         left = chance.randrange(wide.shape[1] - ACROSS)
         self._road = np.ascontiguousarray(wide[:, left : left + ACROSS])
-        plate = _plate(kind, double, chance)
+        plate = plate_of(kind, double, chance)
         drawn = body(plate, chance, night=self.night)
         lasts, way = chance.uniform(2.0, 3.2), chance.choice(("in", "out"))
         # As if the picture were as wide as the others: the way and the size go by that.
@@ -60,7 +60,8 @@ class NarrowClip(Clip):
         return f"{self._split}-{super().name}"
 
 
-def _plate(kind: str, double: bool, chance: random.Random) -> Drawn:
+def plate_of(kind: str, double: bool, chance: random.Random) -> Drawn:
+    """Draw a plate of a kind, in fonts of the test, in one row or two."""
     while True:
         text = random_text(kind, chance)
         if double and len(text) != TWO_ROWS_LENGTH:
