@@ -51,7 +51,7 @@ class Concealer:
     """Finds what a clip of one camera must not show; it belongs to the thread that makes the clips."""
 
     def __init__(self, faces: Guest, folder: Path, providers: Sequence[str] = ()) -> None:
-        """``folder`` holds the packs for plates, which are opened for the first clip."""
+        """``folder`` holds the packs for plates, which are opened for each clip."""
         self._faces, self._folder, self._providers = faces, folder, tuple(providers)
         self._plates: Any = None
         self._reader: Any = None
@@ -68,9 +68,12 @@ class Concealer:
         """
         every = max(EVERY, seconds / MOST_LOOKS)
         looks: list[Look] = []
-        for frame in frames:
-            if not looks or frame.time - looks[-1].time >= every - 1e-3:
-                looks.append(Look(frame.time, self._look(shrunk(frame.bgr), own)))
+        try:
+            for frame in frames:
+                if not looks or frame.time - looks[-1].time >= every - 1e-3:
+                    looks.append(Look(frame.time, self._look(shrunk(frame.bgr), own)))
+        finally:
+            self._plates = self._reader = None  # clips are rare, and memory is dear
         return patches_of(looks)
 
     def _look(self, picture: Pixels, own: str) -> tuple[tuple[Box, bool], ...]:

@@ -21,6 +21,7 @@ BESIDE, ABOVE, BELOW = 2.5, 4.3, 1.5
 CELL = 0.3  # of a plate's width, 13 cm: a face is one or two cells
 SMALLEST_CELL = 6  # pixels
 PLATE_CELLS = 5  # across a plate: no character is left of it
+BLIND = 40  # patches across a picture in which nobody can find plates: one that fills a third of it is not read
 FACE_CELLS = 3  # across a face, and what is around it goes too
 FACE_GROWN, PLATE_GROWN = 0.35, 0.15
 AROUND = 0.06  # of its size, around a vehicle that was found
@@ -83,7 +84,8 @@ def veiled_jpeg(
     ``own`` is the plate of the vehicle that the picture is of. With ``faces`` (pixels of the whole picture) these are
     made unrecognisable, and nothing leaves that is finer than what was searched; without, all but coarse cells goes
     beyond a car's width around the plate, or beyond the ``vehicle`` where that is smaller. Other plates, which ``find``
-    looks for, are made unreadable; without ``own`` all of them are.
+    looks for, are made unreadable; without ``own`` all of them are. Where nothing finds plates, nothing that is finer
+    than BLIND patches across is shown.
     """
     box = shown.within(picture.shape[1], picture.shape[0])
     if box.area < 1:
@@ -92,6 +94,8 @@ def veiled_jpeg(
         hidden = _part(picture, box).copy()
         if faces is None and own is not None:
             _veil_margins(hidden, box, own, vehicle)
+        if find is None and own is None:
+            _pixelate(hidden, Box(0, 0, box.width + 1, box.height + 1), max(box.width, box.height) / BLIND)
         for plate in find(picture, box) if find is not None else ():
             if own is None or plate.box.overlap(own) < SAME:
                 hide_plate(hidden, _moved(plate.box, box))

@@ -107,7 +107,7 @@ FACE = Box(330, 310, 366, 350)
 
 def veil(faces: Faces, *, unblurred: bool = False) -> Veil:
     guest: Any = faces
-    return Veil(None, guest, unblurred=unblurred)
+    return Veil(lambda *_: (), guest, unblurred=unblurred)
 
 
 def test_where_faces_are_found_they_are_hidden_and_the_rest_is_shown() -> None:
@@ -140,3 +140,10 @@ def test_nothing_leaves_that_is_finer_than_what_was_searched() -> None:
         jpeg = veil(Faces([])).jpeg(wide, box, None)
         picture: Any = cv2.imdecode(np.frombuffer(jpeg or b"", np.uint8), cv2.IMREAD_GRAYSCALE)
         assert max(picture.shape) <= LONGEST + 1
+
+
+def test_where_nothing_finds_plates_nothing_fine_is_shown() -> None:
+    jpeg = veiled_jpeg(scene(), SHOWN, None, None, [])
+    assert all(fineness(jpeg, box) < 8 for box in (OWN, Box(320, 300, 380, 600), Box(900, 150, 990, 640)))
+    assert fineness(Veil(unblurred=True).jpeg(scene(), SHOWN, None), OWN) > 20
+    assert fineness(Veil(lambda *_: ()).jpeg(scene(), SHOWN, None), OWN) > 20
