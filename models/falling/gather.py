@@ -13,6 +13,7 @@ from score import camera_of, play, same, truth_of
 
 from gateway.vision.falling.candidate import TRAITS, Measured
 from gateway.vision.falling.chains import Chain
+from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.watch import EIGHT, LONGEST, FallWatch
 from gateway.vision.messages import Fall, Fell
 
@@ -35,6 +36,7 @@ class Gatherer(FallWatch):
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(*given)
         self.rows: list[tuple[int, float, list[float], list[tuple[float, float, float]]]] = []
+        self.last: dict[int, Measured] = {}
         self._chains_seen: list[Chain] = []
         self._over = False
 
@@ -53,6 +55,7 @@ class Gatherer(FallWatch):
             places = chain.way.places()
             way = [(at, float(x), float(y)) for at, (x, y) in zip(chain.way.times, places, strict=True)]
             age = LONGEST if self._over or len(way) < EIGHT else way[-1][0] - way[EIGHT - 1][0]
+            self.last[number] = measured
             self.rows.append((number, age, [float(value) for value in measured.vector()], way))
         return measured
 
@@ -74,7 +77,18 @@ def gather(path: Path) -> dict[str, Any]:
         numbers.append(number)
         traits.append([round(value, 5) for value in row])
         ages.append(round(age, 3))
-    return {"traits": traits, "ways": numbers, "falls": labels, "ages": ages, "true": len(truth["falls"])}
+    origins = {}
+    for number in {way for way, label in zip(numbers, labels, strict=True) if label >= 0}:
+        origin = find_origin(watch.last[number], watch.facade)
+        origins[number] = [origin.floor, *origin.interval]
+    return {
+        "origins": origins,
+        "traits": traits,
+        "ways": numbers,
+        "falls": labels,
+        "ages": ages,
+        "true": len(truth["falls"]),
+    }
 
 
 def main() -> int:

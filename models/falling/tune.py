@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
+from tally import floors
 
 from gateway.vision.falling.candidate import TRAITS
 from gateway.vision.falling.watch import LONGEST
@@ -25,6 +26,7 @@ class Judged(NamedTuple):
     fall: int
     ages: np.ndarray
     sure: np.ndarray
+    origin: tuple[int, int, int] | None
 
 
 def load(folder: Path, model: Path) -> tuple[list[Judged], list[dict[str, object]]]:
@@ -43,7 +45,8 @@ def load(folder: Path, model: Path) -> tuple[list[Judged], list[dict[str, object
         labels = np.array(told["falls"])
         for way in np.unique(numbers):
             rows = np.flatnonzero(numbers == way)
-            ways.append(Judged(len(truths) - 1, int(labels[rows].max()), ages[rows], sure[rows]))
+            origin = told["origins"].get(str(way))
+            ways.append(Judged(len(truths) - 1, int(labels[rows].max()), ages[rows], sure[rows], origin))
     return ways, truths
 
 
@@ -56,6 +59,17 @@ def told_at(way: Judged, leasts: tuple[float, ...]) -> float | None:
             if sure >= least and (at < until or at == age):
                 return float(min(at, LONGEST))
     return None
+
+
+def origins(ways: list[Judged], truths: list[dict[str, object]]) -> list[str]:
+    """How well floors are told of the ways that end up sure."""
+    rows = [
+        {"told_floor": way.origin[0], "interval": way.origin[1:], "told_column": 0, "column": 0}
+        | {"floor": truths[way.clip]["falls"][way.fall]["floor"]}  # type: ignore[index]
+        for way in ways
+        if way.origin is not None and way.sure.max() >= 0.9
+    ]
+    return floors(rows)[:3]
 
 
 def main() -> int:
@@ -73,6 +87,8 @@ def main() -> int:
     }
     hours = sum(truth["take"]["seconds"] for truth in truths) / 3600  # type: ignore[index]
     print(f"{len(truths)} clips, {hours:.2f} hours, {len(promised)} falls from 4 px and contrast 30; all synthetic")
+    for line in origins(ways, truths):
+        print(line)
     for leasts in itertools.product(LEASTS, repeat=len(AGES)):
         if list(leasts) != sorted(leasts, reverse=True):
             continue

@@ -12,7 +12,7 @@ from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
 # Seconds after the eighth sight, and how sure the verifier has to be from then on: what was seen less has to be clear.
-ENOUGH = ((0.0, 0.99), (0.25, 0.98), (0.55, 0.97))
+ENOUGH = ((0.0, 0.99), (0.25, 0.985), (0.55, 0.975))
 
 
 class Judge(Protocol):

@@ -142,7 +142,7 @@ class Linker:
         t2, second = self._loose_before(time)
         t1, first = self._loose_before(t2)
         self._loose.append((time, third))
-        if not (first and second and third) or time - t1 > 4 * LONGEST_GAP:
+        if not (first and second and third) or time - t1 > max(LONGEST_GAP, SLOW * 2 * max(self._paces)):
             return
         places = [[(spot.x, spot.y) for spot in part] for part in (first, second, third)]
         triples = _triples(places[0], places[1], places[2], (t2 - t1, time - t2))
@@ -158,9 +158,9 @@ class Linker:
         third[:] = [spot for place, spot in enumerate(third) if place not in taken]
 
     def _loose_before(self, time: float) -> tuple[float, list[Spot]]:
-        """The newest frame's loose spots that are at least a step older; an empty list when there is none."""
+        """The loose spots of the newest frame with any that is at least a step older; an empty list without one."""
         for at, spots in reversed(self._loose):
-            if at <= time - STEP:
+            if spots and at <= time - STEP:
                 return at, spots
         return time, []
 
