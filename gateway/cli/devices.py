@@ -53,9 +53,11 @@ def read(device: str, point: str | None, frames: bool, config: Path | None, stat
         print_json(reading)
     else:
         if frames:
-            from gateway.cli.frames import frame_table
+            from gateway.cli.frames import frame_rows, frame_table
 
-            show([frame_table(reading["frames"]), Line([])])
+            # Frames are wider than most terminals, and two lines a frame read better there.
+            seen = frame_rows if sys.stdout.isatty() else lambda rows: [frame_table(rows)]
+            show([*seen(reading["frames"]), Line([])])
         show([Line([value(points[point])]) if point is not None else _points(points, reading["time"])])
     if all(shown["quality"] == "bad" for shown in points.values()):
         sys.exit(1)
@@ -163,7 +165,7 @@ def _watch_frames(daemon: Daemon, turns: Iterable[int], every: float, line: str 
 def _live(daemon: Daemon, turns: Iterable[int], every: float) -> None:
     from rich.live import Live
 
-    with Live(rendered([Line(["…"])]), auto_refresh=False) as live:
+    with Live("…", auto_refresh=False) as live:
         for turn in turns:
             if turn:
                 time.sleep(every)
@@ -171,7 +173,8 @@ def _live(daemon: Daemon, turns: Iterable[int], every: float) -> None:
                 blocks = _picture(daemon)
             except Refusal as error:  # it may be restarting: whoever watches wants to see it come back
                 blocks = [Line([Word(error.message, "bad")])]
-            live.update(rendered([*blocks, Line([Word("Ctrl-C ends", "dim")])]), refresh=True)
+            blocks.append(Line([Word("Ctrl-C ends", "dim")]))
+            live.update(rendered(blocks, live.console.width), refresh=True)
 
 
 def _picture(daemon: Daemon) -> list[Block]:

@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 Tone = Literal["", "good", "warn", "bad", "dim", "strong"]
 STYLES: dict[Tone, str] = {
@@ -32,6 +33,9 @@ STATE_TONES: dict[str, Tone] = {
     "down": "bad",
 }
 SEVERITY_TONES: dict[str, Tone] = {"warning": "warn", "minor": "warn", "major": "bad", "critical": "bad"}
+GAP = 2  # characters between two columns
+ENOUGH = 20  # characters of the last column that a row keeps beside the others; what is longer is wrapped there
+INDENT = 4  # of what does not fit beside the others
 
 
 class Word(NamedTuple):
@@ -52,7 +56,10 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows under headings; the last column takes what room is left."""
+    """Rows under headings; the last column takes what room is left.
+
+    On a terminal that is too narrow the columns behind those that fit stand below their row: nothing is cut off.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -83,7 +90,8 @@ def show(blocks: Iterable[Block], *, err: bool = False) -> None:
     if (sys.stderr if err else sys.stdout).isatty():
         from rich.console import Console
 
-        Console(highlight=False, stderr=err).print(rendered(blocks))
+        console = Console(highlight=False, stderr=err)
+        console.print(rendered(blocks, console.width))
     else:
         for block in blocks:
             for line in plain(block):
@@ -94,32 +102,76 @@ def plain(block: Block) -> list[str]:
     """A block as lines of aligned text without any control sequence."""
     if isinstance(block, Line):
         return [(" " * block.indent + " ".join(_text(cell) for cell in block.cells)).rstrip()]
+    widths = _widths(block)
     rows = [[column.upper() for column in block.columns], *([_text(cell) for cell in row] for row in block.rows)]
-    widths = [max(_width(row[index]) for row in rows) for index in range(len(block.columns))]
     return ["  ".join(_padded(text, width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def rendered(blocks: Iterable[Block]) -> "RenderableType":
-    """Blocks as something that rich can print."""
+def rendered(blocks: Iterable[Block], width: int) -> "RenderableType":
+    """Blocks as something that rich can print on a terminal of ``width`` characters."""
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    def text(cell: Cell) -> Text:
-        return Text(_text(cell), STYLES[cell.tone if isinstance(cell, Word) else ""])
-
     parts: list[RenderableType] = []
     for block in blocks:
         if isinstance(block, Line):
-            parts.append(Text(" " * block.indent) + Text(" ").join(text(cell) for cell in block.cells))
+            parts.append(Text(" " * block.indent) + Text(" ").join(_styled(cell) for cell in block.cells))
             continue
-        table = RichTable(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+        fitting = _fitting(_widths(block), width)
+        if fitting < len(block.columns):
+            parts += _folded(block, fitting)
+            continue
+        table = RichTable(box=None, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
         for index, column in enumerate(block.columns):
             table.add_column(column.upper(), no_wrap=index < len(block.columns) - 1)
         for row in block.rows:
-            table.add_row(*(text(cell) for cell in row))
+            table.add_row(*(_styled(cell) for cell in row))
         parts.append(table)
     return Group(*parts)
+
+
+def _folded(block: Table, fitting: int) -> "list[RenderableType]":
+    """Each row with what fits on its first line, and the rest below it under their own names."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    def first(cells: Sequence[Cell]) -> Text:
+        padded = [Text(" " * (width - _width(_text(cell)))) for cell, width in zip(cells, widths, strict=True)]
+        return Text(" " * GAP).join(_styled(cell) + rest for cell, rest in zip(cells, padded, strict=True))
+
+    widths = _widths(block)[:fitting]
+    parts: list[RenderableType] = [first([Word(column.upper(), "dim") for column in block.columns[:fitting]])]
+    for row in block.rows:
+        parts.append(first(row[:fitting]))
+        for column, cell in zip(block.columns[fitting:], row[fitting:], strict=True):
+            if _text(cell):
+                line = _styled(Word(f"{column} ", "dim")) + _styled(cell) if column else _styled(cell)
+                parts.append(Padding(line, (0, 0, 0, INDENT)))
+    return parts
+
+
+def _fitting(widths: Sequence[int], width: int) -> int:
+    """How many columns stand beside each other; all of them when the last one has enough room."""
+    *firsts, last = widths
+    if sum(firsts) + GAP * len(firsts) + min(last, ENOUGH) <= width:
+        return len(widths)
+    fitting = len(firsts)
+    while fitting > 1 and sum(widths[:fitting]) + GAP * (fitting - 1) > width:
+        fitting -= 1
+    return fitting
+
+
+def _widths(block: Table) -> list[int]:
+    """What each column needs on a screen."""
+    columns = zip(block.columns, *block.rows, strict=True)
+    return [max(_width(column[0].upper()), *(_width(_text(cell)) for cell in column[1:]), 0) for column in columns]
+
+
+def _styled(cell: Cell) -> "Text":
+    from rich.text import Text
+
+    return Text(_text(cell), STYLES[cell.tone if isinstance(cell, Word) else ""])
 
 
 def _text(cell: Cell) -> str:

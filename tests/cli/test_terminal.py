@@ -6,14 +6,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Protocol
 
 from tests.cli.served import Served
 
 
-def on_a_terminal(served: Served, *arguments: str, until: bytes = b"", then: bytes = b"") -> tuple[int, bytes]:
+class Somewhere(Protocol):
+    """What has a gateway."""
+
+    @property
+    def state(self) -> Path: ...
+
+
+def on_a_terminal(
+    served: Somewhere, *arguments: str, until: bytes = b"", then: bytes = b"", columns: int = 120
+) -> tuple[int, bytes]:
     """Run `linli` in a pseudo-terminal; once ``until`` is on the screen, type ``then``."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     environment.pop("NO_COLOR", None)
     command = [sys.executable, "-m", "gateway", *arguments, "--state", str(served.state)]
     process = subprocess.Popen(

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import linli
 from gateway.cli.client import Daemon, Refusal
+from tests.cli.test_terminal import on_a_terminal
 from tests.meters.slaves import modbus_ear
 from tests.modbus_farm import Slave
 from tests.scan.crowd import Crowd, crowd_in_a_thread, only_reads
@@ -25,6 +26,10 @@ class Running(NamedTuple):
     config: Path
     bus: Crowd
     sump: Slave
+
+    @property
+    def state(self) -> Path:
+        return self.config.parent / "state"
 
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(linli, [arguments[0], "-c", str(self.config), *arguments[1:]])
@@ -79,6 +84,14 @@ def test_read_shows_values_and_the_bytes_behind_them(running: Running) -> None:
     said = json.loads(running.run("read", "sump", "--frames", "--json").output)
     assert {row["protocol"] for row in said["frames"]} == {"Modbus RTU"}
     assert "frames" not in json.loads(running.run("read", "sump", "--json").output)
+
+
+def test_a_narrow_terminal_shows_whole_frames_and_their_meaning(running: Running) -> None:
+    code, screen = on_a_terminal(running, "read", "sump", "--frames", columns=80)
+    shown = screen.decode()
+    assert code == 0
+    assert "03 03 00 03 00 02 35 E9" in shown
+    assert "unit 3 answers read holding, 4 bytes: 2 182, CRC good" in shown
 
 
 def test_watch_shows_what_goes_over_the_line(running: Running) -> None:

@@ -167,7 +167,7 @@ async def _refresh(site: Site) -> None:
 
     with Live(auto_refresh=False, transient=True) as live:
         while True:
-            live.update(rendered(table(site, live.console.height - 2)), refresh=True)
+            live.update(rendered(table(site, live.console.height - 2), live.console.width), refresh=True)
             await asyncio.sleep(REFRESH)
 
 

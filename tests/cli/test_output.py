@@ -1,0 +1,54 @@
+"""Tables on terminals of every width: nothing that somebody needs is cut off."""
+
+import io
+
+import pytest
+
+from gateway.cli.output import Table, Word, rendered
+
+ALARMS = Table(
+    ("severity", "alarm", "state", "raised", "inputs", "text"),
+    [
+        [Word("major", "bad"), "basement-2-pump-fault", "returned-unacknowledged", "22 Nov 09:47 (1 min)",
+         "pump-panel-2.fault on", "二号集水井水泵故障 / Pump 2 fault"],
+        ["warning", "co-high", "unacknowledged", "22 Nov 09:47 (1 min)", "", "garage.co > 50"],
+    ],
+)  # fmt: skip
+
+
+def on_a_screen(table: Table, width: int) -> list[str]:
+    from rich.console import Console
+
+    screen = io.StringIO()
+    Console(file=screen, width=width, highlight=False).print(rendered([table], width))
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_no_word_of_a_table_is_lost(width: int) -> None:
+    shown = "".join("".join(on_a_screen(ALARMS, width)).split())
+    assert "…" not in shown
+    for cell in (cell for row in ALARMS.rows for cell in row):
+        text = cell.text if isinstance(cell, Word) else cell
+        assert "".join(text.split()) in shown
+
+
+def test_on_eighty_characters_what_does_not_fit_stands_below_its_row() -> None:
+    assert on_a_screen(ALARMS, 80) == [
+        "SEVERITY  ALARM                  STATE                    RAISED",
+        "major     basement-2-pump-fault  returned-unacknowledged  22 Nov 09:47 (1 min)",
+        "    inputs pump-panel-2.fault on",
+        "    text 二号集水井水泵故障 / Pump 2 fault",
+        "warning   co-high                unacknowledged           22 Nov 09:47 (1 min)",
+        "    text garage.co > 50",
+    ]
+
+
+def test_where_there_is_room_it_stays_a_table() -> None:
+    head, first, _ = on_a_screen(ALARMS, 160)
+    assert head.split() == ["SEVERITY", "ALARM", "STATE", "RAISED", "INPUTS", "TEXT"]
+    assert first.endswith("pump-panel-2.fault on  二号集水井水泵故障 / Pump 2 fault")
+
+
+def test_a_table_without_rows_is_its_head() -> None:
+    assert on_a_screen(Table(("alarm", "text"), []), 80) == ["ALARM  TEXT"]
