@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drivers.modbus.writing import Setter
 
 WRONG_SHAPE = (2, 3)  # exception codes by which devices refuse a block that is too long or has a hole
+UNREACHED = "gateway_target"  # exception 0B: a gateway has waited for the device in vain, as long as it likes to
 LONGEST_PAUSE = 64  # reads
 MOST_DECIMALS = 9
 
@@ -149,7 +150,7 @@ class ModbusDevice:
 
     def _failed(self, part: _Part, error: DeviceError, outcome: _Outcome) -> tuple[_Part, ...]:
         """A block was not read: return the smaller blocks to try instead when the device refused this one."""
-        if isinstance(error, DeviceSilentError):
+        if isinstance(error, DeviceSilentError) or error.reason == UNREACHED:
             self._learned.doubt()
             self._doubtful.add(part.block.span)
             if not outcome.answered:

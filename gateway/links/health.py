@@ -18,7 +18,8 @@ ECHOES = 5  # questions in a row that came back
 ANSWERS = 8  # until the time that a device takes is known
 FADES = 0.02
 DAMAGE = frozenset({"crc", "damaged", "cut"})
-SILENCE = frozenset({"timeout", "gateway_target"})
+GATEWAY = "gateway_target"  # its answer comes from a gateway, and says nothing of how long the device takes
+SILENCE = frozenset({"timeout", GATEWAY})
 GOOD, TWICE = "", "twice"
 FLAWS = DAMAGE | {TWICE}
 
@@ -59,7 +60,7 @@ class Tally:
         recent.append(kind)
         if kind in DAMAGE:
             self.flaws += 1
-        if latency:
+        if latency and kind != GATEWAY:
             self._answers += 1
             self.slowest = max(latency, self.slowest - FADES * (self.slowest - latency))
         if kind:

@@ -24,7 +24,6 @@ class Ledger:
         self._clock = clock
         self._transactions = self._errors = 0
         self._seconds = self._worst = 0.0
-        self._counted = (0, 0)
         self._before: Tally | None = None
         busy = self._busy = BusyMeter(clock.monotonic())
         self._bytes_in, self._bytes_out = LINE_BYTES.labels(name, "in"), LINE_BYTES.labels(name, "out")
@@ -37,10 +36,6 @@ class Ledger:
         tally = self.health.tally(device)
         self.hush.attach(tally)
         return tally
-
-    def opened(self) -> None:
-        """A new connection counts its bytes from 0."""
-        self._counted = (0, 0)
 
     def trouble(self, device: str) -> Trouble | None:
         """Name the fault that the answers of a device, or their absence, show."""
@@ -60,8 +55,8 @@ class Ledger:
         self._seconds += seconds
         if seconds > self._worst:
             self._worst = seconds
-        before_in, before_out = self._counted
-        self._counted = (pipe.bytes_in, pipe.bytes_out)
+        before_in, before_out = pipe.counted  # its own: a read that was parted may end on a connection that is gone
+        pipe.counted = (pipe.bytes_in, pipe.bytes_out)
         self._bytes_in.inc(pipe.bytes_in - before_in)
         self._bytes_out.inc(pipe.bytes_out - before_out)
         self._count.inc()

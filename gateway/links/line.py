@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from gateway.contract import Clock, DeviceError, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import SilentBudget
-from gateway.links.health import Tally, Trouble
+from gateway.links.health import SILENCE, Tally, Trouble
 from gateway.links.ledger import BROKEN, CANCELLED, Ledger
 from gateway.links.pipe import StreamPipe, Tap
 from gateway.links.standing import Standing
@@ -96,7 +96,6 @@ class Line(Standing):
                 pipe.on_lost = self._wake.set
                 pipe.on_next = self._make_way
                 pipe.on_frame = self._tap
-                self._ledger.opened()
                 if self.state != "open":
                     self._ledger.hush.reopened()
                     self._enter("open")
@@ -176,6 +175,8 @@ class Line(Standing):
             return False
         self._ledger.left(asker.device)
         left, measures = self._clock.monotonic(), pipe.measures
+        if not pipe.missed:
+            self._unanswered = 0  # the read has been answered so far: this connection does not hang
         self._missed = self._missed or pipe.missed
         self._turns.parted = asker.device
         try:
@@ -257,14 +258,15 @@ class Line(Standing):
                 raise _HungUpError(str(error), error.reason) from error
             self._sound = False
             raise
-        except DeviceSilentError as error:
-            kind = error.reason
-            self._unanswered += 1
-            now = self._clock.monotonic()
-            self._budget.charge(now - began - asker.away, now)
-            raise
         except DeviceError as error:
             kind = error.reason
+            if kind in SILENCE:
+                now = self._clock.monotonic()
+                self._budget.charge(now - began - asker.away, now)
+            if isinstance(error, DeviceSilentError):
+                self._unanswered += 1
+            else:
+                self._heard(pipe, heard, of_device=kind not in SILENCE)
             raise
         except asyncio.CancelledError:
             self._abandon(pipe, asker)
@@ -274,10 +276,17 @@ class Line(Standing):
                 self._missed = True  # also where half an answer came, or one of several
             now = self._clock.monotonic()
             self._ledger.note(asker.device, kind, began + asker.away, now, pipe)
-        self._unanswered = 0
-        self._sound = self.kind is LineKind.TCP
-        self._budget.answered(now)
+        self._sound = self.kind is LineKind.TCP and (self._sound or pipe.bytes_in > heard)
+        self._heard(pipe, heard)
         return result
+
+    def _heard(self, pipe: StreamPipe, before: int, *, of_device: bool = True) -> None:
+        """A transaction ended without silence: note it if anything came, for a broadcast and a search bring nothing."""
+        if pipe.bytes_in == before:
+            return
+        self._unanswered = 0
+        if of_device:  # and not of a gateway that speaks for a silent one
+            self._budget.answered(self._clock.monotonic())
 
     async def _serve(self, pipe: StreamPipe) -> None:
         """Lend the pipe, turn by turn, until it breaks or hangs."""

@@ -29,6 +29,7 @@ class StreamPipe(ABC):
         self.address = address
         self.bytes_in = 0
         self.bytes_out = 0
+        self.counted = (0, 0)  # of them, those that are in the books of the line
         self.error: LinkError | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_frame: Tap | None = None

@@ -116,6 +116,54 @@ async def test_silent_devices_never_cost_their_line_more_than_three_per_cent(sil
     assert min(heard) >= 0.98 * seconds / EVERY
 
 
+class Gateway(Bus):
+    """Modbus TCP to a serial line: for a silent unit the gateway answers itself, after a second, with exception 0B."""
+
+    async def read(self, at_most: int = 4096) -> bytes:
+        if self.unit in self.silent:
+            await self._clock.sleep(1.0)
+            self.waited += 1.0
+            self._received(self.reply[:4] + bytes((0, 3, self.unit, self.reply[7] | 0x80, 0x0B)))
+            return await StreamPipe.read(self)
+        return await super().read(at_most)
+
+
+@pytest.mark.parametrize("silent", [1, 5])
+async def test_who_is_silent_behind_a_gateway_that_says_so_costs_no_more(silent):
+    clock, seconds = LeapClock(), 900.0
+    bus = Gateway(clock, set(range(1, silent + 1)))
+
+    async def opener() -> Bus:
+        return bus
+
+    settings = LineSettings(name="bus", tcp="10.0.0.1:502")
+    line = Line(settings, clock, opener)
+    errors: Counter[str] = Counter()
+    good: Counter[str] = Counter()
+
+    async def put(item: object) -> None:
+        if isinstance(item, Reading):
+            good[item.device] += item.points["p"].quality == "good"
+            errors[item.points["p"].reason or ""] += 1
+
+    sources = []
+    for unit in range(1, UNITS + 1):
+        # Far apart: each point is a question of its own.
+        points = {"p": {"at": "holding:0"}, "q": {"at": "input:0"}, "r": {"at": "holding:0", "type": "int16"}}
+        device = resolved(points, name=f"u{unit}", address=unit, line=settings, every=f"{EVERY:.0f}s")
+        sources.append(Source(device, make(device.spec), line, clock, put))
+    tasks = [asyncio.create_task(part.run()) for part in (line, *sources)]
+    await clock.run(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert 0 < bus.waited <= SHARE * seconds
+    assert min(bus.asked[unit] for unit in bus.silent) >= 3
+    assert set(errors) == {"", "gateway_target"}
+    heard = [good[f"u{unit}"] for unit in range(silent + 1, UNITS + 1)]
+    assert min(heard) >= 0.98 * seconds / EVERY
+
+
 def test_who_is_alone_on_its_line_is_always_waited_for_wholly():
     line = Line(LineSettings(name="bus", tcp="10.0.0.1:502"), LeapClock())
     tally = line.attach("one", 1)
