@@ -23,13 +23,17 @@ from gateway.vision.track import MotionTrack, PlateTrack
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
 SETTLED_EVERY = 0.25  # seconds between looks at a plate that needs no more reads
 WIDE_EVERY = 0.15  # seconds between looks for new plates in all that moves, while none is followed there
-WIDE_KNOWN = 0.3  # the same where all that moves had a plate, which has left already
+WIDE_KNOWN = 0.4  # the same where all that moves had a plate, which has left already
 WIDE_SETTLED = 0.5  # the same while one is followed
+ROOF = 0.25  # of a moving region's height, from above, where no plate is
+EDGE = 0.03  # of the picture's height within which a region may go on beyond it
 SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
+STILL_MOVES = 0.25  # seconds since a region was seen to move
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
 LOST = (4, 0.8)  # looks and seconds without a plate after which it is lost
-LEFT = (3, 0.3)  # the same of one that was on its way out of the picture
+LEAVING = (4, 1.2)  # the same of one that was on its way out of the picture, while its vehicle still moves there
+LEFT = (3, 0.3)  # and when that has gone too
 STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
 
@@ -173,13 +177,19 @@ class VehicleGate:
         known = all(motion.plates for motion in self._moving.seen)
         if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_KNOWN if known else WIDE_EVERY) - 1e-4:
             self._widely = now
-            wide = around([box.grown(0.12) for box in boxes]).within(width, height)
+            wide = around([self._plates_place(box) for box in boxes]).within(width, height)
             outside = [(box, size) for box, size in due if wide.meets(box).area < 0.9 * box.area]
             # A detector may see another vehicle than the one that matters: every second look is at everything.
             self._narrowly = not self._narrowly
             parts = self._kinds.candidates(frame.bgr, wide, boxes) if self._narrowly else [wide]
             return [*((part, 0.0) for part in parts), *outside]
         return due
+
+    def _plates_place(self, box: Box) -> Box:
+        """Where in a moving region plates may be: not in the roof, if that is in the picture."""
+        grown = box.grown(0.12)
+        roof = ROOF * box.height if box.top > EDGE * self._size[1] else 0.0
+        return Box(grown.left, grown.top + roof, grown.right, grown.bottom)
 
     def _sighted(self, sight: PlateSight, track: PlateTrack, frame: Frame, wall: int, plate: FoundPlate) -> None:
         track.add(frame.time, wall, plate)
@@ -210,9 +220,12 @@ class VehicleGate:
         for track in self._plates:
             if track.moved and 0 <= track.judged < len(track.reads) >= SURE_READS:
                 self._announce(track)
+        moving = {number for number, motion in known.items() if now - motion.last.time < STILL_MOVES}
         for track in list(self._plates):
             silent = now - track.last.time
-            misses, after = LEFT if self._lost.leaves(track) else LOST
+            misses, after = LOST
+            if self._lost.leaves(track):
+                misses, after = LEFT if track.motions.isdisjoint(moving) else LEAVING
             if track.misses >= misses and silent >= after:
                 self._plates.remove(track)
                 self._lost.held.append(track)
@@ -220,7 +233,6 @@ class VehicleGate:
                 if track.moved:
                     self._book.plate_arrived(track, known)
                 track.forget()
-        moving = {motion.number for motion in self._moving.seen}
         for track in self._lost.over(now, moving, lambda one: self._book.crossed(one, known)):
             self._end(track, now, known)
         for motion in self._moving.ended(now, self._size):
