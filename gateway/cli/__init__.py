@@ -45,7 +45,7 @@ COMMANDS = {
     "scan": Entry("scan", "scan", "Find the devices on a line, and print the TOML for them."),
     "simulate": Entry("simulate", "simulate", "Serve every configured device on this machine, to rehearse a site."),
     "demo": Entry("demo", "demo", "Run a small simulated community."),
-    "doctor": Entry("unbuilt", "doctor", "Examine this machine (not built yet)."),
+    "doctor": Entry("doctor", "doctor", "Examine this machine and its surroundings; daemon or not."),
     "evidence": Entry("evidence", "evidence", "Take out records with their pictures, and prove them offline."),
 }
 

@@ -122,7 +122,7 @@ def place(command: Command) -> Command:
 
 def find(config: Path | None, state: Path | None) -> Daemon:
     """The daemon of this configuration or state directory."""
-    folder = state if state is not None else _state_of(config)
+    folder = state if state is not None else state_of(config)
     usual, spare = folder / SOCKET_NAME, spare_socket(folder)
     # One left behind on a disk that can no longer be written has nobody at its other end.
     return Daemon(spare if _is_there(spare) and not _somebody_listens(usual) else usual)
@@ -144,7 +144,8 @@ def _somebody_listens(path: Path) -> bool:
     return True
 
 
-def _state_of(config: Path | None) -> Path:
+def state_of(config: Path | None) -> Path:
+    """The state directory that a configuration names, as far as it can be read; Refusal says why it cannot."""
     path = config or DEFAULT_CONFIG
     try:
         with path.open("rb") as file:

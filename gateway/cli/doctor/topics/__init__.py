@@ -1,0 +1,1 @@
+"""The topics of the doctor, one file each: ``PROBES`` is what a file adds; it is found by being here."""
