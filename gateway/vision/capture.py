@@ -19,7 +19,8 @@ from gateway.vision.evidence import Pixels, burn
 from gateway.vision.ring import Coded
 from gateway.vision.timeline import Timeline
 
-OPEN_SECONDS = 7.0  # together with the parent's own deadline nothing hangs for 10 s
+OPEN_SECONDS = 6.0  # with the start of a worker on a busy machine nothing hangs for 10 s
+PROBE = 1_500_000  # microseconds that are looked at to know a stream's rate; stamps that stand still cost five seconds else
 READ_SECONDS = 7.0
 BROKEN_PACKETS = 250  # in a row, before a stream counts as broken
 KEYLESS = 10.0  # seconds that a first key frame is waited for; some cameras refresh a picture bit by bit and have none
@@ -267,7 +268,9 @@ class Capture:
 def _target(url: str, user: str | None, password: str, transport: str) -> tuple[str, dict[str, str], str | None]:
     scheme = urlsplit(url).scheme
     if scheme in STREAMS:
-        options = {"rtsp_transport": transport, "fflags": "nobuffer"} if scheme.startswith("rtsp") else {}
+        options = {"analyzeduration": str(PROBE)}
+        if scheme.startswith("rtsp"):
+            options |= {"rtsp_transport": transport, "fflags": "nobuffer"}
         return with_credentials(url, user, password), options, None
     path = Path(url.removeprefix("file://"))
     try:
