@@ -1,5 +1,7 @@
 """Every device profile, simulated and read by its driver: what is shown is what was meant."""
 
+import itertools
+
 import pytest
 
 from tests.simulate.bench import DEVICES, Face, pair, read, same, spec_of
@@ -29,3 +31,19 @@ async def test_the_driver_reads_what_the_slave_means(profile):
     slave.values.missing = set(coded)
     values = await read(driver, Face(slave, now), spec.points)
     assert {name for name, value in values.items() if value.quality == "bad"} == coded
+
+
+@pytest.mark.parametrize(
+    ("profile", "good_day"),
+    [
+        ("apc-smart-ups", {"on-mains": True, "on-battery": False, "replace-battery": False, "fault": False}),
+        ("grundfos-cim", {"alarm": False, "warning": False, "alarm-code": 0, "warning-code": 0}),
+        ("neptun-smart", {"alarm-zone-1": False, "sensor-lost": False, "battery-low": False}),
+        ("delta-vfd", {"error-code": 0}),
+        ("weighing-scale", {"stable": True}),
+    ],
+)
+def test_nothing_is_wrong_on_a_day_without_a_script(profile, good_day):
+    for seed, now in itertools.product(range(5), (0.0, 100.0, 5000.0)):
+        shown = pair(spec_of(profile), seed)[1].values.at(now).shown()
+        assert {name: shown[name] for name in good_day} == good_day

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from gateway.cli.simulate.motion import COUNTERS, QUIET, Motion, Span, constant, counter, swing, switching, usual
+from gateway.cli.simulate.motion import COUNTERS, Motion, Span, constant, contact, counter, is_quiet, swing, usual
 from gateway.contract import Point, Scalar
 
 INTEGERS = {"int16": 16, "int32": 32, "int64": 64}
@@ -120,9 +120,11 @@ class Gauge:
 
     def _own_motion(self, chance: random.Random) -> Motion:
         point = self.point
-        if point.enum or point.type == "bool":
-            return switching(chance, quiet=bool(point.enum) or any(word in point.name for word in QUIET))
-        if point.type in ("bits", *TEXTS):
+        if point.enum or point.type in ("bits", *TEXTS):
+            return constant(0)
+        if point.type == "bool":
+            return contact(point.name, chance)
+        if not point.unit and is_quiet(point.name):
             return constant(0)
         span = usual(point.name, point.unit, self.may)
         return counter(span, chance) if point.unit in COUNTERS else swing(span, chance)

@@ -28,15 +28,18 @@ USUAL = {
     "m³/h": Span(0.1, 2.5), "L/h": Span(20, 400), "bar": Span(2, 4), "kPa": Span(180, 320), "MPa": Span(0.2, 0.4),
     "µg/m³": Span(8, 45), "ppb": Span(60, 180), "dB": Span(38, 61), "h": Span(900, 9000), "kg": Span(2, 80),
     "GJ": Span(10, 90), "MJ": Span(100, 9000), "MWh": Span(3, 90), "lx": Span(80, 600), "l/min": Span(1, 14),
+    "s": Span(1200, 2700), "min": Span(20, 45), "rpm": Span(900, 2900),
 }  # fmt: skip
 COUNTERS = frozenset({"kWh", "Wh", "MWh", "varh", "kvarh", "m³", "m3", "GJ", "MJ", "h"})
 FACTOR = Span(0.86, 0.99)
 ANYTHING = Span(10, 90)
 SLOWEST, FASTEST = 240.0, 45.0  # seconds of a swing
 COUNTER_GROWS = 2e-6  # of its value, a second
-# Names of contacts that are quiet on a good day.
+# Words in the names of contacts and codes that are quiet on a good day, and of contacts that are made then.
 QUIET = ("alarm", "fault", "fire", "smoke", "leak", "gas", "tamper", "low", "error", "over", "trip", "emergency",
-         "flood", "call", "sos", "button")  # fmt: skip
+         "flood", "call", "sos", "button", "battery", "warning", "abnormal", "lost", "high", "empty",
+         "shield")  # fmt: skip
+MADE = ("mains", "online", "ready", "valid", "stable")
 
 
 def usual(name: str, unit: str, may: Span) -> Span:
@@ -60,6 +63,11 @@ def swing(span: Span, chance: random.Random) -> Motion:
     )
 
 
+def is_quiet(name: str) -> bool:
+    """Whether a contact or code of this name is 0 on a good day."""
+    return any(word in name for word in QUIET)
+
+
 def counter(span: Span, chance: random.Random) -> Motion:
     """A total that only grows."""
     start = chance.uniform(span.low, (span.low + span.high) / 2)
@@ -67,10 +75,12 @@ def counter(span: Span, chance: random.Random) -> Motion:
     return lambda now: min(start + grows * max(now, 0.0), span.high)
 
 
-def switching(chance: random.Random, *, quiet: bool) -> Motion:
-    """0 or 1: always 0 when ``quiet``, else some tens of seconds each."""
-    if quiet:
+def contact(name: str, chance: random.Random) -> Motion:
+    """0 or 1: 0 of what is quiet on a good day, 1 of what is made then, else some tens of seconds each."""
+    if is_quiet(name):
         return constant(0)
+    if any(word in name for word in MADE):
+        return constant(1)
     length, start = chance.uniform(30, 90), chance.uniform(0, 90)
     return lambda now: float(int((now + start) / length) % 2)
 
