@@ -184,10 +184,7 @@ class ListenLine(Standing):
             self._refuse(peer, "network", "it is in no network of allow; add its network if it is a station")
             writer.transport.abort()
             return
-        mine = sorted((one for one in self._connections if one.peer == peer), key=lambda one: one.heard)
-        if len(mine) >= MOST_OF_ONE_PEER:
-            mine[0].writer.transport.abort()
-        elif len(self._connections) >= MOST_CONNECTIONS:
+        if not self._make_room(peer):
             self._refuse(peer, "crowd", f"{MOST_CONNECTIONS} connections are open already")
             writer.transport.abort()
             return
@@ -196,6 +193,20 @@ class ListenLine(Standing):
         connection = _Connection(peer, writer, ears, self._clock.monotonic())
         self._connections.add(connection)
         self._group.create_task(self._converse(connection, reader), name=f"line {self.name} {peer}")
+
+    def _make_room(self, peer: str) -> bool:
+        """Have the quietest of this peer go, or of all those whom no station has spoken on; False when all are needed."""
+        mine = [one for one in self._connections if one.peer == peer]
+        if len(mine) < MOST_OF_ONE_PEER:
+            if len(self._connections) < MOST_CONNECTIONS:
+                return True
+            mine = [one for one in self._connections if not one.proven]
+        quietest = min(mine, key=lambda one: one.heard, default=None)
+        if quietest is None:
+            return False
+        self._connections.discard(quietest)  # at once: of a hundred that call together, each makes another one go
+        quietest.writer.transport.abort()
+        return True
 
     async def _converse(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         writer = connection.writer
@@ -233,7 +244,8 @@ class ListenLine(Standing):
             self._calls += 1
         if station is None:
             if not call.fault:
-                sentence = f'no device of this line has address = "{call.station}"; add it if it is a station'
+                named = call.station if call.station.isprintable() else ascii(call.station)[1:-1]
+                sentence = f'no device of this line has address = "{named}"; add it if it is a station'
                 self._refuse(connection.peer, call.station, sentence)
             return
         reply = await station.take(call)

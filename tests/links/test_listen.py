@@ -1,6 +1,7 @@
 """Listening lines over real TCP: who may call, what a caller may cost, and that it never hurts the line."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -219,11 +220,61 @@ async def test_all_connections_together_are_bounded(monkeypatch):
     monkeypatch.setattr(listen, "MOST_CONNECTIONS", 2)
     async with listening(Echo("one")) as line, AsyncExitStack() as stack:
         for _ in range(2):
-            await stack.enter_async_context(calling(line.port))
-        await until(lambda: len(line.view()["connections"]) == 2)
+            caller = await stack.enter_async_context(calling(line.port))
+            await caller.say(b"fire one hello\n")
+            await caller.line()
         async with calling(line.port) as crowd:
             assert await crowd.is_hung_up_on()
         assert line.view()["refused"]["sentence"] == "2 connections are open already"
+        assert len(line.view()["connections"]) == 2
+
+
+async def test_who_says_nothing_keeps_no_station_out(monkeypatch):
+    monkeypatch.setattr(listen, "MOST_CONNECTIONS", 2)
+    async with listening(Echo("one"), allow=("127.0.0.0/8",)) as line, AsyncExitStack() as stack:
+        station = await stack.enter_async_context(calling(line.port))
+        await station.say(b"fire one hello\n")
+        await station.line()
+        idle = await stack.enter_async_context(calling(line.port))
+        await until(lambda: len(line.view()["connections"]) == 2)
+        other = await stack.enter_async_context(calling(line.port))
+        assert await idle.is_hung_up_on()
+        for caller in (station, other):
+            await caller.say(b"fire one again\n")
+            assert await caller.line() == b"fire one again\n"
+
+
+async def test_a_burst_of_callers_is_bounded_from_the_first_moment():
+    async with listening(Echo("one")) as line:
+        make_room, most = line._make_room, 0
+
+        def counted(peer: str) -> bool:
+            nonlocal most
+            may = make_room(peer)
+            most = max(most, len(line._connections))
+            return may
+
+        line._make_room = counted
+        callers = [socket.socket() for _ in range(100)]
+        try:
+            for caller in callers:
+                caller.setblocking(False)
+                caller.connect_ex(("127.0.0.1", line.port))
+            await until(lambda: most == listen.MOST_OF_ONE_PEER - 1)
+            await asyncio.sleep(0.05)
+            assert most < listen.MOST_OF_ONE_PEER
+            assert len(line.view()["connections"]) <= listen.MOST_OF_ONE_PEER
+        finally:
+            for caller in callers:
+                caller.close()
+
+
+async def test_a_stranger_forges_no_line_of_the_log(caplog):
+    async with listening(Echo("one")) as line, calling(line.port) as caller:
+        await caller.say(b"fire two\x1b[2J\r<1>fake hello\n")
+        await until(lambda: line.view()["refused"]["count"])
+    (said,) = warnings(caplog)
+    assert said.isprintable()
 
 
 async def test_who_reads_no_reply_is_hung_up_on():
