@@ -195,7 +195,7 @@ class ListenLine(Standing):
         self._group.create_task(self._converse(connection, reader), name=f"line {self.name} {peer}")
 
     def _make_room(self, peer: str) -> bool:
-        """Have the quietest of this peer go, or of all those whom no station has spoken on; False when all are needed."""
+        """Have the quietest of this peer go, or of all on which no station has spoken; False when all are needed."""
         mine = [one for one in self._connections if one.peer == peer]
         if len(mine) < MOST_OF_ONE_PEER:
             if len(self._connections) < MOST_CONNECTIONS:
