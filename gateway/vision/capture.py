@@ -20,7 +20,7 @@ from gateway.vision.ring import Coded
 from gateway.vision.timeline import Timeline
 
 OPEN_SECONDS = 6.0  # with the start of a worker on a busy machine nothing hangs for 10 s
-PROBE = 1_500_000  # microseconds that are looked at to know a stream's rate; stamps that stand still cost five seconds else
+PROBE = 1_500_000  # microseconds looked at to know a rate; where stamps stand still, it would be five seconds
 READ_SECONDS = 7.0
 BROKEN_PACKETS = 250  # in a row, before a stream counts as broken
 KEYLESS = 10.0  # seconds that a first key frame is waited for; some cameras refresh a picture bit by bit and have none
