@@ -28,6 +28,7 @@ WIDE_SETTLED = 0.5  # the same while one is followed
 ROOF = 0.25  # of a moving region's height, from above, where no plate is
 EDGE = 0.03  # of the picture's height within which a region may go on beyond it
 SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
+RETURNS = 2.0  # plate widths
 STILL_MOVES = 0.25  # seconds since a region was seen to move
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
@@ -129,7 +130,7 @@ class VehicleGate:
                 (math.dist(track.expected(now), plate.middle) / track.reach(now), place, track)
                 for track in self._plates
                 for place, plate in enumerate(found)
-                if _fits(track, plate, now)
+                if _fits(track, plate, now, Box(0, 0, *self._size))
             ),
             key=lambda pair: pair[:2],
         )
@@ -255,6 +256,9 @@ class VehicleGate:
             self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall))
 
 
-def _fits(track: PlateTrack, plate: FoundPlate, now: float) -> bool:
+def _fits(track: PlateTrack, plate: FoundPlate, now: float, picture: Box) -> bool:
     ratio = plate.width / max(1.0, track.last.size)
-    return 0.6 < ratio < 1.7 and math.dist(track.expected(now), plate.middle) < track.reach(now)
+    spot = track.expected(now)
+    if not picture.holds(spot) and math.dist((track.last.x, track.last.y), plate.middle) > RETURNS * track.last.size:
+        return False  # what has left comes back where it left, or it is the next one
+    return 0.6 < ratio < 1.7 and math.dist(spot, plate.middle) < track.reach(now)

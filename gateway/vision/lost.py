@@ -11,7 +11,7 @@ from gateway.vision.track import PlateTrack
 HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
 HIDDEN = 45.0  # the same while its vehicle has not crossed a line: something stands before it
 NEAR_EDGE = 2.0  # plate widths from the picture's edge within which a plate that was lost may have left
-REMEMBERED = (3.0, 60.0)  # seconds for which what was told may be seen again: at the picture's edge, inside
+REMEMBERED = (3.0, 60.0)  # seconds for which what was told may be seen again: if it was on its way out, if not
 BACK = 3.0  # plate widths from where it was lost within which it comes back
 REJOIN_READS = 4  # first reads of a plate at each of which it may be one that was lost
 
@@ -65,8 +65,7 @@ class LostPlates:
         """A plate was told: it is not told again if it only comes out from behind something."""
         self._told = [told for told in self._told if now < told.until]
         if track.verdict is not None:
-            inside = self._inside((track.last.x, track.last.y), NEAR_EDGE * track.last.size)
-            self._told.append(Told(track, direction, now + REMEMBERED[inside]))
+            self._told.append(Told(track, direction, now + REMEMBERED[not self.leaves(track)]))
 
     def rejoin(self, track: PlateTrack, followed: Sequence[PlateTrack]) -> PlateTrack | None:
         """Go on with a plate that was lost, or told, if ``track`` was just read as the same one.

@@ -13,7 +13,7 @@ from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage, Picture, Read
 from gateway.vision.privacy import Veil
-from gateway.vision.shapes import Box
+from gateway.vision.shapes import Box, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
 SIGHTINGS = 3  # fewer are a reflection or a false find
@@ -31,6 +31,8 @@ SECONDS_REMEMBERED = 30.0
 ROUND_THE_PLATE = 3_000_000_000  # ns: what moves longer before or after a plate is seen is not only its vehicle
 STILL_THERE = 0.6  # seconds before and after a plate is seen that its vehicle fills the picture
 BREAKS_OFF = 1.0  # seconds
+RECENT = 8  # boxes: a slow or smooth part of a vehicle is not in every one
+RESTS = 600.0  # seconds for which a vehicle that was told may stand before it goes on
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
@@ -58,6 +60,7 @@ class PassageBook:
         self._told_motions: set[int] = set()
         self._told_regions: list[MotionTrack] = []
         self._ended: list[MotionTrack] = []
+        self._resting: list[tuple[MotionTrack, str]] = []
 
     def plate_ended(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> bool:
         """A plate is gone; it was a passage if the plate itself moved, not if only something near it did.
@@ -118,8 +121,9 @@ class PassageBook:
             if now - motion.last.time < WAIT_FOR_PLATES or (plate_open and now < math.inf):
                 continue
             self._waiting.remove(motion)
-            if motion.number not in self._told_motions and not self._told_already(motion):
-                self._tell_motion(motion)
+            if motion.number in self._told_motions or self._told_already(motion) or self._goes_on(motion):
+                continue
+            self._tell_motion(motion)
         if now < math.inf:
             self._told = [path for path in self._told if now - path[-1].time < SECONDS_REMEMBERED]
             self._told_plates = [path for path in self._told_plates if now - path[-1].time < SECONDS_REMEMBERED]
@@ -182,6 +186,7 @@ class PassageBook:
             )
         )
         self._note_told(track, own)
+        self._resting += [(motion, way.direction) for motion in own]
 
     def _note_told(self, track: PlateTrack, own: Sequence[MotionTrack]) -> None:
         """Remember which regions this plate has spoken for."""
@@ -238,6 +243,19 @@ class PassageBook:
         across, down = abs(spots[-1][0] - spots[0][0]), abs(spots[-1][1] - spots[0][1])
         through = across > 0.3 * size[0] or down > 0.3 * size[1] or net > 0.8 * _middle_size(path)
         return through and net > STRAIGHT * way
+
+    def _goes_on(self, motion: MotionTrack) -> bool:
+        """Whether this is a vehicle that was told, stopped with its plate out of sight and now goes on the same way."""
+        start = motion.path[0]
+        self._resting = [rest for rest in self._resting if start.time - rest[0].last.time < RESTS]
+        way = course(motion.path, self._lanes, self._camera).direction
+        for rest in self._resting:
+            stopped, direction = rest
+            there = around(stopped.boxes[-RECENT:]).grown(0.2)
+            if direction == way and stopped.last.time < start.time and there.holds((start.x, start.y)):
+                self._resting.remove(rest)
+                return True
+        return False
 
     def _told_already(self, motion: MotionTrack) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""

@@ -4,10 +4,12 @@ The pictures are drawn and go to the gate as they are, without an encoder: betwe
 only one in many seconds is looked at, as in a sleeping lane.
 """
 
+import json
 import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
@@ -31,6 +33,7 @@ DAY = 86400.0
 SELDOM = 60.0  # seconds between two pictures while nothing moves
 STANDS = 0.34  # of a vehicle's way, short of the line
 PAST = 0.5  # and beyond it
+LOW = 0.62  # and so far that its plate is below the picture
 Way = tuple[tuple[float, float], ...]  # (seconds, share of the way); outside these times it is away
 
 
@@ -71,10 +74,16 @@ def scenes(seed: int) -> Iterator[Scene]:
         return Car(plate.text, expected, way, x, body(plate, chance))
 
     through = 2.6
-    for name, share_of_way in (("hidden before the line", STANDS), ("hidden behind the line", PAST)):
+    places = (
+        ("hidden for 30 s before the line", STANDS),
+        ("hidden for 30 s behind the line", PAST),
+        ("stands for 30 s with its plate out of sight", LOW),
+    )
+    for name, share_of_way in places:
         stops, goes = 0.6 + through * share_of_way, 0.6 + through * share_of_way + HIDDEN + 2.5
         way: Way = ((0.6, 0.0), (stops, share_of_way), (goes, share_of_way), (goes + through, 1.0))
-        yield Scene(name, (car(("in",), way, 0.28),), ((stops + 0.5, goes - 1.0, 0.28),), goes + through + 2.0)
+        screens = ((stops + 0.5, goes - 1.0, 0.28),) if share_of_way != LOW else ()
+        yield Scene(name, (car(("in",), way, 0.28),), screens, goes + through + 2.0)
     hours = 6 * 3600.0
     stays: Way = ((0.6, 0.0), (2.2, PAST), (hours, PAST), (hours + 1.6, 0.0))
     yield Scene("parks for six hours", (car(("in", "out"), stays, 0.28),), (), hours + 4.0)
@@ -164,19 +173,30 @@ def watch(scene: Scene, seed: int, sight: PlateSight) -> dict[str, Any]:
         "seed": seed,
         "frames": looked,
         "expected": expected,
-        "told": [[*pair, round(one.time / 1e9, 1)] for pair, one in zip(found, told, strict=True)],
+        "told": [[one.direction, one.text, round(one.time / 1e9, 1)] for one in told],
         "right": sorted(way for way, _ in expected) == sorted(way for way, _ in found),
     }
 
 
-def report(rows: list[dict[str, Any]]) -> None:
+def run(count: int, results: Path, sight: PlateSight) -> None:
+    """Watch ``count`` of each scene that are not in ``results`` yet."""
+    done = set()
+    if results.exists():
+        done = {(row["scene"], row["seed"]) for row in map(json.loads, results.read_text().splitlines())}
+    with results.open("a", encoding="utf-8") as out:
+        for seed in range(count):
+            for scene in scenes(seed):
+                if (scene.name, seed) not in done:
+                    out.write(json.dumps(watch(scene, seed, sight), ensure_ascii=False) + "\n")
+                    out.flush()
+
+
+def report(path: Path) -> None:
     """Print a line a kind of scene."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
     print("synthetic, drawn without an encoder, time pressed together where nothing moves:")
     for name in dict.fromkeys(row["scene"] for row in rows):
         mine = [row for row in rows if row["scene"] == name]
         records, wanted = sum(len(row["told"]) for row in mine), sum(len(row["expected"]) for row in mine)
-        print(f"  {name:<38} {records} records of {wanted} passages, all right in {share(_right(mine), len(mine))}")
-
-
-def _right(rows: list[dict[str, Any]]) -> int:
-    return sum(row["right"] for row in rows)
+        right = sum(row["right"] for row in mine)
+        print(f"  {name:<52} {records} records of {wanted} passages, all right in {share(right, len(mine))}")

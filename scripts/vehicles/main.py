@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "models" / "plates")]
 
 import cv2  # noqa: E402 - the folders of this script's parts come first
+import long  # noqa: E402
 import reads  # noqa: E402
 from figures import digest, share, upper  # noqa: E402
 from fusion import table  # noqa: E402
@@ -24,6 +25,7 @@ from gateway.vision.packs import models_folder  # noqa: E402
 from gateway.vision.sight import ModelSight  # noqa: E402
 
 KEPT = ROOT / "build" / "eval_vehicles.jsonl"
+KEPT_LONG = ROOT / "build" / "eval_long.jsonl"
 KEPT_READS = ROOT / "build" / "eval_reads.jsonl"
 CLIPS = ROOT / "build" / "eval_vehicles"
 DRAWS = ("scripts/vehicles/scenes.py", "scripts/vehicles/bodies.py", "models/plates/render.py")
@@ -42,10 +44,19 @@ def main() -> int:
     parser.add_argument(
         "--split", choices=("test", "tune"), default="test", help="of --reads: rules are chosen by tune"
     )
+    parser.add_argument("--long", type=int, default=0, help="instead: so many of each of the long scenes")
     options = parser.parse_args()
+    if options.long:
+        options.results = KEPT_LONG if options.results == KEPT else options.results
     if options.reads and options.results == KEPT:
         options.results = KEPT_READS
     options.results.parent.mkdir(parents=True, exist_ok=True)
+    if options.long:
+        if not options.report:
+            cv2.setNumThreads(1)
+            long.run(options.long, options.results, ModelSight(models_folder()))
+        long.report(options.results)
+        return 0
     if options.reads:
         if not options.report:
             cv2.setNumThreads(1)
