@@ -258,7 +258,12 @@ class Actions:
         told = ""
         while point.want is want and not point.gave_up:
             point.attempts += 1
-            result = await self._attempt(point, want)
+            doing = asyncio.create_task(self._attempt(point, want), name=f"attempt {point.device}.{point.name}")
+            try:
+                result = await asyncio.shield(doing)
+            except asyncio.CancelledError:
+                await self._wind_up(point, want, doing)
+                raise
             current = point.want is want
             if current:
                 self._take(point, result, self._clock.monotonic() >= until)
@@ -292,6 +297,21 @@ class Actions:
             point.aim(want.over("ended"))
         else:
             await self._store.put([], urgent=True, facts=_facts(point))
+
+    async def _wind_up(self, point: _Point, want: Want, doing: asyncio.Task[Result]) -> None:
+        """The gateway stops in the middle of a write: what may have left is ended and on record, a pulse set back."""
+        _, unfinished = await asyncio.wait({doing}, timeout=STOP_PATIENCE)
+        if unfinished:
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+        elif doing.exception() is None:
+            result, current = doing.result(), point.want is want
+            if current:
+                self._take(point, result, too_long=False)
+            _log(want, result)
+            await self._writes.record(result, facts=_facts(point) if current else None, wait=False)
+        if want.seconds and (unfinished or point.touched):
+            await self._set_back(point, want)
 
     async def _set_back(self, point: _Point, want: Want) -> None:
         """The gateway stops: set back now what only it would have set back later."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.commands.writing import Writes
@@ -427,6 +428,29 @@ async def test_a_pulse_is_set_back_when_the_gateway_stops() -> None:
         await asyncio.gather(running, return_exceptions=True)
         assert not one.bits[0]
         assert (site.told()[-1], site.store.kept) == (("ended", False, "done"), {})
+
+
+@pytest.mark.parametrize(
+    ("action", "told", "set_to"),
+    [
+        (PULSE, [("raised", True, "done"), ("ended", False, "done")], False),
+        ({**ON, "until": "cleared"}, [("raised", True, "done")], True),
+    ],
+)
+async def test_a_write_under_way_when_the_gateway_stops_is_ended_and_on_record(
+    action: dict[str, Any], told: list[tuple[Any, ...]], set_to: bool
+) -> None:
+    one = slave()
+    one.mute.add(5)  # its answer never comes: the write takes its whole timeout
+    async with farmed(one) as source:
+        site = Bench(one, source, [alarm("a", action)])
+        running = site.start()
+        site.read(a=11)
+        await until(lambda: one.written)
+        assert not site.store.drafts
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert (one.bits[0], site.told()) == (set_to, told)
 
 
 async def test_a_gate_opens_again_while_it_is_open_and_closes_once() -> None:
