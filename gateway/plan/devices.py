@@ -6,6 +6,7 @@ from typing import cast
 
 from gateway.contract import ConfigError, Driver
 from gateway.links.calls import StationDriver
+from gateway.plan.anew import point_anew
 from gateway.plan.findings import Findings, Sketch
 from gateway.plan.stations import calls, misfit
 from gateway.settings import DeviceSettings, LineSettings, Profile
@@ -40,7 +41,7 @@ def resolve_devices(sketch: Sketch, profiles: Profiles, findings: Findings) -> D
             devices.dark.add(device.name)
             continue
         # With a line that is not there nothing will run, but the alarms can still be checked.
-        _check_writable(keys, device, profile, findings)
+        _check_writable(keys, device, profile, document, findings)
         resolved = resolve_device(device, line or LineSettings(name=device.line, tcp="nowhere:1"), profile)
         devices.resolved[device.name] = resolved
         if line is None:
@@ -85,7 +86,9 @@ def _told_too(sketch: Sketch, devices: Devices, findings: Findings) -> None:
             findings.warning((*keys, "options", "set_clock"), sentence)
 
 
-def _check_writable(keys: Keys, device: DeviceSettings, profile: Profile | None, findings: Findings) -> None:
+def _check_writable(
+    keys: Keys, device: DeviceSettings, profile: Profile | None, document: Document | None, findings: Findings
+) -> None:
     points = profile.points if profile else {}
     for number, name in enumerate(device.write):
         where = (*keys, "write", number)
@@ -93,10 +96,10 @@ def _check_writable(keys: Keys, device: DeviceSettings, profile: Profile | None,
             findings.error(where, f"is a point of your own; put write = true into points.{name} instead")
         elif name not in points:
             findings.error(where, f'its profile has no point "{name}"; {did_you_mean(name, points)}')
-        elif not points[name].write:
-            findings.error(
-                where, f"the profile does not say that {name} can be written; write the point anew, with write = true"
-            )
+        elif not points[name].write and document is not None:
+            anew = point_anew(name, document, write=True)
+            sentence = f"the profile does not say that {name} can be written; write the point anew instead: {anew}"
+            findings.error(where, sentence)
 
 
 def _profile(

@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.contract import ConfigError, Driver
 from gateway.links.calls import StationDriver
 from gateway.plan.alarms import compile_alarms
+from gateway.plan.anew import explain_halves
 from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
 from gateway.plan.files import NamedFile, check_files, named_files
@@ -67,11 +68,14 @@ def anchored(settings: Settings, path: Path) -> Settings:
 def load_plan(path: Path) -> Plan:
     """Read a configuration and everything it refers to; ConfigError with all problems ``FILE:LINE: key: …``."""
     sound, findings = sketch(Document.read(path))
+    profiles = Profiles(profile_folders(path))
+    if findings.errors:
+        explain_halves(findings, profiles)
     if sound is None:
         raise refusal(findings.errors)
     for check in (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras):
         check(sound, findings)
-    devices = resolve_devices(sound, Profiles(profile_folders(path)), findings)
+    devices = resolve_devices(sound, profiles, findings)
     check_stations(sound, devices.stations, findings)
     rules = compile_alarms(sound, devices, findings)
     check_vehicles(sound, devices, findings)

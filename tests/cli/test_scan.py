@@ -1,5 +1,6 @@
 """`linli scan` as people and programs call it, on a real pseudo-terminal and a real TCP server."""
 
+import importlib
 import json
 import os
 import signal
@@ -199,3 +200,12 @@ def test_units(text: str, units: tuple[int, ...]) -> None:
 def test_units_that_are_none(text: str) -> None:
     result = run("/dev/null", "--units", text)
     assert result.exit_code == 2
+
+
+def test_without_any_configuration_a_name_is_told_to_be_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = importlib.import_module("gateway.cli.scan.place")
+    monkeypatch.setattr(place, "DEFAULT_CONFIG", Path("/nowhere/linli.toml"))
+    result = run("riser")
+    assert result.exit_code == 1
+    assert '"riser" is no port, and /nowhere/linli.toml cannot be read' in result.output
+    assert "-c FILE" in result.output

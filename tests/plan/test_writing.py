@@ -42,17 +42,21 @@ write = true
 at = "coil:1"
 type = "bool"
 write = true
+[points.three]
+at = "coil:2"
+type = "bool"
+report = { on = "change", at_least = "10m" }
 [points.temperature]
 at = "input:0"
 [[vector]]
 source = "synthetic"
-registers = { "coil:0" = [1, 0], "input:0" = [21] }
-expect = { one = true, two = false, temperature = 21 }
+registers = { "coil:0" = [1, 0, 0], "input:0" = [21] }
+expect = { one = true, two = false, three = false, temperature = 21 }
 """
 
 
 def planned(folder: Path, text: str):
-    (folder / "devices").mkdir()
+    (folder / "devices").mkdir(parents=True)
     (folder / "devices" / "relay-board.toml").write_text(PROFILE, encoding="utf-8")
     path = folder / "linli.toml"
     path.write_text(HEAD + text, encoding="utf-8")
@@ -101,6 +105,28 @@ def test_what_an_alarm_can_write(tmp_path: Path) -> None:
     assert (first.after, second.after) == (False, 0)
 
 
+@pytest.mark.parametrize("asked", ['write = ["three"]', "points.three = { write = true }", "points.three.write = true"])
+def test_how_a_point_of_a_profile_is_written_anew_can_be_pasted(tmp_path: Path, asked: str) -> None:
+    device = '[[device]]\nname = "d"\nline = "plant"\naddress = 9\nprofile = "relay-board"\n'
+    with pytest.raises(ConfigError) as refused:
+        planned(tmp_path / "asked", device + asked + "\n")
+    (problem,) = refused.value.problems
+    _, found, anew = problem.partition("points.three = {")
+    assert found, problem
+    _tank, plan = planned(tmp_path / "pasted", f"{device}{found}{anew}\n").devices
+    three = plan.spec.points["three"]
+    assert (three.at, three.type, three.write) == ("coil:2", "bool", True)
+    assert plan.reports["three"].at_least == 600
+
+
+def test_a_point_that_is_no_profiles_is_told_as_before(tmp_path: Path) -> None:
+    device = '[[device]]\nname = "d"\nline = "plant"\nprofile = "{}"\npoints.four = {{ write = true }}\n'
+    for profile in ("relay-board", "no-such-board"):
+        with pytest.raises(ConfigError) as refused:
+            planned(tmp_path / profile, device.format(profile))
+        assert any("points.four.at: is missing; expected where the driver" in one for one in refused.value.problems)
+
+
 @pytest.mark.parametrize(
     ("device", "words"),
     [
@@ -108,7 +134,7 @@ def test_what_an_alarm_can_write(tmp_path: Path) -> None:
         ('driver = "modbus"\npoints.p = { at = "input:0", valid = [0, 1], write = true }', "input can only be read"),
         ('driver = "dlt645"\naddress = "000000000001"\npoints.p = { at = "00010000", type = "bcd", length = 4, '
          'scale = 0.01, valid = [0, 1], write = true }', "a meter is only ever read"),
-        ('profile = "relay-board"\nwrite = ["one", "three"]', 'its profile has no point "three"'),
+        ('profile = "relay-board"\nwrite = ["one", "five"]', 'its profile has no point "five"'),
         ('profile = "relay-board"\nwrite = ["temperature"]', "does not say that temperature can be written"),
         ('profile = "relay-board"\nwrite = ["p"]\npoints.p = { at = "coil:3", type = "bool" }', "put write = true"),
     ],

@@ -59,6 +59,11 @@ def find_line(text: str, config: Path | None, state: Path | None) -> Where:
     address = _address(text, lines)
     if address is None and text not in lines:
         hint = did_you_mean(text, lines, what="lines: name a port instead, such as /dev/ttyUSB0")
+        if path is None:
+            raise Refusal(
+                f'"{text}" is no port, and {DEFAULT_CONFIG} cannot be read, so there is no line of that name either; '
+                "name the configuration with -c FILE, or a port such as /dev/ttyUSB0, or tcp://HOST:PORT"
+            )
         raise Refusal(
             f'there is no line "{text}" in {path or config or DEFAULT_CONFIG}; {hint}. '
             "A port or tcp://HOST:PORT works too."
