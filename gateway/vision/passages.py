@@ -33,6 +33,7 @@ STILL_THERE = 0.6  # seconds before and after a plate is seen that its vehicle f
 BREAKS_OFF = 1.0  # seconds
 RECENT = 8  # boxes: a slow or smooth part of a vehicle is not in every one
 RESTS = 600.0  # seconds for which a vehicle that was told may stand before it goes on
+FLICKERS = 0.2  # seconds
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
@@ -259,7 +260,7 @@ class PassageBook:
 
     def _told_already(self, motion: MotionTrack) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
-        if any(_broke_off(motion, region) for region in self._told_regions):
+        if any(_broke_off(motion, region) or _became(motion, region) for region in self._told_regions):
             return True
         ends = (motion.path[0], motion.path[-1])
         if any(_rides_on(spot, plate) for plate in self._told_plates for spot in ends):
@@ -299,6 +300,14 @@ def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:
     pairs = zip(reversed(whole.path), reversed(whole.boxes), strict=False)
     place, box = min(pairs, key=lambda pair: abs(pair[0].time - start.time))
     return abs(place.time - start.time) < BREAKS_OFF and box.grown(0.1).holds((start.x, start.y))
+
+
+def _became(motion: MotionTrack, whole: MotionTrack) -> bool:
+    """Whether a region ended where a told one had just begun: its vehicle was seen as two for a while."""
+    start = whole.path[0]
+    pairs = zip(reversed(motion.path), reversed(motion.boxes), strict=False)
+    near = [box for place, box in pairs if abs(place.time - start.time) < FLICKERS]
+    return bool(near) and motion.last.time - start.time < BREAKS_OFF and around(near).holds((start.x, start.y))
 
 
 def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:
