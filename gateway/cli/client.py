@@ -115,7 +115,7 @@ def place(command: Command) -> Command:
     return click.option(
         "-c",
         "--config",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # what may not be read is explained better later
         help=f"The daemon's configuration, which names its state directory.  [default: {DEFAULT_CONFIG}]",
     )(command)
 

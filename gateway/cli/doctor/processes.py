@@ -40,9 +40,7 @@ class Listener(NamedTuple):
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches it."""
-        address = ipaddress.ip_address(self.host)
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return (mapped or address).is_loopback
+        return ipaddress.ip_address(self.host).is_loopback
 
 
 def processes(machine: Machine) -> list[Process]:
@@ -130,4 +128,6 @@ def _host(text: str) -> str:
     """Read an address as the kernel writes it: 32-bit words, each in the machine's own order of bytes."""
     raw = bytes.fromhex(text)
     turned = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
-    return str(ipaddress.ip_address(turned))
+    address = ipaddress.ip_address(turned)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

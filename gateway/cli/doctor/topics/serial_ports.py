@@ -101,9 +101,8 @@ def _other(line: LineSettings, holder: Process) -> Finding:
 def _console(machine: Machine, line: LineSettings, path: Path) -> Iterator[Finding]:
     consoles = [word[8:].split(",")[0] for word in (machine.text("/proc/cmdline") or "").split()
                 if word.startswith("console=")]  # fmt: skip
-    real = Path(os.path.realpath(path)).name
     for console in consoles:
-        if os.path.realpath(machine.at(f"/dev/{console}")).endswith(f"/{real}"):
+        if os.path.realpath(machine.at(f"/dev/{console}")) == os.path.realpath(path):
             do = "sudo raspi-config, Interface Options, Serial Port: no login shell (or delete it in cmdline.txt)"
             yield wrong(line.name, f"the kernel writes its messages to {line.serial} (console={console})", do)
 
