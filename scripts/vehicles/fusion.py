@@ -44,7 +44,7 @@ def _passages(clip: dict[str, Any]) -> list[tuple[dict[str, Any], list[Look]]]:
     for one in clip["passings"]:
         for record in one["records"][:1]:
             looks: list[Look] = []
-            for wall, text, _ in record["reads"]:
+            for wall, text, *_ in record["reads"]:
                 near = [look for look in by_time[wall] if any(text == _text(read) for read in look["reads"])]
                 if near:
                     spot = near[0]["spot"]

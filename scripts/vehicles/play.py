@@ -1,6 +1,7 @@
 """Runs one drawn clip through the vehicle gate and lays what it told beside what is true."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateway.vision.evidence import Pixels
 from gateway.vision.fuse import alike
 from gateway.vision.gate import VehicleGate
 from gateway.vision.lists import PlateLists
+from gateway.vision.look import GOOD_SHARPNESS, GOOD_WIDTH
 from gateway.vision.messages import Passage
 from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
 from gateway.vision.shapes import Box
@@ -29,6 +31,7 @@ class Watched:
         self.calls = {"find": 0, "read": 0, "second": 0}
         self.wall = 0
         self.looks: list[dict[str, Any]] = []
+        self.clear: dict[tuple[int, str], float] = {}  # by time and text: how large and sharp the plate was
         self._picture: Pixels | None = None
         self._found: list[FoundPlate] = []
         self._frame = -1
@@ -47,6 +50,8 @@ class Watched:
         began = time.process_time()
         read = self.inner.read(crop)
         self._count("read", began)
+        if read is not None:
+            self._weigh(crop, read)
         if self.both:
             self._note(crop, read)
         return read
@@ -55,15 +60,25 @@ class Watched:
         began = time.process_time()
         read = self.inner.second(crop)
         self._count("second", began)
+        if read is not None:
+            self._weigh(crop, read)
         return read
 
-    def _note(self, crop: Pixels, read: PlateRead | None) -> None:
+    def _plate(self, crop: Pixels) -> FoundPlate:
         rows = 1 if crop.shape[0] < 60 else 2
-        plate = next(
+        return next(
             one
             for one in self._found
             if (rectified(self._picture, one, rows) == crop).all()  # type: ignore[arg-type]
         )
+
+    def _weigh(self, crop: Pixels, read: PlateRead) -> None:
+        plate = self._plate(crop)
+        clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
+        self.clear[self.wall, read.text] = min(1.0, plate.width / GOOD_WIDTH) * clear
+
+    def _note(self, crop: Pixels, read: PlateRead | None) -> None:
+        plate = self._plate(crop)
         other = self.inner.second(crop)
         self.looks.append(
             {
@@ -121,7 +136,7 @@ def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
     """Decode the drawn clip at ``path``, watch, compare: one line of the results."""
     for counts in (sight.spent, sight.calls):
         counts.update(dict.fromkeys(counts, 0))
-    sight.looks = []
+    sight.looks, sight.clear = [], {}
     gate = VehicleGate(settings(clip), sight, PlateLists({}))
     capture = Capture(str(path))
     told: list[Passage] = []
@@ -134,6 +149,7 @@ def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
     capture.close()
     moving = [one for one in clip.passings if one.behaviour != "parked"]
     owners = [_owner(passage, moving) for passage in told]
+    rows = [_row(passage, sight.clear) for passage in told]
     return {
         "seed": clip.seed,
         "degraded": clip.degraded,
@@ -149,11 +165,13 @@ def play(clip: Clip, path: Path, sight: Watched) -> dict[str, Any]:
                 "shape": one.shape,
                 "paint": one.paint,
                 "time": [round(one.start, 2), round(one.end, 2)],
-                "records": [_row(passage) for passage, owner in zip(told, owners, strict=True) if owner == place],
+                "records": [
+                    _row(passage, sight.clear) for passage, owner in zip(told, owners, strict=True) if owner == place
+                ],
             }
             for place, one in enumerate(moving)
         ],
-        "strays": [_row(passage) for passage, owner in zip(told, owners, strict=True) if owner is None],
+        "strays": [row for row, owner in zip(rows, owners, strict=True) if owner is None],
         "cpu": {
             "find": sight.spent["find"],
             "read": sight.spent["read"] + sight.spent["second"],
@@ -182,7 +200,7 @@ def _owner(passage: Passage, moving: list[Passing]) -> int | None:
     return max(near, key=merit, default=None)
 
 
-def _row(passage: Passage) -> dict[str, Any]:
+def _row(passage: Passage, clear: Mapping[tuple[int, str], float]) -> dict[str, Any]:
     return {
         "text": passage.text,
         "status": passage.status,
@@ -192,5 +210,8 @@ def _row(passage: Passage) -> dict[str, Any]:
         "lane": passage.lane,
         "direction": passage.direction,
         "time": [round(passage.first_time / 1e9, 2), round(passage.last_time / 1e9, 2)],
-        "reads": [[read.time, read.text, read.confidence] for read in passage.reads],
+        "reads": [
+            [read.time, read.text, read.confidence, round(clear.get((read.time, read.text), 0.0), 3)]
+            for read in passage.reads
+        ],
     }
