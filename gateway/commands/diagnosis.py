@@ -83,6 +83,7 @@ def _lines(lines: Sequence[View], devices: Sequence[View]) -> Iterable[Problem]:
     for line in lines:
         if line["state"] in WELL | BEGINNING:
             yield from _troubles(line)
+            yield from _overload(line, devices)
             continue
         mine = [device for device in devices if device["line"] == line["name"]]
         sinces = [device["since"] for device in mine if device["state"] != "online" and device.get("since")]
@@ -107,6 +108,19 @@ def _troubles(line: View) -> Iterable[Problem]:
         what, _, fix = trouble["sentence"].rpartition("; ")
         weight = TROUBLES.get(trouble["reason"], "minor")
         yield Problem(part=f"line {line['name']}", severity=weight, text=what, since=trouble.get("since"), fix=fix)
+
+
+def _overload(line: View, devices: Sequence[View]) -> Iterable[Problem]:
+    """Devices that are asked less often than they should be, since there is no time for it on their line."""
+    late = [device["name"] for device in devices if device["line"] == line["name"] and device.get("overloaded")]
+    if late:
+        yield Problem(
+            part=f"line {line['name']}",
+            severity="warning",
+            text=f"line {line['name']} is too slow for every poll of {', '.join(late)} (busy {line['busy']:.0%})",
+            since=None,
+            fix="raise every of these devices or of others on the line, use a higher speed, or a second line",
+        )
 
 
 def _device(device: View) -> Iterable[Problem]:

@@ -159,6 +159,7 @@ class Source(Watched):
             "polls": self._polls,
             "errors": self._errors,
             "missed": self._missed,
+            "overloaded": self._overloaded,
             **self._tally.view(),
             **self._writable(),
         }

@@ -57,6 +57,15 @@ def test_what_a_line_suffers_from_is_told_once_and_not_for_each_device() -> None
     assert problem["fix"] == "check its wires"
 
 
+def test_a_line_without_time_for_all_polls_is_told_with_who_comes_short() -> None:
+    late = [device_view(name) | {"overloaded": True} for name in ("house-1", "house-2")]
+    (problem,) = found(devices=[*late, device_view("sump") | {"overloaded": False}], lines=[line_view()])
+    assert (problem["part"], problem["severity"]) == ("line rs485-1", "warning")
+    assert problem["text"] == "line rs485-1 is too slow for every poll of house-1, house-2 (busy 25%)"
+    assert "raise every" in problem["fix"]
+    assert "too slow" not in str(found(devices=late, lines=[line_view("down", "unplugged", "it is gone")]))
+
+
 @pytest.mark.parametrize(
     ("parts", "part", "severity", "text", "since", "fix"),
     [

@@ -266,6 +266,19 @@ async def test_a_bug_in_a_driver_costs_its_device_only_and_restarts_it(fake_cloc
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
+async def test_overload_is_shown_while_it_lasts(fake_clock):
+    scene = Scene(fake_clock)
+    async with playing(scene):
+        await fake_clock.advance(10)
+        assert scene.source.view()["overloaded"] is False
+        scene.line.cost = 2.5
+        await fake_clock.advance(30)
+        assert scene.source.view()["overloaded"] is True
+        scene.line.cost = 0.0
+        await fake_clock.advance(60)
+        assert scene.source.view()["overloaded"] is False
+
+
 async def test_overload_is_counted_never_silent(fake_clock, caplog):
     before = REGISTRY.get_sample_value("linli_dropped_total", {"where": "poll", "cause": "overload"}) or 0
     scene = Scene(fake_clock)
