@@ -12,6 +12,7 @@ from gateway.settings import SerialSettings
 BUFFER_LIMIT = 65536  # a device that babbles must not eat the memory
 BYTE_GAP = 0.25  # serial servers and USB adapters deliver an answer in pieces up to this far apart
 LONGEST_LATE = 0.3  # seconds that an answer nobody waits for may hold back the next question
+SETTLE = 0.03  # seconds
 EXTENSION_LIMIT = 3.0  # a babbling device may stretch its timeout by this much, not more
 
 Tap = Callable[[str, bytes, float], None]  # "out" or "in", bytes, monotonic seconds

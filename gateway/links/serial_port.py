@@ -15,11 +15,10 @@ import termios
 import serial
 
 from gateway.contract import Clock, LinkError
-from gateway.links.pipe import StreamPipe
+from gateway.links.pipe import SETTLE, StreamPipe
 from gateway.settings import SerialSettings
 
 SILENCE_FAST = 0.00175  # Modbus over serial line 2.5.1.1: fixed above 19200 baud
-SETTLE = 0.03
 GONE = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF})  # what an adapter without its plug says
 PSEUDO_TERMINALS = range(136, 144)  # device majors of Linux ptys
 SIZES = {"5": termios.CS5, "6": termios.CS6, "7": termios.CS7, "8": termios.CS8}

@@ -8,6 +8,7 @@ from typing import cast
 
 from gateway.contract import Clock, LinkError
 from gateway.links.network import NetworkPipe, split_address, unreachable
+from gateway.links.pipe import SETTLE
 
 OPEN_TIMEOUT = 5.0
 # A peer that lost its power says nothing; these make the kernel notice within about 20 s.
@@ -37,6 +38,10 @@ class TcpPipe(NetworkPipe, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came (asyncio calls this)."""
         self._received(data)
+
+    async def settle(self) -> None:
+        """As on a serial port: behind a serial server there is one."""
+        await self._clock.sleep(SETTLE)
 
     async def _send(self, data: bytes) -> float:
         self._transport.write(data)

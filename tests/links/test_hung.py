@@ -4,12 +4,16 @@ import asyncio
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.contract import DeviceError, DeviceSilentError, LinkError, Pipe
 from gateway.links import Line
+from gateway.links.pipe import SETTLE
 from gateway.links.turns import WRITE
 from gateway.metrics import LINE_BYTES
+from gateway.settings import LineSettings
 from tests.links.test_line import echo_line, hang_up, question, running
 from tests.links.test_turns import poll, start
+from tests.modbus_farm import Slave, TcpFarm
 
 
 async def in_vain(line: Line, clock, seconds: float = 9.0) -> None:
@@ -90,3 +94,28 @@ async def test_the_books_are_right_when_a_parted_read_ends_behind_a_new_connecti
     assert len(pipes) == 2
     moved = [sum(pipe.bytes_in for pipe in pipes), sum(pipe.bytes_out for pipe in pipes)]
     assert [total.value - old for total, old in zip(totals, before, strict=True)] == moved
+
+
+class Napping(SystemClock):
+    """The true clock, and what was slept by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.naps: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        await super().sleep(seconds)
+
+
+async def test_behind_a_serial_server_a_missed_answer_is_let_pass_too():
+    clock = Napping()
+    async with TcpFarm({1: Slave()}) as farm:
+        line = Line(LineSettings(name="server", tcp=f"127.0.0.1:{farm.port}"), clock)
+        async with running(line):
+            with pytest.raises(DeviceSilentError):
+                await line.transact(question(b"\0"), deadline=0, timeout=0.02)
+            assert SETTLE not in clock.naps
+            with pytest.raises(DeviceSilentError):
+                await line.transact(question(b"\0"), deadline=0, timeout=0.02)
+    assert SETTLE in clock.naps
