@@ -189,3 +189,14 @@ def test_any_bytes_make_a_device_error_or_nothing(chunks):
     with contextlib.suppress(DeviceError):
         run(hear(device, POINTS, *chunks, unasked=b"".join(chunks[:3])))
     assert len(device._ear._rest) <= 512
+
+
+@pytest.mark.parametrize(
+    "options", [{"pattern": "(?P<w>[0-9]+)"}, {"separator": ",", "checksum": "xor"}, {"pattern": "(?P<w>.*)x"}]
+)
+async def test_what_a_device_said_stands_in_no_sentence(options):
+    """A reader of plates on a serial port: errors go to the log, plates do not."""
+    device = make("line", {"weight": {"at": "w" if "pattern" in options else "1"}}, encoding="utf-8", **options)
+    with pytest.raises(DeviceError) as caught:
+        await hear(device, ["weight"], "\r\n沪A12345\r\n沪A12345*00\r\n\xff沪A12345\r\n".encode())
+    assert "A12345" not in f"{caught.value} {caught.value.reason}"
