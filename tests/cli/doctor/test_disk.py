@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.doctor.topics import disk
-from gateway.cli.doctor.topics.disk import mount_of, mounted, room, speed, wear
+from gateway.cli.doctor.topics.disk import elsewhere, mount_of, mounted, room, speed, wear
 from tests.cli.doctor.made import look_at, made, only, planned, status, verdicts
 from tests.conftest import FakeClock
 
@@ -43,6 +43,13 @@ def test_the_longest_and_latest_mount_holds_a_path(tmp_path: Path) -> None:
 def test_how_it_is_mounted(tmp_path: Path, line: str, verdict: str, words: str) -> None:
     found = only(look_at(made(tmp_path, info(line.format(tmp_path)), state=tmp_path), mounted))
     assert (found.verdict, words in found.what) == (verdict, True)
+
+
+def test_another_disk_that_was_made_read_only(tmp_path: Path) -> None:
+    lines = ("41 27 179:2 / /usr ro - ext4 /dev/mmcblk0p2 rw", "42 27 8:1 / /data ro - ext4 /dev/sda1 rw",
+             "43 27 8:1 / /again ro - ext4 /dev/sda1 rw", "44 27 7:0 / /s ro - squashfs /dev/loop0 ro")  # fmt: skip
+    found = only(look_at(made(tmp_path, info(*lines), state=tmp_path), elsewhere))
+    assert (found.verdict, found.where) == ("look", "/dev/sda1 on /data")
 
 
 def test_a_file_system_that_has_counted_errors(tmp_path: Path) -> None:

@@ -39,10 +39,11 @@ def power(machine: Machine) -> Iterator[Finding]:
         alarms = [machine.number(f"/sys/class/hwmon/{path.parent.name}/in0_lcrit_alarm")
                   for path in machine.at("/sys/class/hwmon").glob("*/name")
                   if machine.text(f"/sys/class/hwmon/{path.parent.name}/name") == "rpi_volt"]  # fmt: skip
+        # The kernel asks the firmware every two seconds and clears what it noted, so the alarm is about now.
         if any(alarms):
-            yield look("", "the supply voltage was too low at some time since the start", SUPPLY)
+            yield wrong("", "the supply voltage is too low", SUPPLY)
         elif alarms:
-            yield ok("", "the supply voltage was never too low since the start")
+            yield ok("", "the supply voltage is right now; sudo dmesg | grep -i voltage says whether it always was")
         return
     now = [bit for bit in FLAGS if flags >> bit & 1]
     for bit in now:
@@ -52,7 +53,7 @@ def power(machine: Machine) -> Iterator[Finding]:
         what = f"{FLAGS[bit][1]} at some time since the start (flags {flags:#x})"
         yield look("", what, COOL if bit in HEAT_BITS else SUPPLY)
     if not now and not before:
-        yield ok("", "supply voltage and speed were right since the start")
+        yield ok("", "supply voltage and speed are right, and nothing else is noted since the start")
 
 
 def temperature(machine: Machine) -> Iterator[Finding]:

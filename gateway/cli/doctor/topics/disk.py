@@ -16,6 +16,7 @@ TIGHT = 0.05  # of all files that the file system can hold
 ROUNDS, BLOCK = 5, bytes(4096)
 SLOW, DEAD_SLOW = 0.5, 5.0  # seconds for one small write to be safe; the first is the usual window of commits
 FLEETING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
+LASTING = frozenset({"ext4", "ext3", "xfs", "btrfs", "f2fs"})
 FRAGILE = frozenset({"vfat", "exfat", "msdos", "nfs", "nfs4", "cifs", "fuseblk"})
 CARD = "copy what is on it, and replace the card or disk"
 WORN_OUT, NEARLY = 0x0B, 0x09  # of JEDEC's DEVICE_LIFE_TIME_EST: steps of 10 %, 0Bh is beyond the estimated life
@@ -28,7 +29,6 @@ class Mount(NamedTuple):
     kind: str
     source: str
     options: frozenset[str]
-    device: str
 
     @property
     def read_only(self) -> bool:
@@ -36,19 +36,20 @@ class Mount(NamedTuple):
         return "ro" in self.options
 
 
-def mount_of(machine: Machine, path: Path) -> Mount | None:
-    """Find the mount that holds a path: the longest that is a part of it, of those the last."""
-    best: Mount | None = None
+def mounts(machine: Machine) -> Iterator[Mount]:
+    """All mounts, in the order in which they were made."""
     for line in (machine.text("/proc/self/mountinfo") or "").splitlines():
         left, dash, right = line.partition(" - ")
         words, more = left.split(), right.split()
-        if not dash or len(words) < 6 or len(more) < 2:
-            continue
-        place = words[4].encode().decode("unicode_escape")
-        if path.is_relative_to(place) and (best is None or len(place) >= len(best.place)):
+        if dash and len(words) > 5 and len(more) > 1:
             options = {*words[5].split(","), *(more[2].split(",") if len(more) > 2 else ())}
-            best = Mount(place, more[0], more[1], frozenset(options), words[2])
-    return best
+            yield Mount(words[4].encode().decode("unicode_escape"), more[0], more[1], frozenset(options))
+
+
+def mount_of(machine: Machine, path: Path) -> Mount | None:
+    """Find the mount that holds a path: the longest that is a part of it, of those the last."""
+    holding = [mount for mount in mounts(machine) if path.is_relative_to(mount.place)]
+    return max(reversed(holding), key=lambda mount: len(mount.place), default=None)
 
 
 def _folder(machine: Machine) -> Path | None:
@@ -120,6 +121,19 @@ def mounted(machine: Machine) -> Iterator[Finding]:
         yield look(where, f"the file system has counted {errors} errors since it was last checked", do)
 
 
+def elsewhere(machine: Machine) -> Iterator[Finding]:
+    """Other disks that take no writes: the kernel does that to one with errors."""
+    folder = _folder(machine)
+    ours = mount_of(machine, folder) if folder is not None else None
+    told = {ours.source} if ours is not None else set()
+    for mount in mounts(machine):
+        if mount.read_only and mount.kind in LASTING and mount.source not in told:
+            told.add(mount.source)
+            where = f"{mount.source} on {mount.place}"
+            do = f"sudo dmesg | grep -i error, if that was not meant; {CARD} if it was an error"
+            yield look(where, f"{mount.kind} is mounted read-only, by an error of the disk or by intent", do)
+
+
 def speed(machine: Machine) -> Iterator[Finding]:
     """How long a small write takes until it is safe: 4 KiB and fsync, in a file without a name that leaves nothing."""
     folder = _folder(machine)
@@ -183,6 +197,7 @@ def _percent(used: int) -> str:
 PROBES = (
     Probe("room on the disk", room),
     Probe("mounts", mounted),
+    Probe("other mounts", elsewhere),
     Probe("speed of the disk", speed, 30.0),
     Probe("wear of the disk", wear),
 )
