@@ -131,7 +131,9 @@ class Comparison:
             values = await self._read(found, device, driver, _Memory(known, found.framing))
             if values is not None and (candidate := _candidate(sheet, device, values, found)) is not None:
                 candidates.append(candidate)
-        found.candidates = sorted(candidates, key=lambda one: (-one.weight, one.profile))[:KEPT]
+        # Of those that say equally much, the one that leaves least of the device unread: contacts prove nothing singly.
+        ranked = sorted(candidates, key=lambda one: (-one.weight, -len(one.values), one.profile))
+        found.candidates = ranked[:KEPT]
         if found.driver == "modbus":
             found.readable = found.readable or next((str(spot) for spot, sound in spots.items() if sound), "")
 

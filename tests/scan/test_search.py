@@ -77,6 +77,17 @@ async def test_a_unit_that_refuses_is_found_and_one_with_inputs_only_too() -> No
     assert {address: profile for address, (_, profile, _) in told(search).items()} == {1: None, 8: "xy-md02"}
 
 
+async def test_of_profiles_that_fit_alike_the_one_that_reads_most_comes_first() -> None:
+    board, inputs = Slave(bits=dict.fromkeys(range(8), False)), Slave(bits=dict.fromkeys(range(8), False))
+    inputs.refused = {1: 1}
+    bus = StillWire((B9600, modbus_ear(6, board)), (B9600, modbus_ear(7, inputs)))
+    search = await run(search_of(bus, bauds=(9600,), protocols=("modbus",)))
+    assert {address: profile for address, (_, profile, _) in told(search).items()} == {
+        6: "waveshare-relay-8in8out",
+        7: "dry-contact-8",
+    }
+
+
 async def test_a_late_answer_finds_its_own_unit() -> None:
     """Unit 3 answers once when the next unit was asked already."""
     bus = StillWire((B9600, modbus_ear(3, level())), (B9600, modbus_ear(7, climate())))
