@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.cli.doctor.machine import Machine
 
+LOCKED = re.compile(r"([0-9a-f]+):([0-9a-f]+):(\d+)")  # device and inode in /proc/locks
 LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -90,12 +92,10 @@ def _lockers(machine: Machine, there: os.stat_result) -> Iterator[int]:
     place = (os.major(there.st_dev), os.minor(there.st_dev), there.st_ino)
     for line in (machine.text("/proc/locks") or "").splitlines():
         words = line.split()
-        if len(words) < 6 or words[1] == "->" or not words[4].isdecimal():  # "->": waits for it; -1: nobody's
-            continue
-        major, _, rest = words[5].partition(":")
-        minor, _, inode = rest.partition(":")
-        if (int(major, 16), int(minor, 16), int(inode)) == place:
-            yield int(words[4])
+        # "->" waits for the lock; the process is -1 where it is nobody's, the place "<none>:0" where there is no file.
+        if len(words) > 5 and words[1] != "->" and words[4].isdecimal() and (found := LOCKED.fullmatch(words[5])):
+            if (int(found[1], 16), int(found[2], 16), int(found[3])) == place:
+                yield int(words[4])
 
 
 def listeners(machine: Machine) -> list[Listener]:

@@ -22,10 +22,10 @@ def info(*lines: str) -> dict[str, str]:
 
 
 def test_the_longest_and_latest_mount_holds_a_path(tmp_path: Path) -> None:
-    lines = ("30 27 8:1 / /var rw - ext4 /dev/sda1 rw", r"31 27 8:2 / /var/my\040disk rw - ext4 /dev/sda2 rw",
+    lines = ("30 27 8:1 / /var rw - ext4 /dev/sda1 rw", r"31 27 8:2 / /var/邻里\040disk rw - ext4 /dev/sda2 rw",
              "32 27 8:3 / /var rw - btrfs /dev/sda3 rw")  # fmt: skip
     machine = made(tmp_path, info(*lines))
-    places = ["/", "/variant", "/var/lib", "/var/my disk/x"]
+    places = ["/", "/variant", "/var/lib", "/var/邻里 disk/x"]
     sources = [mount_of(machine, Path(place)).source for place in places]  # type: ignore[union-attr]
     assert sources == ["/dev/mmcblk0p2", "/dev/mmcblk0p2", "/dev/sda3", "/dev/sda2"]
 

@@ -127,7 +127,8 @@ def test_a_lock_tells_of_a_holder_whose_files_nobody_shows(tmp_path: Path) -> No
     with held.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         locks = Path("/proc/locks").read_text()
-    files = {"/proc/locks": f"9: -> FLOCK  ADVISORY  WRITE 1 00:06:1 0 EOF\n{locks}", f"/proc/{os.getpid()}/comm": "x"}
+    odd = "8: OFDLCK ADVISORY  READ -1 <none>:0 0 EOF\n9: -> FLOCK  ADVISORY  WRITE 1 00:06:1 0 EOF\n"
+    files = {"/proc/locks": odd.replace("-1 <", "7 <") + odd + locks, f"/proc/{os.getpid()}/comm": "x"}
     holders, _ = serial_ports.holders(made(tmp_path, files), held)
     assert holders == [Process(os.getpid(), "x")]
 

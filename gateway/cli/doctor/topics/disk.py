@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ SLOW, DEAD_SLOW = 0.5, 5.0  # seconds for one small write to be safe; the first 
 FLEETING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
 LASTING = frozenset({"ext4", "ext3", "xfs", "btrfs", "f2fs"})
 FRAGILE = frozenset({"vfat", "exfat", "msdos", "nfs", "nfs4", "cifs", "fuseblk"})
+ESCAPED = re.compile(r"\\([0-7]{3})")  # the kernel writes space, tab, line end and backslash so
 CARD = "copy what is on it, and replace the card or disk"
 WORN_OUT, NEARLY = 0x0B, 0x09  # of JEDEC's DEVICE_LIFE_TIME_EST: steps of 10 %, 0Bh is beyond the estimated life
 
@@ -43,7 +45,9 @@ def mounts(machine: Machine) -> Iterator[Mount]:
         words, more = left.split(), right.split()
         if dash and len(words) > 5 and len(more) > 1:
             options = {*words[5].split(","), *(more[2].split(",") if len(more) > 2 else ())}
-            yield Mount(words[4].encode().decode("unicode_escape"), more[0], more[1], frozenset(options))
+            yield Mount(
+                ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4]), more[0], more[1], frozenset(options)
+            )
 
 
 def mount_of(machine: Machine, path: Path) -> Mount | None:
