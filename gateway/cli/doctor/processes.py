@@ -93,9 +93,11 @@ def _lockers(machine: Machine, there: os.stat_result) -> Iterator[int]:
     for line in (machine.text("/proc/locks") or "").splitlines():
         words = line.split()
         # "->" waits for the lock; the process is -1 where it is nobody's, the place "<none>:0" where there is no file.
-        if len(words) > 5 and words[1] != "->" and words[4].isdecimal() and (found := LOCKED.fullmatch(words[5])):
-            if (int(found[1], 16), int(found[2], 16), int(found[3])) == place:
-                yield int(words[4])
+        if len(words) < 6 or words[1] == "->" or not words[4].isdecimal():
+            continue
+        found = LOCKED.fullmatch(words[5])
+        if found is not None and (int(found[1], 16), int(found[2], 16), int(found[3])) == place:
+            yield int(words[4])
 
 
 def listeners(machine: Machine) -> list[Listener]:
