@@ -47,3 +47,37 @@ def test_nothing_is_wrong_on_a_day_without_a_script(profile, good_day):
     for seed, now in itertools.product(range(5), (0.0, 100.0, 5000.0)):
         shown = pair(spec_of(profile), seed)[1].values.at(now).shown()
         assert {name: shown[name] for name in good_day} == good_day
+
+
+def sayings(driver: str, ident: str) -> set[str]:
+    """The identifiers whose answer holds this value: its own, and the block that the standard puts it into."""
+    if driver != "dlt645":
+        return {ident}
+    if len(ident) == 4:  # 1997, table A: F for the last digit
+        return {ident, ident[:3] + "F"}
+    kind = ident[:4]  # 2007, tables A.1 and A.2: FF for DI1
+    return {ident, f"{kind}FF00"} if kind[:2] == "00" or "0201" <= kind <= "0207" else {ident}
+
+
+def cover(values: list[set[str]]) -> int:
+    """The fewest identifiers of which every value has one, by trying each that answers the first value."""
+    if not values:
+        return 0
+    return 1 + min(cover([others for others in values if asked not in others]) for asked in values[0])
+
+
+@pytest.mark.parametrize("profile", [name for name in PROFILES if spec_of(name).driver != "modbus"])
+async def test_no_poll_asks_more_questions_than_the_fewest_that_answer_it(profile):
+    spec = spec_of(profile)
+    driver, slave = pair(spec)
+    face = Face(slave)
+    await read(driver, face, spec.points)
+    if spec.driver in ("dlt645", "cjt188"):
+        values = [
+            sayings(spec.driver, point.at.partition("+")[0].partition(":")[0].replace("-", "").upper())
+            for point in spec.points.values()
+        ]
+        fewest = cover(values)
+    else:  # one telegram, line or frame holds all; an M-Bus meter may have to be told to begin
+        fewest = 0 if slave.period is not None else 2 if spec.driver == "mbus" else 1
+    assert len(face.questions) <= fewest
