@@ -89,6 +89,7 @@ class Source(Watched):
         self._whole: tuple[Mapping[str, PointValue], int, float] = ({}, 0, 0.0)  # the last read of all points
         self._last: dict[str, Dated] = {}  # what was read since, point by point
         self._polls = self._errors = self._missed = self._misses = 0
+        self._bad = 0  # polls in a row without an answer or with a damaged one: each costs the line its whole wait
         self._overload = 0.0
         self._proven = self._overloaded = False
         self._outcomes = {
@@ -197,7 +198,7 @@ class Source(Watched):
         timeout = self._device.timeout
         if not (probe and not self._proven):
             # Now and then a probe waits its whole time: what has just been switched on may take longer than ever.
-            hurried = self._misses > 0 and self._misses % 4 != 0
+            hurried = self._bad > 0 and self._bad % 4 != 0
             timeout = self._line.patience(self.name, timeout, doubtful=hurried)
         self._polls += 1
         try:
@@ -246,7 +247,7 @@ class Source(Watched):
             await self._line.changed()
         self._pace.restart()
         self._backoff.reset()
-        self._misses = 0
+        self._misses = self._bad = 0
 
     # ------------------------------------------------------------------------------------------------ outcomes
 
@@ -254,7 +255,7 @@ class Source(Watched):
         if probe:
             self._pace.restart()
         self._proven = True
-        self._misses = 0
+        self._misses = self._bad = 0
         self._backoff.reset()
         unread = []
         if any(map(REASON, values.values())):
@@ -289,6 +290,7 @@ class Source(Watched):
         self._errors += 1
         self._up.set(0)
         self._misses = self._misses + 1 if error.reason in SILENT else 0
+        self._bad = self._bad + 1 if error.reason in SILENT | DAMAGE else 0
         state = SourceState.OFFLINE if self._is_silent() else SourceState.DEGRADED
         trouble = self._line.trouble(self.name)
         await self._change(state, *(trouble or (error.reason, with_advice(error))))

@@ -116,6 +116,50 @@ async def test_silent_devices_never_cost_their_line_more_than_three_per_cent(sil
     assert min(heard) >= 0.98 * seconds / EVERY
 
 
+class Garbling(Bus):
+    """Behind the first half of an answer nothing comes: the wait for the rest is as long as for a silent device."""
+
+    heard = False
+
+    async def read(self, at_most: int = 4096) -> bytes:
+        if self.unit not in self.silent:
+            return await super().read(at_most)
+        self.heard = not self.heard
+        if self.heard:
+            await self._clock.sleep(0.02)
+            self.latency = 0.02
+            self._received(self.reply[:9])
+            return await StreamPipe.read(self)
+        await self._clock.sleep(self._timeout - 0.02)
+        self.waited += self._timeout
+        raise DeviceSilentError("silence")
+
+
+async def test_who_only_ever_says_half_an_answer_is_not_waited_for_as_long_as_at_first():
+    clock, seconds = LeapClock(), 900.0
+    bus = Garbling(clock, {1})
+
+    async def opener() -> Bus:
+        return bus
+
+    line = Line(settings := LineSettings(name="bus", tcp="10.0.0.1:502"), clock, opener)
+
+    async def put(_item: object) -> None:
+        return
+
+    sources = []
+    for unit in (1, 2):
+        device = resolved({"p": {"at": "holding:0"}}, name=f"u{unit}", address=unit, line=settings, every="2s")
+        sources.append(Source(device, make(device.spec), line, clock, put))
+    tasks = [asyncio.create_task(part.run()) for part in (line, *sources)]
+    await clock.run(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert bus.asked[1] >= 0.9 * seconds / 2, "it answers, and is asked as often as ever"
+    assert bus.waited <= 0.45 * bus.asked[1]  # a second each it would be
+
+
 class Gateway(Bus):
     """Modbus TCP to a serial line: for a silent unit the gateway answers itself, after a second, with exception 0B."""
 
