@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 ALWAYS = frozenset(range(7))
 DAY = 24 * 60  # minutes
@@ -41,6 +42,11 @@ class Validity:
     days: frozenset[int] = ALWAYS
     hours: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def limited(self) -> bool:
+        """Whether it does not hold at every time."""
+        return self != Validity(float("-inf"), float("inf"))
+
     def holds(self, now: float, zone: tzinfo | None) -> bool:
         """Whether it holds at ``now`` (seconds since 1970), in the gateway's zone."""
         if not self.start <= now < self.end:
@@ -57,6 +63,7 @@ class Validity:
         return False
 
 
+@lru_cache(maxsize=1024)  # thousands of lines share a few dates
 def moment(text: str, zone: tzinfo | None, *, end: bool) -> float:
     """Read a date (as an ``end``, the whole day counts) or a date-time, local where it has no offset; seconds."""
     plain = re.sub(r"[年月/.]", "-", text.strip()).rstrip("日")

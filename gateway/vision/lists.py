@@ -3,7 +3,10 @@
 import csv
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Literal
@@ -14,21 +17,28 @@ from gateway.vision.grammar import kind_of, normalise
 ListName = Literal["allow", "deny"]
 Entries = dict[str, list[Validity]]
 
-# Spreadsheets in China save CSV as GB 18030 as often as UTF-8; "Unicode text" is UTF-16.
-ENCODINGS = ("utf-8-sig", "gb18030")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+SETTLED = 1.0  # seconds: a list that is written in place is not read while it may be half written
 LARGEST = 32 << 20  # bytes: half a million lines; more is not a list of plates
 SAID = 20  # broken lines that are named one by one in the log
 # Words of a heading line, by what the column is.
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "plate": ("plate", "licence", "license", "number", "车牌", "车牌号", "车牌号码", "号牌", "号牌号码"),
-    "name": ("name", "note", "owner", "comment", "姓名", "车主", "业主", "备注", "说明", "房号"),
-    "from": ("from", "valid_from", "valid from", "start", "begin", "开始", "开始日期", "起始日期", "生效日期"),
-    "to": ("to", "valid_to", "valid to", "until", "end", "结束", "结束日期", "截止日期", "失效日期", "到期"),
-    "days": ("days", "day", "weekdays", "星期", "日期限制"),
-    "hours": ("hours", "hour", "time", "times", "时段", "时间"),
+COLUMNS: Mapping[str, str] = {
+    "plate": "plate number licence license plateno licenceplate licenseplate 车牌 车牌号 车牌号码 号牌 号牌号码",
+    "name": "name note owner comment 姓名 车主 业主 备注 说明 房号",
+    "from": "from validfrom start startdate begin 起 起始 开始 生效 起始日 起始日期 起始时间 开始日 开始日期 开始时间 "
+    "生效日期 生效时间 有效期起 有效期自 有效期开始",
+    "to": "to validto validuntil until till end enddate expires expiry expirydate 止 截止 结束 到期 失效 有效至 截止日 "
+    "截止日期 截止时间 结束日期 结束时间 到期日 到期日期 到期时间 失效日期 失效时间 终止日期 "
+    "有效期至 有效期止 有效期到 有效期结束",
+    "days": "days day weekdays 星期 日期限制",
+    "hours": "hours hour time times 时段 时间",
 }
-COLUMN_OF = {word: column for column, words in COLUMNS.items() for word in words}
+COLUMN_OF = {word: column for column, words in COLUMNS.items() for word in words.split()}
+# What may say when a plate is valid; a column like that is not passed over because its name is new to us.
+LIMITING = re.compile(
+    r"[至止起终]|有效|到期|过期|期限|失效|生效|截止|开始|结束|时[段限间]|星期|周|^日期$|"
+    r"valid|expir|until|till|due|from|start|begin|^end|hour|days?$|^date"
+)
 # Without a heading line, by the number of cells.
 SHORT = ("plate", "from", "to")
 LONG = ("plate", "name", "from", "to", "days", "hours")
@@ -42,28 +52,45 @@ def read_list(path: Path, zone: tzinfo | None = None) -> tuple[Entries, list[str
     The first line may name the columns (``plate``, ``name``, ``from``, ``to``, ``days``, ``hours``, in English or
     Chinese). Dates and hours are those of ``zone``, of this machine without one. OSError when the file cannot be read.
     """
+    best: tuple[Entries, list[str]] | None = None
+    for text in _texts(path):
+        found = _parse(path, text, zone)
+        if best is None or len(found[0]) > len(best[0]):
+            best = found
+        if not found[1]:
+            break
+    return best or ({}, [])
+
+
+def _parse(path: Path, text: str, zone: tzinfo | None) -> tuple[Entries, list[str]]:
     entries: Entries = {}
     problems: list[str] = []
     columns: Sequence[str] = ()
-    begun = False
-    lines = _text(path).replace("\0", "").splitlines()
+    lines = text.replace("\0", "").splitlines()
     delimiter = _delimiter(lines)
     for number, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-        if not any(cells) or cells[0].startswith("#"):
-            continue
-        if not begun:
-            begun = True
-            columns = _headings(cells)
-            if columns:
-                continue
         try:
+            cells = _cells(line, delimiter)
+            if not any(cells) or cells[0].startswith("#"):
+                continue
+            if not columns and not entries and (columns := _headings(cells)):
+                continue
             plate, validity = _entry(cells, columns, zone)
+        except HeadingError as error:
+            # Without its columns nobody knows until when a plate may come in.
+            return {}, [f"{path}:{number}: {error}; no line of this list is used"]
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}; this line is left out")
             continue
         entries.setdefault(plate, []).append(validity)
     return entries, problems
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
+    except csv.Error as error:
+        raise ValueError(f"its quotes do not match, or it is too long ({error})") from error
 
 
 def _entry(cells: Sequence[str], columns: Sequence[str], zone: tzinfo | None) -> tuple[str, Validity]:
@@ -96,9 +123,21 @@ def _no_plate(text: str) -> str:
 
 
 def _headings(cells: Sequence[str]) -> tuple[str, ...]:
-    """What the columns are, if this is a heading line; a column that we do not need has an empty name."""
-    found = tuple(COLUMN_OF.get(cell.lower(), "") for cell in cells)
-    return found if "plate" in found else ()
+    """What the columns are, if this is a heading line; a column that we do not need has an empty name.
+
+    HeadingError when one may limit plates and is not known, or when two say the same.
+    """
+    words = [re.sub(r"\(.*?\)|[\W_]", "", unicodedata.normalize("NFKC", cell).lower()) for cell in cells]
+    found = tuple(COLUMN_OF.get(word, "") for word in words)
+    if "plate" not in found:
+        return ()
+    for cell, word, column in zip(cells, words, found, strict=True):
+        if not column and LIMITING.search(word) and not cell.startswith("#"):
+            fix = "call it from or to (开始日期, 截止日期), days or hours, or put # before it if it limits nothing"
+            raise HeadingError(f'nobody knows whether the column "{cell[:40]}" says when a plate is valid: {fix}')
+        if column and column != "name" and found.count(column) > 1:
+            raise HeadingError(f'two columns say "{column}"; leave one')
+    return found
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -106,22 +145,37 @@ def _delimiter(lines: Sequence[str]) -> str:
     return max(",;\t，", key=lambda sign: (head.count(sign), sign == ","))
 
 
-def _text(path: Path) -> str:
+def _texts(path: Path) -> Iterator[str]:
+    """The list as each way of writing has it, the likeliest first.
+
+    Spreadsheets in China save CSV as GB 18030 as often as UTF-8; "Unicode text" is UTF-16. 鲁 and 豫 in GB 18030 are
+    sound UTF-8 too, so only the plates tell.
+    """
     if path.stat().st_size > LARGEST:
         raise OSError(27, f"it is larger than {LARGEST >> 20} MiB", str(path))
     data = path.read_bytes()
-    for encoding in ("utf-16",) if data[:2] in UTF16 else ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("utf-8", errors="replace")
+    if data[:2] in UTF16:
+        yield data.decode("utf-16", errors="replace")
+        return
+    yield data.decode("utf-8-sig", errors="replace")
+    yield data.decode("gb18030", errors="replace").removeprefix("\ufeff")
+
+
+class HeadingError(ValueError):
+    """The columns of a list are not clear, so that none of its lines is."""
 
 
 class PlateLists:
     """The lists of one camera; ``problems`` are the broken lines and files as of the last look."""
 
-    def __init__(self, files: Mapping[ListName, Path | None], zone: tzinfo | None = None) -> None:
+    def __init__(
+        self,
+        files: Mapping[ListName, Path | None],
+        zone: tzinfo | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``now``: seconds since 1970, for the age of a file."""
+        self._now = now
         self._files = {name: path for name, path in files.items() if path is not None}
         self._zone = zone
         self._entries: dict[ListName, Entries] = {}
@@ -142,7 +196,7 @@ class PlateLists:
                 state = os.stat(path)  # noqa: PTH116 - one call for all fields, on every passage
                 # A file that is replaced by another of the same length and second has another inode.
                 seen = (state.st_mtime_ns, state.st_size, state.st_ino)
-                if self._seen.get(name) == seen:
+                if self._seen.get(name) == seen or self._is_written(name, state):
                     continue
                 entries, self._problems[name] = read_list(path, self._zone)
                 if not entries and self._entries.get(name) and (self._problems[name] or not state.st_size):
@@ -158,6 +212,17 @@ class PlateLists:
                 self._seen[name] = None
                 self._problems[name] = [_unreadable(path, name, error, len(self._entries.get(name, ())))]
             _say(before, self._problems[name])
+
+    def _is_written(self, name: ListName, state: os.stat_result) -> bool:
+        """Whether somebody is just writing over a list that we have: half of its last line may be another plate."""
+        before = self._seen.get(name)
+        same = before is not None and before[2] == state.st_ino and bool(self._entries.get(name))
+        return same and 0 <= self._now() - state.st_mtime < SETTLED
+
+    def limited(self, plate: str) -> bool:
+        """Whether any list holds this plate at certain times only, so that the hour has to be known."""
+        found = (entry for entries in self._entries.values() for entry in entries.get(plate, ()))
+        return any(entry.limited for entry in found)
 
     def match(self, plate: str, wall: int) -> ListName | None:
         """Name the list that holds this plate at this time (ns since 1970); deny wins over allow."""

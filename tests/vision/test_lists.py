@@ -141,7 +141,7 @@ def test_a_list_that_is_emptied_keeps_its_plates_until_it_has_some(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(tmp_path / "allow.csv", "京N98K76\n")
-    lists = PlateLists({"allow": path})
+    lists = PlateLists({"allow": path}, now=lambda: 0.0)
     path.write_bytes(b"")
     assert lists.match("京N98K76", 0) == "allow"
     path.write_bytes(bytes(range(256)) * 8)
@@ -163,3 +163,85 @@ def test_thousands_of_plates(tmp_path: Path) -> None:
     lists = PlateLists({"allow": write(tmp_path / "a.csv", text)})
     assert lists.problems == []
     assert lists.match("沪A07999", at("2026-02-01")) == "allow"
+
+
+@pytest.mark.parametrize("province", ["鲁", "豫"])
+def test_a_list_of_provinces_whose_gb_18030_is_sound_utf_8_too(tmp_path: Path, province: str) -> None:
+    rows = f"{province}A12345,2026-01-01,2026-12-31\n{province}B67890\n"
+    entries, problems = read_list(write(tmp_path / "list.csv", rows, "gb18030"))
+    assert (set(entries), problems) == ({f"{province}A12345", f"{province}B67890"}, [])
+
+
+def test_a_list_of_two_encodings_keeps_the_lines_of_most(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes("车牌,姓名\n沪A12345,王\n京B67890,x\n".encode() + "沪C12345,李\n".encode("gb18030"))
+    entries, problems = read_list(path)
+    assert set(entries) == {"沪A12345", "京B67890"}
+    assert [problem.split(":")[1] for problem in problems] == ["4"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["plate,valid until", "车牌,有效期至", "车牌号,到期日（年/月/日）", "plate,EXPIRY_DATE", "﻿plate,to", "Plate ,To"],
+)
+@pytest.mark.parametrize("before", ["", "Vehicles of our community\n", "小区车辆登记表,\n"])
+def test_an_end_is_understood_however_its_column_is_called(tmp_path: Path, head: str, before: str) -> None:
+    path = write(tmp_path / "list.csv", f"{before}{head}\n沪A12345,2026-03-31\n", "gb18030")
+    lists = PlateLists({"allow": path})
+    assert lists.match("沪A12345", at("2026-03-31T12:00:00")) == "allow"
+    assert lists.match("沪A12345", at("2026-04-01T12:00:00")) is None
+    assert [problem.split(":")[1] for problem in lists.problems] == (["1"] if before else [])
+
+
+@pytest.mark.parametrize(
+    "head", ["车牌,有效期", "plate,valid", "plate,to,end", "车牌,合同到期", "plate,日期", "plate,plate"]
+)
+def test_a_list_whose_columns_are_not_clear_lets_nobody_in(tmp_path: Path, head: str) -> None:
+    path = write(tmp_path / "list.csv", f"{head}\n沪A12345,2020-01-01\n")
+    entries, problems = read_list(path)
+    assert entries == {}
+    assert len(problems) == 1
+    assert "list.csv:1:" in problems[0]
+    assert "no line of this list is used" in problems[0]
+
+
+def test_a_column_that_limits_nothing_may_stay(tmp_path: Path) -> None:
+    entries, problems = read_list(
+        write(tmp_path / "list.csv", "电话,车牌,车位,#有效期,登记日期\n1,沪A12345,B2,x,2020\n")
+    )
+    assert (set(entries), problems) == ({"沪A12345"}, [])
+
+
+def test_a_quote_that_is_not_closed_costs_no_line_its_end(tmp_path: Path) -> None:
+    rows = 'plate,name,to\n沪A12345,"two\nlines",2020-01-01\n京B67890,x,\n苏E05C88,' + "x" * 200_000 + ",\n"
+    entries, problems = read_list(write(tmp_path / "list.csv", rows))
+    assert set(entries) == {"京B67890"}
+    assert [problem.split(":")[1] for problem in problems] == ["2", "3", "5"]
+
+
+def test_a_list_that_is_being_written_over_is_read_when_it_is_done(tmp_path: Path) -> None:
+    path = write(tmp_path / "allow.csv", "沪AD12345,,2030-01-01\n")
+    now = [path.stat().st_mtime]
+    lists = PlateLists({"allow": path}, now=lambda: now[0])
+    write(path, "苏E05C88\n沪AD1234")  # half of a line is another plate, and has lost its end
+    now[0] = path.stat().st_mtime + 0.5
+    assert (lists.match("沪AD1234", 0), lists.match("苏E05C88", 0), lists.match("沪AD12345", 0)) == (
+        None,
+        None,
+        "allow",
+    )
+    write(path, "苏E05C88\n沪AD12345,,2030-01-01\n")
+    now[0] = path.stat().st_mtime + 1.5
+    assert (lists.match("沪AD1234", 0), lists.match("苏E05C88", 0)) == (None, "allow")
+    other = write(tmp_path / "new.csv", "京B67890\n")
+    other.replace(path)  # whole at once
+    now[0] = path.stat().st_mtime
+    assert lists.match("京B67890", 0) == "allow"
+
+
+def test_whether_the_hour_has_to_be_known(tmp_path: Path) -> None:
+    allow = write(tmp_path / "allow.csv", "plate,to,hours\n沪A12345,,\n京B67890,2026-01-01,\n苏E05C88,,08:00-09:00\n")
+    deny = write(tmp_path / "deny.csv", "粤B12345,2026-01-01\n")
+    lists = PlateLists({"allow": allow, "deny": deny})
+    known = ("沪A12345", "京B67890", "苏E05C88", "粤B12345", "粤B00000")
+    assert [lists.limited(plate) for plate in known] == [False, True, True, True, False]
