@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from gateway.vision.falling.guard import KEEP_FIRST, OVER, PATIENCE, ViewGuard
+from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.remembered import file_for
-from tests.vision.falling.drawn import HEIGHT, WIDTH, camera, frames, wall
+from gateway.vision.falling.watch import FallWatch
+from tests.vision.falling.drawn import HEIGHT, START, WIDTH, camera, frames, wall
 
 STILL = wall()
 
@@ -115,3 +117,10 @@ def test_another_calibration_has_another_file(tmp_path: Path) -> None:
     bare = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": None})})
     assert file_for(tmp_path, settings) != file_for(tmp_path, other)
     assert file_for(tmp_path, bare) is file_for(None, settings) is None
+
+
+def test_a_watch_keeps_its_view_in_the_folder_it_is_given(tmp_path: Path) -> None:
+    watch = FallWatch(camera(), RuleJudge(), views=tmp_path / "views")
+    for frame in frames([], KEEP_FIRST + 3.0, 1.0):
+        watch.feed(frame, START + round(frame.time * 1e9))
+    assert [file.name for file in (tmp_path / "views").iterdir()] == [file_for(tmp_path, camera()).name]
