@@ -187,6 +187,35 @@ def test_no_prefix_of_a_certificate_is_taken_for_one(papers: Path) -> None:
             valid_until(whole[:length])
 
 
+def made_certificate(end: bytes, *, generalized: bool = False) -> bytes:
+    """As much of a certificate (RFC 5280, 4.1) as says when it ends; nobody signed it."""
+
+    def element(tag: int, content: bytes) -> bytes:
+        length = len(content)
+        return bytes((tag, length) if length < 128 else (tag, 0x82, *divmod(length, 256))) + content
+
+    validity = element(0x17, b"250101000000Z") + element(0x18 if generalized else 0x17, end)
+    fields = element(0xA0, b"\x02\x01\x02") + element(0x02, b"\x01") + element(0x30, b"") + element(0x30, bytes(200))
+    return element(0x30, element(0x30, fields + element(0x30, validity)))
+
+
+@pytest.mark.parametrize(("der", "end"), [
+    (made_certificate(b"270203040506Z"), "2027-02-03T04:05:06+00:00"),
+    (made_certificate(b"20510203040506Z", generalized=True), "2051-02-03T04:05:06+00:00"),
+])  # fmt: skip
+def test_both_ways_to_write_a_time(der: bytes, end: str) -> None:
+    assert valid_until(der).isoformat() == end
+
+
+@pytest.mark.parametrize(("key", "verdict"), [("cert_file", "wrong"), ("ca_file", "ok")])
+def test_of_a_chain_the_first_end_counts_and_of_authorities_the_last(tmp_path: Path, key: str, verdict: str) -> None:
+    pem = [ssl.DER_cert_to_PEM_cert(made_certificate(end)) for end in (b"260101000000Z", b"400101000000Z")]
+    (tmp_path / "both.crt").write_text("".join(pem))
+    text = f'[uplink.mqtt]\nurl = "mqtts://h:8883"\n{key} = "{tmp_path}/both.crt"\n'
+    text += f'key_file = "{tmp_path}/key"\n' if key == "cert_file" else ""
+    assert only(look_at(with_uplink(tmp_path, text), own)).verdict == verdict
+
+
 @pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"])
 def test_a_file_that_holds_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "ca.crt").write_text(text)
