@@ -202,6 +202,13 @@ def test_units_that_are_none(text: str) -> None:
     assert result.exit_code == 2
 
 
+def test_nothing_behind_a_network_address_says_what_to_look_at_there() -> None:
+    result = run("udp://127.0.0.1:9", "--units", "1", "--protocol", "modbus")
+    assert result.exit_code == 1
+    assert "the right address and port; of a serial server its own speed" in result.stderr
+    assert "takes all speeds" not in result.stderr
+
+
 def test_without_any_configuration_a_name_is_told_to_be_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
     place = importlib.import_module("gateway.cli.scan.place")
     monkeypatch.setattr(place, "DEFAULT_CONFIG", Path("/nowhere/linli.toml"))

@@ -23,6 +23,11 @@ NOTHING = (
     "Nothing answered. Check: power; A and B (swap them: it harms nothing); termination and common earth; that no "
     "other master is connected. Then try --thorough, which takes all speeds, formats and addresses."
 )
+NOTHING_BEHIND = (
+    "Nothing answered. Check: that this is the right address and port; of a serial server its own speed, format and mode, "
+    "and what hangs on its wire (power, A and B); that no other master is connected. Then try --thorough, which takes all "
+    "addresses."
+)
 
 
 class Screen:
@@ -80,7 +85,7 @@ def show_report(search: Search, where: Where, spent: float, *, stopped: bool, fa
     count = len(search.found)
     blocks.append(Line([Word(f"{end} after {duration(spent)}: {count} device{'s' * (count != 1)} found", "dim")]))
     if not search.found and not search.clashes and not stopped:
-        blocks.append(Line([NOTHING]))
+        blocks.append(Line([NOTHING if where.settings.serial else NOTHING_BEHIND]))
     show(blocks, err=True)
     text = toml(search.found, where.around)
     if text:
