@@ -13,6 +13,7 @@ from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS, LINE_SECONDS, LI
 
 STRAY = 4  # bytes; fewer are what a wire makes of a change of direction
 CANCELLED, BROKEN = "cancelled", "link"
+UNHEARD = "unheard"  # a broadcast, or a search: asked without an answer, and content with it
 
 
 class Ledger:
@@ -46,7 +47,7 @@ class Ledger:
         self._before = self.health.tally(device)
 
     def note(self, device: str, kind: str, began: float, now: float, pipe: StreamPipe) -> None:
-        """Note a transaction from ``began`` until ``now``, both monotonic; ``kind`` is "" or why it failed."""
+        """Note a transaction from ``began`` until ``now``, both monotonic; ``kind`` is "" or what became of it."""
         seconds = now - began
         self._busy.add(seconds, now)
         if kind == CANCELLED:
@@ -61,6 +62,9 @@ class Ledger:
         self._bytes_out.inc(pipe.bytes_out - before_out)
         self._count.inc()
         self._took.inc(seconds)
+        if kind == UNHEARD:
+            self._before = None
+            return
         if kind:
             self._errors += 1
             self._failures.inc()

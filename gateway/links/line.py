@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gateway.contract import Clock, DeviceError, DeviceSilentError, LineKind, LinkError, Pipe
 from gateway.links.budget import SilentBudget
 from gateway.links.health import SILENCE, Tally, Trouble
-from gateway.links.ledger import BROKEN, CANCELLED, Ledger
+from gateway.links.ledger import BROKEN, CANCELLED, UNHEARD, Ledger
 from gateway.links.pipe import StreamPipe, Tap
 from gateway.links.standing import Standing
 from gateway.links.tcp import open_tcp
@@ -251,7 +251,7 @@ class Line(Standing):
         kind = CANCELLED
         try:
             result = await work(pipe)
-            kind = ""
+            kind = "" if pipe.bytes_in > heard else UNHEARD
         except LinkError as error:
             kind = BROKEN
             if self._sound and pipe.bytes_in == heard:

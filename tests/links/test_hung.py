@@ -44,6 +44,23 @@ async def test_a_search_or_broadcast_that_hears_nothing_is_no_sign_of_life(fake_
     assert len(pipes) == 2, "the connection hangs: it is made anew"
 
 
+async def test_a_broadcast_is_no_answer_of_the_device_that_asked_for_it(fake_clock, caplog):
+    caplog.set_level("INFO", "linli.links")
+    line, _ = echo_line(fake_clock)
+    tallies = [line.attach("a"), line.attach("b")]
+    async with running(line):
+        for device in ("a", "b"):
+            task = asyncio.create_task(line.transact(question(b"silent"), deadline=0, timeout=1, device=device))
+            await fake_clock.advance(1.1)
+            await asyncio.gather(task, return_exceptions=True)
+        assert [row["reason"] for row in line.view()["troubles"]] == ["silent"]
+        await line.transact(unheard, deadline=WRITE, timeout=1, device="a")
+        assert [row["reason"] for row in line.view()["troubles"]] == ["silent"]
+        assert line.view()["transactions"] == 3
+    assert [tally.misses for tally in tallies] == [1, 1]
+    assert not [said for said in caplog.messages if "answers again" in said]
+
+
 async def test_a_refusal_is_a_sign_of_life(fake_clock):
     line, pipes = echo_line(fake_clock)
     async with running(line):
