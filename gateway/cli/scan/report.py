@@ -24,9 +24,9 @@ NOTHING = (
     "other master is connected. Then try --thorough, which takes all speeds, formats and addresses."
 )
 NOTHING_BEHIND = (
-    "Nothing answered. Check: that this is the right address and port; of a serial server its own speed, format and mode, "
-    "and what hangs on its wire (power, A and B); that no other master is connected. Then try --thorough, which takes all "
-    "addresses."
+    "Nothing answered. Check: that this is the right address and port; of a serial server its own speed, format and "
+    "mode, and what hangs on its wire (power, A and B); that no other master is connected. Then try --thorough, which "
+    "takes all addresses."
 )
 
 
