@@ -36,7 +36,8 @@ def test_the_longest_and_latest_mount_holds_a_path(tmp_path: Path) -> None:
         ("40 27 179:2 / {} rw,relatime - ext4 /dev/mmcblk0p2 rw", "ok", "for writing"),
         ("40 27 179:2 / {} ro,relatime - ext4 /dev/mmcblk0p2 rw", "wrong", "read-only"),
         ("40 27 179:2 / {} rw,relatime shared:1 - ext4 /dev/mmcblk0p2 ro,errors=remount-ro", "wrong", "read-only"),
-        ("40 27 0:9 / {} rw - tmpfs tmpfs rw,size=1k", "look", "forgets"),
+        ("40 27 0:9 / {} rw - tmpfs tmpfs rw,size=1k", "look", "tmpfs forgets"),
+        ("40 27 0:9 / {} rw - overlay overlay rw,lowerdir=x", "look", "overlay may forget"),
         ("40 27 8:1 / {} rw - vfat /dev/sda1 rw", "look", "not safe"),
     ],
 )
@@ -46,8 +47,13 @@ def test_how_it_is_mounted(tmp_path: Path, line: str, verdict: str, words: str) 
 
 
 def test_another_disk_that_was_made_read_only(tmp_path: Path) -> None:
-    lines = ("41 27 179:2 / /usr ro - ext4 /dev/mmcblk0p2 rw", "42 27 8:1 / /data ro - ext4 /dev/sda1 rw",
-             "43 27 8:1 / /again ro - ext4 /dev/sda1 rw", "44 27 7:0 / /s ro - squashfs /dev/loop0 ro")  # fmt: skip
+    lines = (
+        "41 27 179:2 / /usr ro - ext4 /dev/mmcblk0p2 rw",
+        "42 27 8:1 / /data rw - ext4 /dev/sda1 ro,errors=remount-ro",
+        "43 27 8:1 / /again rw - ext4 /dev/sda1 ro,errors=remount-ro",
+        "44 27 7:0 / /s ro - squashfs /dev/loop0 ro",
+        "45 27 8:2 /etc/os-release /bound ro - ext4 /dev/sda2 rw",
+    )
     found = only(look_at(made(tmp_path, info(*lines), state=tmp_path), elsewhere))
     assert (found.verdict, found.where) == ("look", "/dev/sda1 on /data")
 

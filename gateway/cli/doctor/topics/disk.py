@@ -16,7 +16,7 @@ LITTLE = 256 << 20  # bytes: less is soon gone
 TIGHT = 0.05  # of all files that the file system can hold
 ROUNDS, BLOCK = 5, bytes(4096)
 SLOW, DEAD_SLOW = 0.5, 5.0  # seconds for one small write to be safe; the first is the usual window of commits
-FLEETING = frozenset({"tmpfs", "ramfs", "overlay", "squashfs"})
+FLEETING = {"tmpfs": "forgets", "ramfs": "forgets", "overlay": "may forget"}
 LASTING = frozenset({"ext4", "ext3", "xfs", "btrfs", "f2fs"})
 FRAGILE = frozenset({"vfat", "exfat", "msdos", "nfs", "nfs4", "cifs", "fuseblk"})
 ESCAPED = re.compile(r"\\([0-7]{3})")  # the kernel writes space, tab, line end and backslash so
@@ -25,17 +25,23 @@ WORN_OUT, NEARLY = 0x0B, 0x09  # of JEDEC's DEVICE_LIFE_TIME_EST: steps of 10 %,
 
 
 class Mount(NamedTuple):
-    """A mounted file system, as /proc/self/mountinfo describes it."""
+    """A mounted file system, as /proc/self/mountinfo describes it; ``below`` are the options of the disk itself."""
 
     place: str
     kind: str
     source: str
     options: frozenset[str]
+    below: frozenset[str]
 
     @property
     def read_only(self) -> bool:
-        """Whether the mount, or the file system below it, takes no writes."""
-        return "ro" in self.options
+        """Whether the mount, or the disk below it, takes no writes."""
+        return "ro" in self.options or self.disk_read_only
+
+    @property
+    def disk_read_only(self) -> bool:
+        """Whether no mount of this disk takes writes: the kernel does that to one with errors."""
+        return "ro" in self.below
 
 
 def mounts(machine: Machine) -> Iterator[Mount]:
@@ -44,10 +50,9 @@ def mounts(machine: Machine) -> Iterator[Mount]:
         left, dash, right = line.partition(" - ")
         words, more = left.split(), right.split()
         if dash and len(words) > 5 and len(more) > 1:
-            options = {*words[5].split(","), *(more[2].split(",") if len(more) > 2 else ())}
-            yield Mount(
-                ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4]), more[0], more[1], frozenset(options)
-            )
+            place = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
+            below = frozenset(more[2].split(",") if len(more) > 2 else ())
+            yield Mount(place, more[0], more[1], frozenset(words[5].split(",")), below)
 
 
 def mount_of(machine: Machine, path: Path) -> Mount | None:
@@ -113,7 +118,7 @@ def mounted(machine: Machine) -> Iterator[Finding]:
         what = f"{mount.kind} is mounted read-only, by an error of the disk or by intent: nothing is stored"
         yield wrong(where, what, f"sudo dmesg | grep -i error says which; {CARD} if it was an error")
     elif mount.kind in FLEETING:
-        what = f"{mount.kind} forgets everything at a power cut, the records too"
+        what = f"{mount.kind} {FLEETING[mount.kind]} everything at a power cut, the records too"
         yield look(where, what, "put [gateway] state on a disk")
     elif mount.kind in FRAGILE:
         yield look(where, f"{mount.kind} is not safe for the records at a power cut", "put [gateway] state on ext4")
@@ -126,12 +131,12 @@ def mounted(machine: Machine) -> Iterator[Finding]:
 
 
 def elsewhere(machine: Machine) -> Iterator[Finding]:
-    """Other disks that take no writes: the kernel does that to one with errors."""
+    """Other disks that take no writes."""
     folder = _folder(machine)
     ours = mount_of(machine, folder) if folder is not None else None
     told = {ours.source} if ours is not None else set()
     for mount in mounts(machine):
-        if mount.read_only and mount.kind in LASTING and mount.source not in told:
+        if mount.disk_read_only and mount.kind in LASTING and mount.source not in told:
             told.add(mount.source)
             where = f"{mount.source} on {mount.place}"
             do = f"sudo dmesg | grep -i error, if that was not meant; {CARD} if it was an error"
