@@ -35,7 +35,8 @@ class Learned:
         found = {}
         for kind, refused in self._refused.items():
             taken = self._taken[kind]
-            found[kind] = max(1, taken + (refused - taken) // 2 if refused - taken > 1 else taken)
+            most = getattr(self._limits, kind)  # may have been lowered since that was learned
+            found[kind] = min(most, max(1, taken + (refused - taken) // 2 if refused - taken > 1 else taken))
         return replace(self._limits, **found)
 
     def read(self, block: Block) -> None:
@@ -94,8 +95,8 @@ class Learned:
         """Take over what an earlier run told; what makes no sense is passed over."""
         cuts, taken, refused = known.get("cuts", ()), known.get("taken", {}), known.get("refused", {})
         for cut in cuts if isinstance(cuts, list) else ():
-            if isinstance(cut, list) and len(cut) == 2 and cut[0] in Table.__members__ and isinstance(cut[1], int):
-                self.cuts.add((Table[cut[0]], cut[1]))
+            if isinstance(cut, list) and len(cut) == 2 and isinstance(cut[0], str) and isinstance(cut[1], int):
+                self.cuts.update((table, cut[1]) for table in Table if table.name == cut[0])
         if isinstance(taken, dict) and isinstance(refused, dict):
             for kind in KINDS:
                 least, most = taken.get(kind), refused.get(kind)

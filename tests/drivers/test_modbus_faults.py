@@ -294,13 +294,21 @@ async def test_a_hole_is_not_taken_for_a_limit_and_survives_a_restart():
 
 @pytest.mark.parametrize(
     "known",
-    [{}, {"cuts": 7, "taken": [], "refused": None}, {"cuts": [["X", 1], 3, ["COIL"]]},
+    [{}, {"cuts": 7, "taken": [], "refused": None}, {"cuts": [["X", 1], 3, ["COIL"], [["COIL"], 1]]},
      {"taken": {"registers": 9}, "refused": {"registers": 4}}, {"taken": {"bits": "a"}, "refused": {"bits": 3}}],
 )  # fmt: skip
 async def test_a_memory_that_makes_no_sense_is_passed_over(known):
     made, names = device(RTU)
     made.recall(known)
     assert await made.read(Wire(slave(), RTU), names) == GOOD
+
+
+async def test_a_limit_that_was_lowered_since_wins_over_what_was_learned():
+    wire = Wire(slave(), RTU)
+    made, names = device(RTU, {f"p{at}": {"at": f"holding:{at}"} for at in range(20)}, max_read=4)
+    made.recall({"taken": {"registers": 9}, "refused": {"registers": 16}})
+    await made.read(wire, names)
+    assert {count for _, _, count in wire.slave.asked} == {4}
 
 
 async def test_limits_of_the_device_are_kept():
