@@ -12,6 +12,7 @@ from gateway.settings.parking import GateAction
 STALE = 3.0  # seconds between the camera's word and here: later it may be about another car
 
 INSIDE = "not opened for a plate that is in already; open it by hand, or set passback back to mark"
+TIMELESS = "not opened for a plate that may pass at certain times only, while the time is not known; set the clock"
 
 log = logging.getLogger("linli.gates")
 
@@ -45,10 +46,16 @@ class Gates:
         self._opened = {key: at for key, at in self._opened.items() if now - at < self._gates[key[0]].again}
         if (event.camera, plate) in self._opened:
             return
-        why = INSIDE if self._is_refused(event) else self._actions.open(event.camera)
+        why = self._shut(event) or self._actions.open(event.camera)
         if not why:
             self._opened[event.camera, plate] = now
         if why != self._refused.get(event.camera, ""):
             level = logging.WARNING if why else logging.INFO
             log.log(level, "gate of camera %s: %s", event.camera, why or "opens again")
         self._refused[event.camera] = why
+
+    def _shut(self, event: VisionEvent) -> str:
+        """Why it stays shut for this one although its plate is on the list; "" when nothing speaks against it."""
+        if event.data.get("limited") and self._clock.quality() == "unknown":
+            return TIMELESS
+        return INSIDE if self._is_refused(event) else ""

@@ -78,7 +78,8 @@ def clip_data(clip: Clip, stamp: Callable[[int], str], size: tuple[int, int] | N
 
 def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:
     """What gates and rules hear while the vehicle is still there; no record, which comes when it is gone."""
-    return VisionEvent(camera, sure.time, monotonic, "", camera, {"plate": sure.text, "way": sure.way}, sure.listed)
+    data = {"plate": sure.text, "way": sure.way, "limited": sure.limited}
+    return VisionEvent(camera, sure.time, monotonic, "", camera, data, sure.listed)
 
 
 def dwell_event(camera: str, dwell: Dwell, stamp: Callable[[int], str], monotonic: float, standing: str) -> VisionEvent:

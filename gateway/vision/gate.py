@@ -253,7 +253,8 @@ class VehicleGate:
         track.judged = -1
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
-            self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall))
+            limited = self._lists.limited(verdict.text)
+            self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall, limited))
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float, picture: Box) -> bool:

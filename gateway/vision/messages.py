@@ -159,12 +159,14 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     """A plate of a list was read surely while its vehicle is still there; its ``Passage`` follows when it is gone.
 
     ``way``: as far as it moved in the picture, toward, away, left, right or none. ``time``: ns since 1970.
+    ``limited``: it may pass, or not, at certain times only.
     """
 
     text: str
     listed: str
     way: str
     time: int
+    limited: bool = False
 
 
 class Dwell(msgspec.Struct, frozen=True, tag=True):

@@ -30,7 +30,7 @@ class Site:
 
     def hear(self, event: str = "allow", *, kind: str = "", plate: str = "沪A12345", **keys: Any) -> int:
         camera, late = keys.get("camera", "north"), keys.get("late", 0.0)
-        data = {"plate": plate, "way": keys.get("way", "toward")}
+        data = {"plate": plate, "way": keys.get("way", "toward"), "limited": keys.get("limited", False)}
         now = self.clock.monotonic() - late
         self.gates.take(VisionEvent(camera, self.clock.wall(), now, kind, camera, data, event))
         return self.opened
@@ -70,6 +70,20 @@ def test_what_opens_nothing(fake_clock: FakeClock) -> None:
     site.hear(camera="south")
     site.hear(late=4.0)
     assert site.opened == 0
+
+
+def test_a_plate_that_may_pass_at_times_waits_until_the_time_is_known(
+    fake_clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(fake_clock)
+    fake_clock.trust = "unknown"
+    assert site.hear(limited=True) == site.hear(limited=True) == 0
+    assert len(caplog.records) == 1
+    assert "set the clock" in caplog.text
+    assert "12345" not in caplog.text
+    assert site.hear(plate="京B67890") == 1
+    fake_clock.trust = "holdover"
+    assert site.hear(limited=True) == 2
 
 
 def test_only_one_way(fake_clock: FakeClock) -> None:

@@ -130,7 +130,7 @@ def test_lists_are_matched_by_accepted_plates(demo_clip: Path, sight: ModelSight
 def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     demo_clip: Path, sight: ModelSight, tmp_path: Path
 ) -> None:
-    (tmp_path / "allow.csv").write_text(f"{PLATE}\n")
+    (tmp_path / "allow.csv").write_text(f"plate,hours\n{PLATE},00:00-24:00\n")
     watcher = VehicleGate(camera_settings(demo_clip), sight, PlateLists({"allow": tmp_path / "allow.csv"}))
     told = []
     for frame in Capture(str(demo_clip)).frames():
@@ -139,6 +139,7 @@ def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     told += watcher.finish()
     kinds = [(type(each).__name__, each.text, each.listed) for each in told]
     assert kinds[0] == ("Sure", PLATE, "allow")
+    assert told[0].limited
     assert [kind for kind, _, _ in kinds].count("Sure") == 1
     assert told[0].time < next(each.last_time for each in told[1:] if each.text == PLATE)
 
