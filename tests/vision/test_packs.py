@@ -240,6 +240,7 @@ def archive(path: Path, folder: Path, **changes: bytes) -> Path:
 def test_a_pack_of_its_own_is_installed_and_replaced(folder: Path, tmp_path: Path) -> None:
     pack = install(folder, archive(tmp_path / "mine.zip", folder), accepted)
     assert (pack.name, pack.folder) == ("mine", folder / "mine")
+    assert {path.stat().st_mode & 0o555 for path in (pack.folder, pack.path.parent)} == {0o555}  # the daemon is no root
     assert pack.checked() == MODEL
     assert pack.golden is not None
     again = install(folder, archive(tmp_path / "mine.zip", folder, README__md=b"more"), accepted)
@@ -275,6 +276,23 @@ def test_archives_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
         install(folder, file, accepted)
     with pytest.raises(PackError, match="No such file"):
         install(folder, tmp_path / "none", accepted)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 97])
+def test_an_archive_that_does_not_unpack_is_named(folder: Path, tmp_path: Path, method: int) -> None:
+    file = tmp_path / "mine.zip"
+    known = zipfile.ZIP_DEFLATED if method == 97 else method
+    with zipfile.ZipFile(file, "w", known) as made:
+        made.writestr("manifest.toml", b"name = 1\n" * 200)
+    data = bytearray(file.read_bytes())
+    if method == 97:  # a way of packing that nobody here knows
+        end = data.rindex(b"PK\x01\x02")
+        data[8:10] = data[end + 10 : end + 12] = method.to_bytes(2, "little")
+    else:
+        data[43:52] = bytes(9 * [0xFF])
+    file.write_bytes(data)
+    with pytest.raises(PackError):
+        install(folder, file, accepted)
 
 
 def test_an_archive_cannot_take_a_builtin_packs_place(folder: Path, tmp_path: Path) -> None:
