@@ -17,8 +17,8 @@ def doctor(topics: tuple[str, ...], config: Path | None, state: Path | None, as_
     """Examine this machine and its surroundings, whether the gateway runs or not.
 
     Prints what is wrong, what to look at, what could not be seen (some of it needs sudo) and what is ok, each with
-    where and what to do. TOPIC, such as disk or network, narrows it. Nothing is changed, no device is asked, no port
-    is opened; uplinks and cameras are connected to, and the speed of the disk is tried with a nameless file.
+    where and what to do. TOPIC, such as disk or network, narrows it. Nothing is changed, no device is asked, no serial
+    port is opened; uplinks and cameras are connected to, and the speed of the disk is tried with a nameless file.
 
     Exit status 0: nothing is wrong (something may be to look at). 1: something is wrong.
     """

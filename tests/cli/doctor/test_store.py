@@ -70,6 +70,8 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 
 def test_there_is_none_yet(tmp_path: Path) -> None:
     assert "no store yet" in only(look_at(made(tmp_path, state=tmp_path), sound)).what
+    found = only(look_at(made(tmp_path, state=tmp_path / "elsewhere"), sound))
+    assert (found.verdict, found.what) == ("look", "the state directory is not there")
 
 
 def test_how_full_it_is(tmp_path: Path) -> None:

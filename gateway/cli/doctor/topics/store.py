@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway.cli.doctor.finding import Finding, Probe, Verdict, look, ok, unseen, wrong
 from gateway.cli.doctor.machine import Machine
@@ -28,7 +29,7 @@ def sound(machine: Machine) -> Iterator[Finding]:
         yield unseen(str(path), "the store may not be read by this user", f"run this with sudo, or: sudo {verify}")
         return
     except OSError:
-        yield ok(str(machine.state), "there is no store yet; the gateway makes it at its first start")
+        yield _none(machine.state)
         return
     try:
         report = inspect(machine.state, ends=big > WHOLE)
@@ -47,6 +48,13 @@ def sound(machine: Machine) -> Iterator[Finding]:
     else:
         count = sum(stream["records"] for stream in report.streams.values())
         yield ok(str(path), f"sound and complete: {count} records, {size(big)}")
+
+
+def _none(state: Path) -> Finding:
+    if state.is_dir():
+        return ok(str(state), "there is no store yet; the gateway makes it at its first start")
+    do = "nothing before the first start; else correct [gateway] state, or connect the disk that it is on"
+    return look(str(state), "the state directory is not there", do)
 
 
 def full(machine: Machine) -> Iterator[Finding]:
