@@ -29,8 +29,8 @@ from gateway.vision.shapes import Box
 from gateway.vision.track import PlateTrack
 
 PATCH = (176, 112)  # pixels of the surroundings of a plate
-AIR = 52  # pixels of more metal around them: the detector misses what fills its picture
-LEAST = 36.0  # pixels of plate width from which a passage is drawn
+AIR = 32  # pixels of more metal around them: the detector misses what fills its picture
+LEAST = 42.0  # pixels of plate width from which a passage is drawn: less is not read
 PLATE_FOOT = 0.1  # of a vehicle's width: how far above its lower edge the plate's middle is
 TWO_ROWED = frozenset(kind for kind in KINDS if any(style.double for style in STYLES[kind]))
 
