@@ -142,8 +142,9 @@ def _through(daemon: Daemon, line: Line, devices: list[ResolvedDevice]) -> list[
 
 
 def _judged(device: ResolvedDevice, values: Mapping[str, PointValue]) -> Probe:
-    bad = sorted(name for name, value in values.items() if value.quality == "bad")
-    good = ", ".join(_value(device, name, value) for name, value in sorted(values.items()) if value.quality != "bad")
+    names = [name for name in device.spec.points if name in values]
+    bad = [name for name in names if values[name].quality == "bad"]
+    good = ", ".join(_value(device, name, values[name]) for name in names if values[name].quality != "bad")
     if bad:
         reasons = ", ".join(f"{name} ({values[name].reason})" for name in bad)
         return Probe("device", device.name, False, f"cannot read {reasons}; compare with the manual. {good}".strip())

@@ -81,9 +81,10 @@ class Watched:
             "reason": self._reason,
             "sentence": self._sentence,
             "since": rfc3339(self._since),
-            "last": {
-                name: shown(value, self._units[name], rfc3339(wall), now - monotonic)
-                for name, (value, wall, monotonic) in sorted(last.items())
+            "last": {  # as the configuration or profile has them: what matters most stands first there
+                name: shown(last[name][0], unit, rfc3339(last[name][1]), now - last[name][2])
+                for name, unit in self._units.items()
+                if name in last
             },
             "every_s": every,
         }

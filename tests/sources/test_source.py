@@ -558,3 +558,11 @@ async def test_silent_units_do_not_stop_the_others(fake_clock, silent, share):
     assert min(heard) >= 0.85 * 60
     offline = [source.name for source in sources if source.view()["state"] == "offline"]
     assert offline == [f"unit-{unit}" for unit in sorted(unheard)]
+
+
+async def test_status_has_the_points_in_the_order_of_the_configuration(fake_clock):
+    scene = Scene(fake_clock, points={"volume": {"at": "holding:2"}, "battery": {"at": "holding:0"}})
+    scene.line.result = {"battery": PointValue(1), "volume": PointValue(2)}
+    async with playing(scene):
+        await fake_clock.advance(2)
+        assert list(scene.source.view()["last"]) == ["volume", "battery"]
