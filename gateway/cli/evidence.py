@@ -1,5 +1,6 @@
 """`linli evidence`: takes records with their pictures and clips out of the gateway, and proves them anywhere."""
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -104,11 +105,14 @@ def verify(bundle: Path, key: str | None, as_json: bool) -> None:
 
 
 def _write(to: Path, files: dict[str, bytes]) -> None:
+    """Plates and pictures of people: for the one who takes them out, and nobody else on this machine."""
     if to.suffix == ".zip":
-        with zipfile.ZipFile(to, "x") as archive:
+        descriptor = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w+b") as file, zipfile.ZipFile(file, "w") as archive:
             for name, data in files.items():
                 archive.writestr(name, data)
         return
+    to.mkdir(mode=0o700)
     for name, data in files.items():
         path = to / name
         path.parent.mkdir(parents=True, exist_ok=True)

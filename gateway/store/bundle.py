@@ -1,8 +1,11 @@
 """A bundle of evidence: records, their files, their links and a signed list of it all; and the proof of one."""
 
 import hashlib
+import lzma
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,6 +14,8 @@ import msgspec
 from gateway.store.chain import EvidenceError, Link, opened, peek
 
 FORMAT = "linli-evidence-1"
+# What reading a spoilt file raises, by the way in which it is packed.
+UNREADABLE = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 MANIFEST, LINKS, RECORDS, MEDIA = "manifest.json", "chain.jsonl", "records", "media"
 
 
@@ -69,24 +74,29 @@ def verify(path: Path, key: str | None = None) -> Findings:
     EvidenceError when there is no bundle at all.
     """
     place: _Place
+    names: Sequence[str] | None = None
     if path.is_dir():
         place = path
     else:
         try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
             place = zipfile.Path(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise EvidenceError(f"{path} is neither a folder nor a ZIP file of evidence: {error}") from error
         inner = [one for one in place.iterdir() if one.is_dir()]
         if not (place / MANIFEST).is_file() and len(inner) == 1:
-            place = inner[0]
+            place, within = inner[0], f"{inner[0].name}/"
+            names = [name[len(within) :] if name.startswith(within) else f"../{name}" for name in names]
     if not (place / MANIFEST).is_file():
         raise EvidenceError(f"{path} holds no {MANIFEST}: it is no bundle of evidence, or the list was taken away")
-    return _Proof(place, key).run()
+    return _Proof(place, key, names).run()
 
 
 class _Proof:
-    def __init__(self, place: _Place, key: str | None) -> None:
-        self._place, self._key = place, key
+    def __init__(self, place: _Place, key: str | None, names: Sequence[str] | None) -> None:
+        """``names``: of all files, as an archive has them; without, the folder is asked."""
+        self._place, self._key, self._names = place, key, names
         self._faults: list[str] = []
         self._notes: list[str] = []
         self._known = {MANIFEST, LINKS}
@@ -99,8 +109,12 @@ class _Proof:
         links = self._links(manifest)
         for entry in manifest.records:
             self._record(manifest, entry, links)
-        for name in sorted(set(self._all(self._place, "")) - self._known):
+        names = Counter(self._all(self._place, "") if self._names is None else self._names)
+        for name in sorted(set(names) - self._known):
             self._faults.append(f"{name}: was put in afterwards; it is no part of the evidence")
+        for name in sorted(name for name in self._known if names[name] > 1):
+            # Which one is shown depends on the program that unpacks.
+            self._faults.append(f"{name}: is in the archive {names[name]} times, and only one can be what was signed")
         return Findings(manifest, len(links), self._files, self._faults, self._notes)
 
     def _manifest(self) -> Manifest | None:
@@ -111,7 +125,7 @@ class _Proof:
         except EvidenceError as error:
             self._faults.append(f"{MANIFEST}: {error}")
             return None
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
             self._faults.append(f"{MANIFEST}: it cannot be read: {error}")
             return None
         if manifest.format != FORMAT:
@@ -183,7 +197,7 @@ class _Proof:
             place = place / part
         try:
             data = place.read_bytes() if place.is_file() else None
-        except (OSError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             self._faults.append(f"{name}: it cannot be read: {error}")
             return None
         if data is None:

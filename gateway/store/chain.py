@@ -102,7 +102,7 @@ def opened(line: bytes, key: str) -> bytes:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, PURPOSE + body)
     except InvalidSignature:
         raise EvidenceError("its signature is not by this key, or it was changed afterwards") from None
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise EvidenceError(f"it cannot be read: {error}") from None
     return body
 
@@ -111,7 +111,7 @@ def peek(line: bytes) -> Link:
     """Read a link without believing it; EvidenceError when it is none."""
     try:
         return msgspec.json.decode(msgspec.json.decode(line, type=_Line).signed, type=Link)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EvidenceError(f"it cannot be read: {error}") from None
 
 

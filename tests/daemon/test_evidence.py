@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 pytest.importorskip("cryptography", reason="the extra `vision` is not installed")
 
 from gateway.cli import linli
+from gateway.cli.evidence import _write
 from gateway.cli.status import _store as store_lines
 from gateway.clock import SystemClock
 from gateway.contract import CommandError, Draft, record_id
@@ -156,6 +158,51 @@ def test_a_bundle_may_be_a_zip_file_and_no_bundle_is_said_so(bundle: Path, tmp_p
     for path in (tmp_path / "other.zip", bundle / LINKS, tmp_path):
         with pytest.raises(EvidenceError):
             verify(path)
+
+
+def zipped(bundle: Path, to: Path, *more: tuple[str, bytes], before: bool = False, within: str = "") -> Path:
+    files = [(f"{within}{path.relative_to(bundle)}", path.read_bytes()) for path in bundle.rglob("*.*")]
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name that is there twice
+        for name, data in (*more, *files) if before else (*files, *more):
+            file.writestr(name, data)
+    return to
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_is_put_into_an_archive_is_found_wherever_it_is(bundle: Path, tmp_path: Path, *, before: bool) -> None:
+    to = tmp_path / "x.zip"
+    record = next((bundle / RECORDS).iterdir())
+    name = f"{RECORDS}/{record.name}"
+    assert verify(zipped(bundle, to)).faults == verify(zipped(bundle, to, within="case/")).faults == []
+    for within, added in (("", name), ("case/", f"case/{name}")):
+        twice = verify(
+            zipped(bundle, to, (added, record.read_bytes().replace(b"main", b"none")), before=before, within=within)
+        )
+        assert any(name in fault and "2 times" in fault for fault in twice.faults)
+    for within, added in (("", "/abs"), ("", "../up"), ("", "media//x"), ("case/", "note.txt")):
+        faults = verify(zipped(bundle, to, (added, b"x"), before=before, within=within)).faults
+        assert [fault.partition(": ")[2][:18] for fault in faults] == ["was put in afterwa"], added
+
+
+def test_an_archive_that_does_not_unpack_is_a_fault(bundle: Path, tmp_path: Path) -> None:
+    to = zipped(bundle, tmp_path / "x.zip")
+    whole = to.read_bytes()
+    last = whole.rindex(b"PK\x01\x02")
+    for place, value in ((last + 8, 1), (last + 10, 97), (whole.index(b".jpg") + 4, 0xFF)):
+        spoilt = bytearray(whole)
+        spoilt[place] = value
+        to.write_bytes(spoilt)
+        assert any("cannot be read" in fault for fault in verify(to).faults), place
+    for name in (LINKS, MANIFEST):
+        (bundle / name).write_bytes(b'{"signed":' + b"[" * 100_000)
+        assert any(fault.startswith(name) and "cannot be read" in fault for fault in verify(bundle).faults)
+
+
+def test_a_bundle_is_for_who_took_it_out(tmp_path: Path) -> None:
+    for to in (tmp_path / "case.zip", tmp_path / "case"):
+        _write(to, {f"{RECORDS}/r.json": b"{}"})
+        assert to.stat().st_mode & 0o077 == 0
 
 
 def test_the_command_says_what_was_changed(bundle: Path) -> None:
