@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.daemon.clocks import MeterClocks
     from gateway.daemon.evidence import Evidence
     from gateway.daemon.parking import Parking
+    from gateway.daemon.recall import Recall
     from gateway.links import AnyLine
     from gateway.settings import CameraSettings
     from gateway.sources import AnySource
@@ -73,6 +74,7 @@ class Parts:
     api: Api
     actions: "Actions | None"
     parking: "Parking | None"
+    recall: "Recall | None"
     evidence: "Evidence | None"
     clocks: "MeterClocks | None"
 
@@ -148,6 +150,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         api=api,
         actions=actions,
         parking=parking,
+        recall=_recall(plan, presence, store, clock),
         evidence=evidence,
         clocks=_clocks(plan, sources, store, clock),
     )
@@ -247,6 +250,19 @@ def _parking(plan: Plan, store: Store, clock: SystemClock) -> "Parking | None":
 
     areas = areas_of(plan.settings.camera)
     return Parking(areas, store, clock) if areas else None
+
+
+def _recall(plan: Plan, presence: "Presence | None", store: Store, clock: SystemClock) -> "Recall | None":
+    if presence is None:
+        return None
+    from gateway.vision.presence import area_of
+
+    areas = {camera.name: area for camera in plan.settings.camera if (area := area_of(camera))}
+    if not areas:
+        return None
+    from gateway.daemon.recall import Recall  # where nobody asks who is inside, nothing is read back
+
+    return Recall(areas, presence, store, clock)
 
 
 def _say_and_act(actions: "Actions", transition: Transition) -> None:

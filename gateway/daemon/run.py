@@ -122,6 +122,8 @@ def _start(parts: Parts, group: asyncio.TaskGroup) -> Running:
         inputs.append(start("clocks", parts.clocks.run()))
     if parts.parking is not None:
         inputs.append(start("parking", parts.parking.run()))
+    if parts.recall is not None:
+        inputs.append(start("recall", parts.recall.run()))
     give_back()
     notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
     log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))

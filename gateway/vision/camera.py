@@ -133,6 +133,7 @@ class Camera:
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
         """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
+        self._teller.forget(plate)
         kept = [passage for passage in self._passages if passage.text != plate]
         self._passages = deque(kept, maxlen=PASSAGES_SHOWN)
         if self._picture is not None and gone(self._picture):

@@ -36,8 +36,17 @@ class Habits:
             found += filter(None, [self._presence.passes(self._area, passage.text, passage.direction)])
         return tuple(found)
 
+    def forget(self, plate: str) -> None:
+        """Know nothing of a plate any more."""
+        self._last.pop(self._name(plate), None)
+        if self._area:
+            self._presence.forget(self._area, plate)
+
+    def _name(self, plate: str) -> bytes:
+        return hashlib.blake2b(plate.encode(), key=self._key, digest_size=12).digest()
+
     def _again(self, passage: Passage) -> bool:
-        name = hashlib.blake2b(passage.text.encode(), key=self._key, digest_size=12).digest()
+        name = self._name(passage.text)
         before = self._last.pop(name, None)
         self._last[name] = (passage.direction, passage.time)
         while len(self._last) > REMEMBERED:

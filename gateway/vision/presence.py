@@ -12,7 +12,7 @@ REMEMBERED = 20_000  # plates
 
 
 class Presence:
-    """All areas of one gateway. A restart forgets: until a plate has passed, nothing is said of it."""
+    """All areas of one gateway. Until a plate has passed, or was recalled from the records, nothing is said of it."""
 
     def __init__(self) -> None:
         self._key = os.urandom(16)
@@ -28,6 +28,22 @@ class Presence:
         if before != direction:
             return ""
         return INSIDE if direction == "in" else OUTSIDE
+
+    @property
+    def full(self) -> bool:
+        """Whether no older plate could be recalled."""
+        return len(self._last) >= REMEMBERED
+
+    def recall(self, area: str, plate: str, direction: str) -> None:
+        """Note how a plate passed long ago; what it has done since counts more."""
+        name = self._name(area, plate)
+        if name not in self._last and not self.full:
+            self._last[name] = direction
+            self._last.move_to_end(name, last=False)
+
+    def forget(self, area: str, plate: str) -> None:
+        """Know nothing of a plate any more."""
+        self._last.pop(self._name(area, plate), None)
 
     def inside(self, area: str, plate: str) -> bool:
         """Whether a plate went in last."""

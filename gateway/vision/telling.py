@@ -45,6 +45,10 @@ class Teller:
         """A worker starts anew, and with it the numbers of its falls."""
         self._tests.clear()
 
+    def forget(self, plate: str) -> None:
+        """Know nothing of a plate any more."""
+        self._habits.forget(plate)
+
     def event(self, found: Finding, monotonic: float) -> VisionEvent:
         """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
         name, stamp = self._name, self._stamp

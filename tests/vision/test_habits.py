@@ -65,6 +65,19 @@ def test_a_worker_reads_all_that_can_be_said_of_vehicles() -> None:
     assert CameraSettings.model_validate(json.loads(json.dumps(portable(settings)))) == settings
 
 
+def test_what_is_recalled_does_not_count_more_than_what_has_passed() -> None:
+    both = Presence()
+    gate = Habits(VehicleSettings.model_validate({"lanes": [{"name": "both", **LANE}], "repeat": "10m"}), "yard", both)
+    gate.marks(passage("out", 0))
+    both.recall("yard", "沪A12345", "in")
+    both.recall("yard", "京B67890", "in")
+    both.recall("yard", "京B67890", "out")  # older still
+    assert gate.marks(passage("out", 1)) == ("repeat", "already-out")
+    assert (both.inside("yard", "京B67890"), both.inside("other", "京B67890")) == (True, False)
+    gate.forget("沪A12345")
+    assert gate.marks(passage("out", 2)) == ()
+
+
 def test_in_while_in_and_out_while_out_over_all_gates_of_an_area() -> None:
     both, one, two = Presence(), {"lanes": [{"name": "both", **LANE}]}, VehicleSettings
     north, south = (Habits(two.model_validate(one), "yard", both) for _ in range(2))
