@@ -21,7 +21,7 @@ async def passage(store: Store, plate: str, direction: str, camera: str = "north
     now = SystemClock().wall()
     told: dict[str, Any] = {"direction": direction, "plate": {"text": plate or None, "status": status}}
     draft = Draft("perception", "linli.vehicle.passage.v1", camera, "main", now, told, record_id(now))
-    await store.put([reading(), draft, reading()]  # type: ignore[no-untyped-call])
+    await store.put([reading(), draft, reading()])
 
 
 async def recalled(store: Store, presence: Presence) -> Presence:
@@ -58,7 +58,7 @@ async def test_what_cannot_be_read_is_said_and_ends_nothing(
     async with opened(tmp_path) as store:
         await passage(store, CAR, "in")
         await store.committed()
-        monkeypatch.setattr(Store, "runs", unreadable)
+        monkeypatch.setattr(store, "runs", unreadable)
         assert not (await recalled(store, Presence())).inside("yard", CAR)
     assert "records cannot be read now" in caplog.text
 
