@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -209,7 +210,8 @@ def _reason(reason: str, plate: str) -> str:
     text = " ".join(reason.split())
     if len(text) < LEAST_REASON:
         raise CommandError("say why, in a few words: the reason goes into the record of this")
-    if plate.upper() in "".join(text.upper().split()):
+    written = "".join(sign for sign in unicodedata.normalize("NFKC", text).upper() if sign.isalnum())
+    if plate.upper() in written or plate[1:].upper() in written:
         raise CommandError("the reason names the plate, but it stays on record when the plate is gone: say it without")
     return text[:500]
 

@@ -98,8 +98,10 @@ class Area:
         """Note how many are inside at this time, RFC 3339 of the gateway's zone, if it is night."""
         if NIGHT[0] <= local[11:13] < NIGHT[1]:
             nights = self.count.nights
-            nights[local[:10]] = min(nights.get(local[:10], self.count.inside), self.count.inside)
-            for date in sorted(nights)[:-NIGHTS]:
+            today = local[:10]
+            nights[today] = min(nights.get(today, self.count.inside), self.count.inside)
+            # What a clock that was wrong has dated after today would stay for ever, and push out every true night.
+            for date in {*sorted(nights)[:-NIGHTS], *(date for date in nights if date > today)}:
                 del nights[date]
 
 

@@ -176,6 +176,8 @@ async def test_a_camera_forgets_an_erased_vehicle(tmp_path: Path) -> None:
     [
         (("find", PLATE, "--reason", "x"), "say why"),
         (("delete", PLATE, "--reason", f"{PLATE} asked"), "names the plate"),
+        (("delete", PLATE, "--reason", f"owner of {PLATE[:2]}·{PLATE[2:4]}-{PLATE[4:]}"), "names the plate"),
+        (("find", PLATE, "--reason", f"the car {PLATE[1:].lower()} asked"), "names the plate"),
         (("find", "沪", *REASON), "whole plate"),
         (("delete", "粤B00000", *REASON), "nothing is recorded"),
     ],

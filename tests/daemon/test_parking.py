@@ -132,6 +132,20 @@ def test_a_blind_gate_makes_the_count_uncertain(fake_clock: FakeClock) -> None:
     assert len(site.store.drafts) == 2
 
 
+def test_nights_of_a_clock_that_was_wrong_go_again(fake_clock: FakeClock) -> None:
+    site = Site(fake_clock)
+    right = fake_clock.wall_ns - fake_clock.wall_ns % (86400 * 10**9) + 3 * 3600 * 10**9
+    for day in range(9):
+        fake_clock.wall_ns = right + (4000 + day) * 86400 * 10**9
+        site.drive("in")
+    for day in range(3):
+        fake_clock.wall_ns = right + day * 86400 * 10**9
+        site.drive("in")
+        site.drive("out")
+    assert [night["least"] for night in site.last["drift"]["nights"]] == [9, 9, 9]
+    assert site.last["quality"] == "good"
+
+
 async def test_a_heartbeat_and_a_week_of_nights(fake_clock: FakeClock) -> None:
     site = Site(fake_clock)
     running = asyncio.create_task(site.parking.run())
