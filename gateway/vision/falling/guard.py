@@ -8,21 +8,26 @@ import cv2
 import numpy as np
 
 from gateway.vision.evidence import Pixels
-from gateway.vision.falling.remembered import keep, recall
+from gateway.vision.falling.remembered import is_fresh, keep, recall
 
 EVERY = 1.0  # seconds between two looks
 WIDE = 320  # pixels to which a look is brought
 DARK, DARK_TOP = 26.0, 70.0  # mean and brightest grey (99 %) below which nothing that falls can be seen
 FLAT = 0.5  # of the root of its usual strong edges: what a covered lens leaves at most
-FROZEN = 0.05  # mean difference in grey levels of two looks; a live sensor never repeats itself
+# Mean difference in grey levels of two looks, and for how many in a row. Where little moves an encoder leaves pictures
+# as they are until the next key frame, which of a live sensor is never the same again.
+FROZEN, FROZEN_FOR = 0.01, 20
 MOVED_SHARE = 0.006  # of the picture's width: more than a mast sways
 ALIKE = 0.05  # peak of the phase correlation below which it is another view
 CLOSE = 0.05  # share of the picture that something near the lens changes from look to look
-TELLING = 0.03  # the same against a view that was kept, which may be of another hour: below it nothing is said
+TELLING = 0.03  # the same against a view that was kept and is of another hour: below it nothing is said
+UNTOLD = 86_400  # looks by daylight in which an old view said nothing at all: then it is another one
+ROLLED = 0.006  # of the width: how far the halves of a view part when the camera has tilted by about a degree
+SURE = 0.3  # peak of the phase correlation of a half from which it counts
 KEEP_FIRST, KEEP_EVERY = 30, 1800  # good looks after which the view is kept
 LEARN = 0.02  # share of a look in the reference: shadows and seasons move slowly
 # Looks in a row until a state is told, and until it is over.
-PATIENCE = {"frozen": 12, "dark": 8, "covered": 4, "moved": 8, "spider": 15}
+PATIENCE = {"frozen": 1, "dark": 8, "covered": 4, "moved": 8, "spider": 15}
 OVER = 5
 SENTENCES = {
     "frozen": "the picture has not changed at all for some time; restart the camera",
@@ -42,11 +47,13 @@ class ViewGuard:
         """``file`` keeps the view across restarts; without it the first good one is taken."""
         self._file = file
         self._kept: Any = recall(file)
+        self._still = 0
+        self._fresh = self._kept is not None and is_fresh(file)
+        self._untold = 0
         self._good = 0
         self.reason = ""
         self._due = -1e9
         self._before: Any = None
-        self._window: Any = None
         self._edges: Any = None
         self._usual = 0.0
         self._suspect = ""
@@ -90,16 +97,17 @@ class ViewGuard:
             self._before, self._edges = None, None
         if self._before is not None:
             difference = cv2.absdiff(small, self._before)
-            if float(difference.mean()) < FROZEN:
-                return "frozen"
+            self._still = self._still + 1 if float(difference.mean()) < FROZEN else 0
             # A new exposure changes all of it, something near the lens a part.
             share = float((difference > 25).mean())
             self._changes.append(CLOSE < share < 0.6)
         if float(small.mean()) < DARK and float(np.percentile(small, 99)) < DARK_TOP:
             return "dark"
+        if self._still >= FROZEN_FOR:
+            return "frozen"
         edges = _edges(small)
         strength = _strong(edges)
-        if self._edges is None:
+        if self._edges is None and not self._went_on(edges.shape):
             self._learn(edges, strength, 1.0)
             return ""
         if strength < FLAT * self._usual:
@@ -107,17 +115,20 @@ class ViewGuard:
         if len(self._changes) == PATIENCE["spider"] and sum(self._changes) > 0.8 * PATIENCE["spider"]:
             return "spider"
         turned = self._turned(edges)
-        away, alike = self._away(self._edges, edges)
-        if turned or alike < ALIKE or away > MOVED_SHARE:
+        away, alike = _away(self._edges, edges)
+        if turned or alike < ALIKE or away > MOVED_SHARE or _rolled(self._edges, edges):
             return "moved"
         self._learn(edges, strength, LEARN)
         self._keep()
         return ""
 
-    def _away(self, reference: Any, edges: Any) -> tuple[float, float]:  # noqa: ANN401 - OpenCV
-        """By what share of its width the view is shifted, and how sure that is."""
-        (x, y), alike = cv2.phaseCorrelate(reference, edges, self._window)
-        return float(np.hypot(x, y)) / edges.shape[1], float(alike)
+    def _went_on(self, shape: tuple[int, ...]) -> bool:
+        """Begin with the view that was kept a moment ago, as if nobody had stopped looking; False without one."""
+        if not self._fresh or self._kept.shape != shape:
+            return False
+        self._learn(self._kept, _strong(self._kept), 1.0)
+        self._kept = None
+        return True
 
     def _turned(self, edges: Any) -> bool:  # noqa: ANN401 - OpenCV
         """Whether this is not the view that was kept; by night or in fog it may not be told, and is asked again."""
@@ -126,9 +137,10 @@ class ViewGuard:
         if self._kept.shape != edges.shape:
             self._kept = None
             return False
-        away, alike = self._away(self._kept, edges)
+        away, alike = _away(self._kept, edges)
         if alike < TELLING:
-            return False
+            self._untold += 1
+            return self._untold > UNTOLD
         if away <= MOVED_SHARE:
             self._edges, self._kept = self._kept, None
         return away > MOVED_SHARE
@@ -144,7 +156,6 @@ class ViewGuard:
         if self._edges is None:
             self._edges = edges.copy()
             self._usual = strength
-            self._window = cv2.createHanningWindow(edges.shape[::-1], cv2.CV_32F)
             return
         cv2.accumulateWeighted(edges, self._edges, weight)
         self._usual += weight * (strength - self._usual)
@@ -160,6 +171,28 @@ def _edges(small: Any) -> Any:  # noqa: ANN401 - OpenCV
     across, down = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     # The root keeps one bright edge from outweighing all others.
     return cv2.sqrt(cv2.magnitude(across, down))
+
+
+def _away(reference: Any, edges: Any) -> tuple[float, float]:  # noqa: ANN401 - OpenCV
+    """By what share of its width a view is shifted, and how sure that is."""
+    (x, y), alike = _shift(reference, edges)
+    return float(np.hypot(x, y)) / edges.shape[1], alike
+
+
+def _rolled(reference: Any, edges: Any) -> bool:  # noqa: ANN401 - OpenCV
+    """Whether the two halves of a view were shifted apart: the camera was tilted about its own axis."""
+    axis = int(np.argmax(edges.shape))
+    halves = zip(np.array_split(reference, 2, axis), np.array_split(edges, 2, axis), strict=True)
+    (one, sure), (other, too) = (_shift(before, now) for before, now in halves)
+    return min(sure, too) > SURE and float(np.hypot(*(one - other))) / edges.shape[1] > ROLLED
+
+
+def _shift(reference: Any, edges: Any) -> tuple[Any, float]:  # noqa: ANN401 - OpenCV
+    """The shift in pixels (x, y), and the peak of the phase correlation."""
+    window = cv2.createHanningWindow(edges.shape[::-1], cv2.CV_32F)
+    # OpenCV multiplies what it is given with the window where its size needs no padding: hence the copies.
+    shift, alike = cv2.phaseCorrelate(reference.copy(), edges.copy(), window)
+    return np.array(shift), float(alike)
 
 
 def _strong(edges: Any) -> float:  # noqa: ANN401 - OpenCV

@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from gateway.settings import CameraSettings
 
 LARGEST = 4_000_000  # bytes of a file
+FRESH = 7200.0  # seconds: light and shadows are much the same
 Edges = npt.NDArray[np.float32]
 
 log = logging.getLogger("linli.vision")
@@ -39,6 +41,14 @@ def recall(file: Path | None) -> Edges | None:
     if edges.ndim != 2 or edges.dtype != np.float16 or not np.isfinite(edges).all():
         return None
     return np.asarray(edges, np.float32)
+
+
+def is_fresh(file: Path | None) -> bool:
+    """Whether a view was kept so lately that the light cannot have changed much."""
+    try:
+        return file is not None and time.time() - file.stat().st_mtime < FRESH
+    except OSError:
+        return False
 
 
 def keep(file: Path, edges: Edges) -> None:

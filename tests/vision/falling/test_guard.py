@@ -1,12 +1,13 @@
 """Each way in which the view itself is wrong has its own name, and goes away when it is over."""
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from gateway.vision.falling.guard import KEEP_FIRST, OVER, PATIENCE, ViewGuard
+from gateway.vision.falling.guard import FROZEN_FOR, KEEP_FIRST, OVER, PATIENCE, ViewGuard
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.remembered import file_for
 from gateway.vision.falling.watch import FallWatch
@@ -57,9 +58,27 @@ def test_every_fault_has_its_name_and_goes_away(reason: str) -> None:
 def test_a_picture_that_stands_still_is_frozen() -> None:
     guard = ViewGuard()
     frame = noisy(STILL, 0)
-    for look in range(PATIENCE["frozen"] + 2):
+    for look in range(FROZEN_FOR + 1):
+        assert guard.reason == ""
         guard.look(frame, float(look))
     assert guard.reason == "frozen"
+    for look in range(OVER):
+        guard.look(noisy(STILL, look + 1), 100.0 + look)
+    assert guard.reason == ""
+
+
+def test_a_quiet_view_that_only_key_frames_renew_is_not_frozen() -> None:
+    guard = ViewGuard()
+    for look in range(90):  # a key frame every 8 s, and nothing between them is encoded
+        guard.look(noisy(STILL, look // 8), float(look))
+        assert guard.reason == ""
+
+
+def test_a_night_that_shows_nothing_at_all_is_dark_and_not_frozen() -> None:
+    guard = ViewGuard()
+    for look in range(FROZEN_FOR + 10):
+        guard.look(np.full((HEIGHT, WIDTH), 16, np.uint8), float(look))
+    assert guard.reason == "dark"
 
 
 def test_another_view_is_moved_even_without_a_common_edge() -> None:
@@ -100,6 +119,47 @@ def test_a_camera_that_was_turned_while_nobody_looked_is_noticed(tmp_path: Path)
     guard = ViewGuard(file)
     assert looks(guard, WRONG["moved"], PATIENCE["moved"] + 2, 0.0) == "moved"
     assert looks(guard, lambda picture, look: picture, OVER + 2, 90.0) == ""
+
+
+def turned(picture: np.ndarray, degrees: float, x: float = 0.0) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((WIDTH / 2, HEIGHT / 2), degrees, 1.0)
+    matrix[0, 2] += x
+    return cv2.warpAffine(picture, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("fault", ["moved", "covered"])
+def test_a_restart_is_no_way_around_a_fault(tmp_path: Path, fault: str) -> None:
+    file = tmp_path / "tower.npy"
+    assert looks(ViewGuard(file), lambda picture, look: picture, KEEP_FIRST + 2, 0.0) == ""
+    change = WRONG["covered"] if fault == "covered" else lambda picture, look: turned(picture, 12, 40)
+    assert looks(ViewGuard(file), change, PATIENCE[fault] + 2, 0.0) == fault
+
+
+def test_a_view_of_another_hour_is_no_measure_of_the_lens(tmp_path: Path) -> None:
+    file = tmp_path / "tower.npy"
+    assert looks(ViewGuard(file), lambda picture, look: picture, KEEP_FIRST + 2, 0.0) == ""
+    os.utime(file, (1e9, 1e9))
+    assert looks(ViewGuard(file), WRONG["covered"], PATIENCE["covered"] + 2, 0.0) == ""
+
+
+@pytest.mark.parametrize("degrees", [1.2, -1.2])
+def test_a_camera_that_tilts_about_its_own_axis_is_moved(degrees: float) -> None:
+    guard = ViewGuard()
+    assert looks(guard, lambda picture, look: picture, 8, 0.0) == ""
+    assert looks(guard, lambda picture, look: turned(picture, degrees), PATIENCE["moved"] + 2, 10.0) == "moved"
+    assert looks(guard, lambda picture, look: picture, OVER + 2, 90.0) == ""
+
+
+def test_looking_leaves_the_view_as_it_was_from_edge_to_edge(tmp_path: Path) -> None:
+    guard = ViewGuard(tmp_path / "tower.npy")
+    wide = cv2.resize(STILL, (960, 540))  # 320 x 180 pixels: a transform needs no padding
+    for look in range(KEEP_FIRST + 2):
+        guard.look(noisy(wide, look), float(look))
+    kept = np.load(tmp_path / "tower.npy").astype(np.float32)
+    corners = [
+        (rows, columns) for rows in (slice(0, 40), slice(-40, None)) for columns in (slice(0, 40), slice(-40, None))
+    ]
+    assert all(kept[corner].mean() > 0.2 * kept.mean() for corner in corners)
 
 
 def test_a_view_that_cannot_be_read_or_written_is_no_view(tmp_path: Path) -> None:
