@@ -3,7 +3,8 @@
 A condition has three values. An input that is bad or was never read makes what depends on it unknown; ``or`` with a
 true side stays true and ``and`` with a false side stays false. Unknown holds an alarm's state and stops its ``for``
 timer, which starts again from nothing. ``event(camera, word)`` is true for 60 s after each such event, so an alarm on
-an event alone is raised at the first, prolonged by others, and cleared 60 s after the last.
+an event alone is raised at the first, prolonged by others, and cleared 60 s after the last. A camera's fault is such an
+event for as long as it lasts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from gateway.rules.alarm import ACTIVE, SEVERITY_NUMBERS, Alarm, AlarmData, Alar
 from gateway.rules.engine import Rules, utc
 from gateway.rules.expression import Expression, parse
 from gateway.rules.inputs import EVENT_HOLDS, Inputs
-from gateway.rules.names import Known
+from gateway.rules.names import FAULTS, Known
 from gateway.rules.nodes import Kind
 from gateway.settings import AlarmSettings
 
@@ -58,7 +59,8 @@ def compile_rules(
         if alarm.clear is not None:
             clear, wrong = parse(alarm.clear, known, inputs)
             problems += [RuleProblem(index, "clear", message) for message in wrong]
-        if when is not None and when.events and alarm.for_ >= EVENT_HOLDS:
+        passing = when is not None and any(name.partition(".")[2] not in FAULTS for name in when.events)
+        if passing and alarm.for_ >= EVENT_HOLDS:
             message = (
                 f"event(…) is true for {EVENT_HOLDS:g} s after an event, so a delay of {alarm.for_:g} s never ends"
             )

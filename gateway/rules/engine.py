@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from gateway.contract import BusItem, CommandError, Reading, VisionEvent
+from gateway.contract import BusItem, CommandError, Reading, SourceState, StateChange, VisionEvent
 from gateway.rules.alarm import FACTS, Alarm, AlarmState, Phase, Stamp, Transition, alarm_draft, restore
 from gateway.rules.inputs import Inputs
+from gateway.rules.names import FAULTS
 from gateway.settings import AlarmSettings
 from gateway.settings.nearest import did_you_mean
 
@@ -16,6 +17,8 @@ log = logging.getLogger("linli.rules")
 
 REMOVED = "removed from configuration"
 TEST = "test"  # beside an event's word: it was made to try things out
+SEES = (SourceState.ONLINE, SourceState.DEGRADED)
+DROP_TEST = "droptest"  # the reason of a camera's state that hides others
 
 
 def utc(time_ns: int) -> str:
@@ -44,11 +47,13 @@ class Rules:
                 self._by_camera.setdefault(camera, []).append(alarm)
 
     def feed(self, item: BusItem) -> list[Transition]:
-        """Take over a reading or a camera's event; timers that ended before it go first."""
+        """Take over a reading, a camera's event or its state; timers that ended before it go first."""
         if isinstance(item, Reading):
             concerned = self._by_device.get(item.device)
         elif isinstance(item, VisionEvent):
             concerned = self._by_camera.get(item.camera)
+        elif isinstance(item, StateChange) and item.kind == "camera":
+            concerned = self._by_camera.get(item.name)
         else:
             return []
         if concerned is None:
@@ -154,7 +159,10 @@ class Rules:
             moment.start = monotonic
         moment.now = max(moment.now, monotonic)
 
-    def _take(self, item: Reading | VisionEvent) -> None:
+    def _take(self, item: Reading | VisionEvent | StateChange) -> None:
+        if isinstance(item, StateChange):
+            self._take_state(item)
+            return
         if isinstance(item, VisionEvent):
             # A passage of a car on a list is told as `deny` or `allow`, and is a `passage` all the same.
             words = (*item.event.split(), item.type.removesuffix(".v1").rpartition(".")[2])
@@ -166,6 +174,15 @@ class Rules:
             value = item.points.get(name)
             if value is not None:
                 cell.take(value, item.units.get(name, ""), item.time, item.monotonic)
+
+    def _take_state(self, change: StateChange) -> None:
+        """A fault begins with its state and is over when the camera is seen without it: not while it sees nothing."""
+        sees = change.state in SEES and change.reason != DROP_TEST
+        for word, cell in self._inputs.events.get(change.name, {}).items():
+            if word in FAULTS and word in (change.reason, change.state.value):
+                cell.lasts, cell.at, cell.time = True, change.monotonic, change.time
+            elif cell.lasts and sees:
+                cell.lasts, cell.at = False, change.monotonic
 
     def _judge(self, alarms: Iterable[Alarm], wall: int) -> list[Transition]:
         now, steps = self._inputs.moment.now, []

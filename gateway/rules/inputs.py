@@ -89,11 +89,12 @@ class PointCell:
 
 @dataclass(slots=True)
 class EventCell:
-    """The last event of one kind of one camera."""
+    """The last event of one kind of one camera; ``lasts``: a fault that is not over."""
 
     name: str
     at: float | None = None
     time: int | None = None
+    lasts: bool = False
 
     def shown(self) -> dict[str, Any]:
         """The event as it stands in an alarm's ``points``; ``time`` still in nanoseconds."""

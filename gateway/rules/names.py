@@ -9,7 +9,10 @@ from gateway.settings.nearest import did_you_mean
 KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
 # What cameras tell: any vehicle's passage, one on the allow or the deny list, against the one way, the same way again,
 # in while in, out while out, one that stands where none may, a falling object.
-EVENTS = ("passage", "allow", "deny", "wrong-way", "repeat", "already-in", "already-out", "dwell", "fall")
+SEEN = ("passage", "allow", "deny", "wrong-way", "repeat", "already-in", "already-out", "dwell", "fall")
+# What is wrong with a camera itself, for as long as it is: reasons of its state record, and the state ``offline``.
+FAULTS = ("moved", "covered", "dark", "frozen", "spider", "overload", "offline")
+EVENTS = (*SEEN, *FAULTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,13 +147,20 @@ def stale(cell: PointCell, seconds: float, moment: Moment) -> tuple[Evaluate, Ti
 
 
 def event(cell: EventCell, moment: Moment) -> tuple[Evaluate, Timer]:
-    """True for ``EVENT_HOLDS`` after an event; unknown as long after a start, so a restart clears nothing early."""
+    """True while a fault lasts and for ``EVENT_HOLDS`` after an event; unknown as long after a start.
+
+    So a restart clears nothing early.
+    """
 
     def until() -> float | None:
+        if cell.lasts:
+            return None
         counted = cell.at if cell.at is not None else moment.start
         return None if counted is None else counted + EVENT_HOLDS
 
     def evaluate() -> bool | None:
+        if cell.lasts:
+            return True
         end = until()
         if end is None or moment.now >= end:
             return False

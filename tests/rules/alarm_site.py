@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.contract import PointValue, Reading, VisionEvent
+from gateway.contract import PointValue, Reading, SourceState, StateChange, VisionEvent
 from gateway.rules import Transition, compile_rules
 from gateway.settings import AlarmSettings
 
@@ -36,6 +36,10 @@ class Site:
     def event(self, at: float, word: str = "deny", camera: str = "north-gate") -> list[str]:
         found = VisionEvent(camera, wall(at), at, "linli.vehicle.passage.v1", camera, {}, event=word)
         return [step.kind for step in self.rules.feed(found)]
+
+    def camera(self, at: float, state: str, reason: str, name: str = "north-gate") -> list[str]:
+        change = StateChange("camera", name, SourceState(state), reason, "a sentence", wall(at), at)
+        return [step.kind for step in self.rules.feed(change)]
 
     def tick(self, at: float) -> list[str]:
         return [step.kind for step in self.rules.tick(at, wall(at))]

@@ -158,6 +158,45 @@ def test_event_stands_in_the_points_of_the_record() -> None:
     }
 
 
+MOVED = {"when": "event(north-gate, moved)"}
+
+
+def test_a_fault_of_a_camera_raises_for_as_long_as_it_lasts_and_a_minute() -> None:
+    site = Site(MOVED)
+    assert site.camera(5, "online", "open") == []
+    assert site.camera(70, "degraded", "moved") == ["raised"]
+    assert site.tick(4000) == []
+    assert site.camera(4001, "degraded", "spider") == []
+    assert site.tick(4060) == []
+    assert site.tick(4061) == ["cleared"]
+
+
+def test_a_camera_that_sees_nothing_or_is_tried_out_has_its_fault_still() -> None:
+    site = Site(MOVED)
+    assert site.camera(5, "degraded", "moved") == ["raised"]
+    assert site.camera(10, "offline", "timeout") == site.camera(20, "degraded", "droptest") == []
+    assert site.tick(900) == []
+    assert site.camera(901, "online", "open", name="south-gate") == site.tick(2000) == []
+    assert site.camera(2001, "online", "open") == []
+    assert site.tick(2061) == ["cleared"]
+
+
+def test_a_camera_that_is_lost_for_long_raises_an_alarm() -> None:
+    site = Site({"when": "event(north-gate, offline)", "for": "5m"})
+    assert site.camera(5, "offline", "timeout") == []
+    assert site.tick(304) == []
+    assert site.tick(305) == ["raised"]
+
+
+def test_restart_keeps_the_alarm_of_a_camera_that_is_still_moved() -> None:
+    site = Site(MOVED)
+    assert site.camera(5, "degraded", "moved") == ["raised"]
+    site = Site(MOVED, saved=site.rules.dump(), start=1000)
+    assert site.camera(1002, "online", "open") == site.camera(1011, "degraded", "moved") == []
+    assert site.tick(1500) == []
+    assert site.phase == "unacknowledged"
+
+
 def test_restart_does_not_end_an_event_alarm_early() -> None:
     site = Site(DENIED)
     site.event(5)
