@@ -5,9 +5,7 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import os
 import random
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,6 +39,7 @@ from gateway.vision.messages import (
 )
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
+from gateway.vision.process import end_worker, ending, log_complaints, start_worker
 from gateway.vision.telling import Finding, Teller
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
@@ -49,7 +48,6 @@ STARTS = 20.0  # seconds that a worker may take to load its libraries and models
 BACK_OFF = (0.5, 10.0)
 STEADY = 30.0  # seconds of good work after which the back-off begins anew
 PASSAGES_SHOWN = 10
-STOP_SECONDS = 2.0
 DROP_TEST = "droptest"
 
 log = logging.getLogger("linli.vision")
@@ -207,21 +205,12 @@ class Camera:
             secret = read_secret(self._settings.password_file) if self._settings.password_file else ""
         except ConfigError as error:
             raise WorkerFailedError(str(error), "secret") from error
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway.vision.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-        )
+        worker = await start_worker()
         self._worker = worker
         self._size, self._trouble = None, Trouble("", "")
         self._owed.clear()
         self._teller.begin()
-        complaints = asyncio.create_task(self._log_complaints(worker, secret))
+        complaints = asyncio.create_task(log_complaints(self.name, worker, secret))
         try:
             settings = portable(self._settings)
             job = Job(settings, str(self._models), secret, self._keep, self._providers, self._views, wary=self._wary)
@@ -234,7 +223,7 @@ class Camera:
             self._worker = None
             self._peeks.lost()
             try:
-                await self._stop(worker)
+                await end_worker(worker)
             finally:
                 complaints.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -257,8 +246,8 @@ class Camera:
                 sentence = f"the worker has been silent for {patience:g} s and is started anew; check the camera"
                 raise WorkerFailedError(sentence, "timeout") from None
             except (asyncio.IncompleteReadError, msgspec.DecodeError):
-                code = await self._stop(worker)
-                raise WorkerFailedError(f"the worker ended ({_ending(code)}) and is started anew", "worker") from None
+                code = await end_worker(worker)
+                raise WorkerFailedError(f"the worker ended ({ending(code)}) and is started anew", "worker") from None
             patience = SILENT
             if isinstance(message, Gone):
                 if message.reason != "ended":
@@ -331,36 +320,6 @@ class Camera:
             width, height = self._size or (0, 0)
             await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
 
-    async def _log_complaints(self, worker: asyncio.subprocess.Process, secret: str) -> None:
-        if worker.stderr is None:
-            return
-        while True:
-            try:
-                line = await worker.stderr.readline()
-            except ValueError:
-                continue  # longer than the buffer: the rest follows
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            log.warning("camera %s: %s", self.name, text.replace(secret, "***") if secret else text)
-
-    @staticmethod
-    async def _stop(worker: asyncio.subprocess.Process) -> int:
-        """End a worker: its closed input tells it to; what does not hear is killed."""
-        if worker.stdin is not None:
-            worker.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                return await worker.wait()
-        except TimeoutError:
-            pass
-        finally:
-            if worker.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.kill()
-                await worker.wait()
-        return await worker.wait()
-
     async def _become(self, state: SourceState, reason: str, sentence: str) -> None:
         if self._note(state, reason, sentence):
             await self._emit()
@@ -391,7 +350,3 @@ class Camera:
 def portable(settings: CameraSettings) -> dict[str, Any]:
     """Settings as JSON values that a worker reads like a configuration."""
     return settings.model_dump(mode="json", by_alias=True)
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

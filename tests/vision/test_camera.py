@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from gateway.contract import BusItem, StateChange, VisionEvent
 from gateway.vision import Camera
 from gateway.vision import camera as cameras
 from gateway.vision.packs import packs
+from gateway.vision.process import log_complaints
 from tests.vision.lane import camera_settings
 
 MOST = 60.0  # seconds after which a test gives up: nothing here is timed, machines are slow
@@ -175,6 +177,17 @@ async def test_a_silent_stream_goes_offline_without_its_password(tmp_path: Path,
             assert one.camera.view()["url"] == url
     assert one.states[-1] == ("offline", "timeout")
     assert "w0rd" not in caplog.text + str(one.items) + str(one.camera.view())
+
+
+async def test_what_a_worker_complains_of_is_logged_without_password_and_plate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker: Any = SimpleNamespace(stderr=asyncio.StreamReader())
+    worker.stderr.feed_data(f"KeyError: '{PLATE}' of me:pass/w0rd@\n".encode())
+    worker.stderr.feed_eof()
+    with caplog.at_level("WARNING"):
+        await log_complaints("gate", worker, "pass/w0rd@")
+    assert caplog.messages == ["camera gate: KeyError: '(plate)' of me:***"]
 
 
 async def test_a_missing_secret_is_a_state(tmp_path: Path) -> None:

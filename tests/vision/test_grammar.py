@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.vision.grammar import ALPHABET, SHAPES, colour_agrees, complete, kind_of, masked, normalise
+from gateway.vision.grammar import ALPHABET, SHAPES, colour_agrees, complete, discreet, kind_of, masked, normalise
 
 
 def test_every_vector_has_its_kind(shared: Path) -> None:
@@ -73,3 +73,14 @@ def test_a_prefix_of_hong_kong_and_macau_is_no_ordinary_plate() -> None:
     assert kind_of("粤Z0340澳") == "hk_macau"
     assert kind_of("粤Z03401") is None
     assert kind_of("粤Y03401") == "ordinary"
+
+
+def test_what_a_crash_says_goes_on_without_plates(shared: Path) -> None:
+    vectors = json.loads((shared / "standards" / "vectors.json").read_text())["plates"]
+    for text in (vector["text"] for vector in vectors if vector["meaning"] != "invalid"):
+        for written in (text, text.encode("ascii", "backslashreplace").decode(), f"{text[:2]}·{text[2:]}"):
+            said = discreet(f"KeyError: '{written}' in fuse.py")
+            assert text[2:-1] not in said, written
+            assert (said[:10], said[-11:]) == ("KeyError: ", " in fuse.py")
+    plain = "[h264 @ 0x5581] error while decoding MB 12 3, bytestream -7; RuntimeError at /opt/x.py:213, 1920x1080"
+    assert discreet(plain) == plain

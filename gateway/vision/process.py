@@ -1,0 +1,64 @@
+"""The worker process of one camera as its parent has it: started, listened to where it complains, ended."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+
+from gateway.vision.grammar import discreet
+
+STOP_SECONDS = 2.0
+
+log = logging.getLogger("linli.vision")
+
+
+async def start_worker() -> asyncio.subprocess.Process:
+    """Start one; its job goes to its standard input."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway.vision.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+
+
+async def log_complaints(camera: str, worker: asyncio.subprocess.Process, secret: str) -> None:
+    """Log what it says on its standard error, without the camera's password and without plates, until it has ended."""
+    if worker.stderr is None:
+        return
+    while True:
+        try:
+            line = await worker.stderr.readline()
+        except ValueError:
+            continue  # longer than the buffer: the rest follows
+        if not line:
+            return
+        text = line.decode(errors="replace").rstrip()
+        log.warning("camera %s: %s", camera, discreet(text.replace(secret, "***") if secret else text))
+
+
+async def end_worker(worker: asyncio.subprocess.Process) -> int:
+    """End it: its closed input tells it to; what does not hear is killed. Its exit code."""
+    if worker.stdin is not None:
+        worker.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            return await worker.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if worker.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                worker.kill()
+            await worker.wait()
+    return await worker.wait()
+
+
+def ending(code: int) -> str:
+    """Say how it ended."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
