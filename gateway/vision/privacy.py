@@ -104,7 +104,7 @@ def veiled_jpeg(
         height, width = hidden.shape[:2]
         widest = WIDEST if faces is None else max(1, round(min(LONGEST, LONGEST * width / height)))
         return cut_jpeg(hidden, Box(0, 0, width, height), widest)
-    except (cv2.error, ValueError):
+    except MISFITS:
         return None
 
 

@@ -20,7 +20,7 @@ from gateway.vision.vehicles import VehicleDetector
 
 FORMS: Mapping[str, type[OwnReader | OcrReader]] = {"linli": OwnReader, "ppocr": OcrReader}
 LOOKS = 3  # the least CPU of so many counts: whatever else the machine does only adds
-MISFITS = (*MODEL_ERRORS, IndexError, KeyError, TypeError, AttributeError, cv2.error)
+MISFITS = (*MODEL_ERRORS, IndexError, KeyError, TypeError, AttributeError, MemoryError, cv2.error)
 
 
 @dataclass(frozen=True, slots=True)

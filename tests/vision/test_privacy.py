@@ -60,7 +60,7 @@ def test_other_plates_are_unreadable_and_its_own_stays() -> None:
     assert fineness(nobodys, Box(320, 300, 380, 600)) > 20
 
 
-@pytest.mark.parametrize("error", [cv2.error("broken"), ValueError("broken")])
+@pytest.mark.parametrize("error", [cv2.error("broken"), ValueError("broken"), RuntimeError("broken"), MemoryError()])
 def test_a_failing_detector_shows_nothing(error: Exception) -> None:
     def find(picture: Pixels, region: Box) -> Sequence[FoundPlate]:
         raise error
