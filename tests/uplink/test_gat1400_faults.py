@@ -116,6 +116,28 @@ async def test_codes_may_be_texts_and_lists_may_be_single(library: ViewLibrary, 
     assert library.serials() == [1]
 
 
+@pytest.mark.parametrize("first", [0, 8])
+async def test_a_vehicle_that_is_told_both_ways_is_not_counted(
+    library: ViewLibrary, store: PassageStore, first: int
+) -> None:
+    await store.passage()
+
+    def after(asked: Asked, reply: Reply) -> Reply:
+        if not asked.target.endswith("MotorVehicles"):
+            return reply
+        name = json.loads(asked.body)["MotorVehicleListObject"]["MotorVehicleObject"][0]["MotorVehicleID"]
+        told = [{"Id": name, "StatusCode": code} for code in (first, 8 - first)]
+        body = {"ResponseStatusListObject": {"ResponseStatusObject": told}}
+        return Reply(200, {}, json.dumps(body).encode())
+
+    library.after = after
+    before = metric("linli_delivered_total")
+    async with running(make(store, library.port)):
+        await until(lambda: settled(store))
+    assert metric("linli_delivered_total") == before
+    assert [told["code"] for told in store.told("linli.uplink.refused.v1")] == ["8"]
+
+
 async def test_one_status_for_many_vehicles_makes_them_go_one_by_one(library: ViewLibrary, store: PassageStore) -> None:
     for _ in range(4):
         await store.passage()

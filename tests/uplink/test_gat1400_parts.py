@@ -298,6 +298,9 @@ def test_every_shape_of_an_answer() -> None:
     ):
         assert read_statuses(json.dumps(body).encode()) == expected
     assert read_statuses(b'{"ResponseStatusObject":{"StatusCode":0}}') == [Status("", 0, "")]
+    chinese = '{"ResponseStatusObject":{"StatusCode":0,"StatusString":"成功"}}'
+    for encoding in ("utf-8", "utf-8-sig", "gb18030"):
+        assert read_statuses(chinese.encode(encoding)) == [Status("", 0, "成功")]
 
 
 @pytest.mark.parametrize("code", [*range(10), 42, 99, 200, 401, 403, 404, 405, 409, 413, 503, 302, codes.UNSAID])

@@ -333,7 +333,12 @@ def _by_vehicle(batch: Sequence[Going], statuses: Sequence[Status]) -> dict[str,
     ids = {going.passage.id for going in batch}
     if len(batch) == len(statuses) == 1 and len(statuses[0].id) != ID_DIGITS:
         return {next(iter(ids)): statuses[0]}
-    return {status.id: status for status in statuses if status.id in ids}
+    found: dict[str, Status] = {}
+    for status in statuses:
+        # Told twice, it is only delivered when both say so.
+        if status.id in ids and (status.id not in found or found[status.id].code == codes.OK):
+            found[status.id] = status
+    return found
 
 
 def _discreet(text: str, batch: Sequence[Going]) -> str:

@@ -21,7 +21,7 @@ class Status(NamedTuple):
 def read_statuses(body: bytes) -> list[Status]:
     """Return every status in an answer's body; none when it holds nothing of the kind."""
     try:
-        top = msgspec.json.decode(body)
+        top = msgspec.json.decode(_utf8(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
     if not isinstance(top, dict):
@@ -32,6 +32,14 @@ def read_statuses(body: bytes) -> list[Status]:
     entries = node if isinstance(node, list) else [node]
     found = (_status(entry) for entry in entries)
     return [status for status in found if status is not None]
+
+
+def _utf8(body: bytes) -> bytes:
+    """JSON is UTF-8 without a mark; some platforms answer with one, or in GB 18030."""
+    try:
+        return body.decode("utf-8-sig").encode()
+    except UnicodeDecodeError:
+        return body.decode("gb18030", errors="replace").encode()
 
 
 def _status(entry: object) -> Status | None:
