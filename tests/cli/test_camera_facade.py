@@ -9,6 +9,7 @@ from click.testing import CliRunner
 pytest.importorskip("cv2", reason="the extra `vision` is not installed")
 
 import cv2
+import numpy as np
 
 from gateway.cli import linli
 from gateway.cli.camera.report import ranges
@@ -45,6 +46,26 @@ def test_calibrate_prints_toml_and_draws_the_floors(site: Path) -> None:
     assert picture.shape == (HEIGHT, WIDTH, 3)
     green = (picture[..., 1].astype(int) - picture[..., 2] > 60).sum(axis=1)
     assert sum(green > 200) >= 12
+
+
+def test_a_camera_that_looks_up_steeply_sees_things_as_large_as_they_are(site: Path) -> None:
+    # A camera 30 m before 33 floors, tilted by 35 degrees: focal length 1000 pixels, the wall 24 m wide.
+    sine, cosine, away, eye = 0.5735764, 0.8191520, 30.0, 1.6
+
+    def pixel(x: float, z: float) -> list[float]:
+        depth = away * cosine + (z - eye) * sine
+        return [round(540 + 1000 * x / depth, 2), round(960 - 1000 * ((z - eye) * cosine - away * sine) / depth, 2)]
+
+    corners = [pixel(x, z) for z in (0.0, 33 * 2.9) for x in (-12.0, 12.0)]
+    cv2.imwrite(str(site / "tall.png"), np.full((1920, 1080), 90, np.uint8))
+    words = [f"{x},{y}" for x, y in corners]
+    frame = ("--frame", site / "tall.png", "--picture", site / "drawn.jpg")
+    done = run("camera", "calibrate", "bare", *words, "--floors", 33, *frame, "-c", site / "c.toml", "--json")
+    assert done.exit_code == 0, done.output
+    floors = json.loads(done.output)["floors"]
+    for number in (1, 17, 33):
+        depth = away * cosine + ((number - 0.5) * 2.9 - eye) * sine
+        assert floors[number - 1]["smallest_cm"] == pytest.approx(4 * depth / 1000 * 100, rel=0.02)
 
 
 def test_report_tells_the_smallest_object_of_every_floor(site: Path) -> None:

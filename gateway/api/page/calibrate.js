@@ -1,6 +1,6 @@
 // Finds a facade in a camera's picture by four corners: with the mouse, a finger or the keyboard. Writes nothing.
 import { h, svg } from "./dom.js";
-import { CORNERS, floorView, isWall, plane, STOREY, toml } from "./facade.js";
+import { CORNERS, floorView, isWall, plane, stand, STOREY, toml } from "./facade.js";
 import { number } from "./format.js";
 import { word } from "./words.js";
 
@@ -277,7 +277,8 @@ function drag(event, index) {
 
 // What can be seen of the floors, every fifth and the ends, as `linli camera report` says it.
 function floorRows(place) {
-  const views = Array.from({ length: floors }, (_, index) => ({ floor: index + 1, ...floorView(place, index + 1, storey, size) }));
+  const from = stand(corners, floors, storey, size[1]);
+  const views = Array.from({ length: floors }, (_, index) => ({ floor: index + 1, ...floorView(place, index + 1, storey, size, from) }));
   const shown = views.filter(({ floor }) => floor === 1 || floor === floors || floor % 5 === 0).reverse();
   const rows = shown.map(({ floor, smallest, seen }) =>
     h("li", {}, h("b", {}, word("calFloor", floor)), h("span", {}, seen < 0.9 ? word("calUnseen") : word("calSmallest", number(Math.round(smallest))))),

@@ -2,6 +2,8 @@
 export const CORNERS = ["groundLeft", "groundRight", "roofLeft", "roofRight"];
 export const STOREY = 2.9; // metres, of a residential tower
 const SMALLEST = 4; // pixels: what is smaller is seen by luck
+const EYE = 1.6; // metres: how high a camera stands that looks up
+const UPRIGHT = 1.05; // times as wide as the roof the ground may look before the camera is taken to look up
 
 // What maps (u, v) to pixels: u from 0 at the left to 1, v in floors above the ground. `corners` as in CORNERS.
 export function plane([groundLeft, groundRight, roofLeft, roofRight], floors) {
@@ -31,10 +33,34 @@ export function isWall([groundLeft, groundRight, roofLeft, roofRight]) {
   });
 }
 
-// The smallest object (cm) on a floor, and the share of its width that lies in a picture of this size.
-export function floorView(place, floor, storey, [width, height]) {
+// How far the camera is from the wall (metres), and the angle by which it looks up: the roof looks narrower the more.
+export function stand([groundLeft, groundRight, roofLeft, roofRight], floors, storey, height) {
+  const tall = floors * storey;
+  const ratio =
+    Math.hypot(groundRight[0] - groundLeft[0], groundRight[1] - groundLeft[1]) /
+    Math.max(1e-6, Math.hypot(roofRight[0] - roofLeft[0], roofRight[1] - roofLeft[1]));
+  if (ratio < UPRIGHT) return { away: tall, angle: 0 };
+  const below = (groundLeft[1] + groundRight[1]) / 2;
+  const above = (roofLeft[1] + roofRight[1]) / 2;
+  let [away, least] = [tall, Infinity];
+  for (let degrees = 2; degrees < 70; degrees += 0.25) {
+    const [sine, cosine] = [Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180)];
+    const far = ((sine / cosine) * (tall - EYE + ratio * EYE)) / (ratio - 1);
+    const rise = (z) => (z - EYE) * cosine - far * sine;
+    const depth = (z) => far * cosine + (z - EYE) * sine;
+    const focal = ((height / 2 - below) * depth(0)) / rise(0);
+    const wrong = Math.abs(height / 2 - (focal * rise(tall)) / depth(tall) - above);
+    if (focal > 0 && wrong < least) [away, least] = [far, wrong];
+  }
+  return { away, angle: Math.atan2(away * (ratio - 1), tall + EYE * (ratio - 1)) };
+}
+
+// The smallest object (cm) on a floor, and the share of its width that lies in a picture of this size. Seen from below
+// the wall is foreshortened, a thing that falls before it is not.
+export function floorView(place, floor, storey, [width, height], { away, angle }) {
   const [low, high] = [place(0.5, floor - 1), place(0.5, floor)];
-  const scale = Math.hypot(high[0] - low[0], high[1] - low[1]) / storey;
+  const turned = Math.cos(angle) + (((floor - 0.5) * storey - EYE) / away) * Math.sin(angle);
+  const scale = (Math.hypot(high[0] - low[0], high[1] - low[1]) / storey) * turned;
   let inside = 0;
   for (let step = 0; step <= 20; step += 1) {
     const [x, y] = place(0.02 + (0.96 * step) / 20, floor - 0.5);
