@@ -13,6 +13,26 @@ from gateway.vision.plates import PlateRead
 
 Look = list[dict[str, Any]]  # what the readers said of one crop in one row, and, if it was read so too, in two
 Answer = tuple[str, bool]
+VARIANTS: Sequence[tuple[str, Rule]] = (
+    ("size and sharpness of a look not squared", replace(RULE, power=1.0)),
+    ("every look alike", replace(RULE, power=0.0)),
+    ("shares not damped by likelihood", replace(RULE, damped=False)),
+    ("the colour says nothing about the text", replace(RULE, other_colour=0.0)),
+    ("whole texts vote, not characters", replace(RULE, spread=False)),
+    ("a length that 2 % of the votes doubt is let through", replace(RULE, other_length=1.0)),
+    ("2 identical reads are enough", replace(RULE, identical=2)),
+    ("3 identical reads are enough", replace(RULE, identical=3)),
+    ("6 identical reads needed", replace(RULE, identical=6)),
+    ("agreement 0.4", replace(RULE, agreement=0.4)),
+    ("agreement 0.55", replace(RULE, agreement=0.55)),
+    ("agreement 0.85", replace(RULE, agreement=0.85)),
+    ("weakest character 0.5", replace(RULE, weakest=0.5)),
+    ("weakest character 0.75", replace(RULE, weakest=0.75)),
+    ("weakest character 0.9", replace(RULE, weakest=0.9)),
+    ("a sure read of another text is let through", replace(RULE, dissent=1.1)),
+    ("a doubtful read counts like a sure one", replace(RULE, certain=0.0)),
+    ("mean instead of weakest character", replace(RULE, mean=True)),
+)
 
 
 def table(clips: list[dict[str, Any]]) -> None:
@@ -68,26 +88,7 @@ def _rules() -> list[tuple[str, Callable[[list[Look]], Answer]]]:
         ("fused, both on every look", by(both, RULE)),
         ("fused, our own, PP-OCRv4 where unsure (the rule in use)", by(asked, RULE)),
     ]
-    for name, value in (
-        ("weight of a look not squared", replace(RULE, power=1.0)),
-        ("every look alike", replace(RULE, power=0.0)),
-        ("shares not damped by likelihood", replace(RULE, damped=False)),
-        ("the colour says nothing about the text", replace(RULE, other_colour=0.0)),
-        ("whole texts vote, not characters", replace(RULE, spread=False)),
-        ("a length that 2 % of the votes doubt is let through", replace(RULE, other_length=1.0)),
-        ("2 identical reads are enough", replace(RULE, identical=2)),
-        ("3 identical reads are enough", replace(RULE, identical=3)),
-        ("6 identical reads needed", replace(RULE, identical=6)),
-        ("agreement 0.4", replace(RULE, agreement=0.4)),
-        ("agreement 0.55", replace(RULE, agreement=0.55)),
-        ("agreement 0.85", replace(RULE, agreement=0.85)),
-        ("weakest character 0.5", replace(RULE, weakest=0.5)),
-        ("weakest character 0.75", replace(RULE, weakest=0.75)),
-        ("weakest character 0.9", replace(RULE, weakest=0.9)),
-        ("a sure read of another text is let through", replace(RULE, dissent=1.1)),
-        ("a doubtful read counts like a sure one", replace(RULE, certain=0.0)),
-        ("mean instead of weakest character", replace(RULE, mean=True)),
-    ):
+    for name, value in VARIANTS:
         rules.append((f"  in use, but {name}", by(asked, value)))
     return rules
 

@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument(
         "--split", choices=("test", "tune"), default="test", help="of --reads: rules are chosen by tune"
     )
+    parser.add_argument("--rules", action="store_true", help="of --reads: compare variants of the fusing rule")
     parser.add_argument("--long", type=int, default=0, help="instead: so many of each of the long scenes")
     options = parser.parse_args()
     if options.long:
@@ -61,7 +62,7 @@ def main() -> int:
         if not options.report:
             cv2.setNumThreads(1)
             reads.run(options, ModelSight(models_folder()))
-        reads.report(options.results, options.split)
+        (reads.rules if options.rules else reads.report)(options.results, options.split)
         return 0
     if not options.report and not options.fusion:
         run(options)

@@ -19,10 +19,12 @@ import cv2
 import numpy as np
 from bodies import BODY, PAINTS, PLATE_SHARE, Pixels
 from figures import share, upper
+from fusion import VARIANTS
 from narrow import plate_of
 from render import KINDS, STYLES, Drawn
 from scenes import HEIGHT, RATE, WIDTH, Passing, Weather, weather, where
 
+from gateway.vision.fuse import RULE, Verdict, fuse
 from gateway.vision.gate import SETTLED_EVERY
 from gateway.vision.look import SURE, PlateSight, look_at
 from gateway.vision.shapes import Box
@@ -124,8 +126,8 @@ def _coded(patches: list[Pixels], seen: Weather) -> list[Pixels]:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
 
-def watch(approach: Approach, sight: PlateSight) -> dict[str, Any]:
-    """One line of the results: what the reads of one passage came to."""
+def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict[str, Any]:
+    """One line of the results: what the reads of one passage came to, with ``rules`` by each variant of the rule."""
     track = PlateTrack(1)
     wide, tall = PATCH[0] + 2 * AIR, PATCH[1] + 2 * AIR
     canvas = np.zeros((HEIGHT + tall, WIDTH + wide, 3), np.uint8)
@@ -158,7 +160,12 @@ def watch(approach: Approach, sight: PlateSight) -> dict[str, Any]:
         "surest": [surest.read.text, surest.read.weakest >= SURE] if surest else ["", False],
         "reads": len(reads),
         "cpu": round(spent, 4),
+        "rules": {name: _told(fuse(reads, rule)) for name, rule in (("in use", RULE), *VARIANTS)} if rules else {},
     }
+
+
+def _told(verdict: Verdict | None) -> tuple[str, bool]:
+    return (verdict.text, verdict.status == "accepted") if verdict else ("", False)
 
 
 def run(options: argparse.Namespace, sight: PlateSight) -> None:
@@ -175,7 +182,7 @@ def run(options: argparse.Namespace, sight: PlateSight) -> None:
                 continue
             if time.monotonic() > until:
                 break
-            row = watch(Approach(seed, degraded=degraded, split=options.split), sight)
+            row = watch(Approach(seed, degraded=degraded, split=options.split), sight, rules=options.rules)
             row |= {"seed": seed, "degraded": degraded, "split": options.split}
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
             out.flush()
@@ -198,6 +205,22 @@ def report(path: Path, split: str) -> None:
         print(f"  {row['text']} was told as {row['told']}")
     spent = [row["cpu"] for row in rows]
     print(f"CPU: {1000 * sum(spent) / max(1, len(spent)):.0f} ms a passage for finding and reading")
+
+
+def rules(path: Path, split: str) -> None:
+    """Print what each variant of the rule makes of the same reads: right, accepted, accepted but wrong."""
+    rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["split"] == split and row["rules"]]
+    parts = [[row for row in rows if row["degraded"] is degraded] for degraded in (False, True)]
+    print(f"synthetic reads, {split} split: {len(parts[0])} clean, {len(parts[1])} degraded; right, accepted, wrong")
+    for name in rows[0]["rules"]:
+        cells = []
+        for part in parts:
+            told = [(row["text"], *row["rules"][name]) for row in part]
+            right = sum(text == truth for truth, text, _ in told) / max(1, len(part))
+            sure = sum(accepted for *_, accepted in told) / max(1, len(part))
+            wrong = sum(accepted and text != truth for truth, text, accepted in told)
+            cells.append(f"{right:6.1%} {sure:6.1%} {wrong:2d}")
+        print(f"  {name:<52} {'   '.join(cells)}")
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> None:
