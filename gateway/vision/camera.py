@@ -54,10 +54,11 @@ log = logging.getLogger("linli.vision")
 
 
 class Owed(NamedTuple):
-    """Whose clip it is: the record's id and subject."""
+    """Whose clip it is: the record's id and subject, and the plate of a passage."""
 
     record: str
     subject: str
+    plate: str = ""
 
 
 class WorkerFailedError(Exception):
@@ -130,8 +131,12 @@ class Camera:
         }
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
-        """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
+        """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone.
+
+        A clip of it that is still being made comes to nobody: its record is gone.
+        """
         self._teller.forget(plate)
+        self._owed = {token: owed for token, owed in self._owed.items() if owed.plate != plate}
         kept = [passage for passage in self._passages if passage.text != plate]
         self._passages = deque(kept, maxlen=PASSAGES_SHOWN)
         if self._picture is not None and gone(self._picture):
@@ -287,14 +292,15 @@ class Camera:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
         if isinstance(found, Passage):
             self._passages.append(found)
-        await self._put(self._promised(event, found.clip) if isinstance(found, Passage | Fall) else event)
+        plate = found.text if isinstance(found, Passage) else ""
+        await self._put(self._promised(event, found.clip, plate) if isinstance(found, Passage | Fall) else event)
 
-    def _promised(self, event: VisionEvent, token: str) -> VisionEvent:
+    def _promised(self, event: VisionEvent, token: str, plate: str) -> VisionEvent:
         """Give an event its record's id now if a clip that will follow has to name it."""
         if not token:
             return event
         event = replace(event, id=record_id(event.time))
-        self._owed[token] = Owed(event.id, event.subject)
+        self._owed[token] = Owed(event.id, event.subject, plate)
         return event
 
     async def _file(self, clip: Clip) -> None:

@@ -21,6 +21,7 @@ from gateway.clock import SystemClock
 from gateway.contract import BusItem, StateChange, VisionEvent
 from gateway.vision import Camera
 from gateway.vision import camera as cameras
+from gateway.vision.messages import Clip, Passage
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
 from tests.vision.lane import camera_settings
@@ -95,6 +96,24 @@ async def test_a_file_is_played_to_its_end(demo_clip: Path, models: Path) -> Non
     assert (len(kept["last_passages"]), kept["last_picture"]) == (1, view["last_picture"])
     one.camera.forget(LEAVING, lambda sha256: sha256 == view["last_picture"])
     assert (one.camera.view()["last_passages"], one.camera.view()["last_picture"]) == ([], None)
+
+
+async def test_the_clip_of_an_erased_passage_comes_to_nobody(tmp_path: Path) -> None:
+    items: list[BusItem] = []
+
+    async def put(item: BusItem) -> None:
+        items.append(item)
+
+    camera = Camera(camera_settings("gate.mp4"), tmp_path, SystemClock(), put)
+    for token, plate in (("w1", PLATE), ("w2", LEAVING)):
+        known = ("main", "in", plate, "ordinary", "blue", "accepted", (0.9,), "", 1, 1, 1, None, (), token)
+        await camera._take(Passage(*known))
+    camera.forget(PLATE, lambda sha256: True)
+    for token in ("w1", "w2"):
+        await camera._take(Clip(token, b"mp4", 1, 2))
+    kinds = [item.type for item in items if isinstance(item, VisionEvent)]
+    assert kinds == ["linli.vehicle.passage.v1"] * 2 + ["linli.media.ready.v1"]
+    assert items[2].data["record"] == items[1].id
 
 
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
