@@ -17,6 +17,9 @@ FLAT = 0.5  # of the root of its usual strong edges: what a covered lens leaves 
 # Mean difference in grey levels of two looks, and for how many in a row. Where little moves an encoder leaves pictures
 # as they are until the next key frame, which of a live sensor is never the same again.
 FROZEN, FROZEN_FOR = 0.01, 20
+PARTS = 10, 6  # of the longer and the shorter side, in which edges are looked for one by one
+STRONG, GONE, UNLIKE = 0.35, 0.5, 0.3  # share of the usual spread of a part's edges, of its own, and of being like it
+HIDDEN, HIDDEN_FOR = 1 / 3, 20  # of the parts with edges, and for how many looks: a lorry passes sooner
 MOVED_SHARE = 0.006  # of the picture's width: more than a mast sways
 ALIKE = 0.05  # peak of the phase correlation below which it is another view
 CLOSE = 0.05  # share of the picture that something near the lens changes from look to look
@@ -48,6 +51,7 @@ class ViewGuard:
         self._file = file
         self._kept: Any = recall(file)
         self._still = 0
+        self._hidden = 0
         self._fresh = self._kept is not None and is_fresh(file)
         self._untold = 0
         self._good = 0
@@ -112,6 +116,9 @@ class ViewGuard:
             return ""
         if strength < FLAT * self._usual:
             return "covered"
+        self._hidden = self._hidden + 1 if _gone(self._edges, edges) > HIDDEN else 0
+        if self._hidden:
+            return "covered" if self._hidden >= HIDDEN_FOR else ""
         if len(self._changes) == PATIENCE["spider"] and sum(self._changes) > 0.8 * PATIENCE["spider"]:
             return "spider"
         turned = self._turned(edges)
@@ -185,6 +192,26 @@ def _rolled(reference: Any, edges: Any) -> bool:  # noqa: ANN401 - OpenCV
     halves = zip(np.array_split(reference, 2, axis), np.array_split(edges, 2, axis), strict=True)
     (one, sure), (other, too) = (_shift(before, now) for before, now in halves)
     return min(sure, too) > SURE and float(np.hypot(*(one - other))) / edges.shape[1] > ROLLED
+
+
+def _gone(reference: Any, edges: Any) -> float:  # noqa: ANN401 - OpenCV
+    """Share of the parts with strong edges that have neither theirs nor others now: something hides them."""
+    before, now = (_parts(cv2.GaussianBlur(one, (0, 0), 1.5)) for one in (reference, edges))
+    spread, left = before.std(axis=1), now.std(axis=1)
+    strong = spread > STRONG * reference.std()
+    like = (before * now).mean(axis=1) / np.maximum(1e-6, spread * left)
+    return float(((left < GONE * spread) & (like < UNLIKE))[strong].mean()) if strong.any() else 0.0
+
+
+def _parts(edges: Any) -> Any:  # noqa: ANN401 - OpenCV
+    """One row for each part of a picture, its pixels without their mean."""
+    height, width = edges.shape
+    rows, columns = PARTS if height > width else PARTS[::-1]
+    tall, wide = max(1, height // rows), max(1, width // columns)
+    rows, columns = height // tall, width // wide
+    parts = edges[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
+    pixels = parts.transpose(0, 2, 1, 3).reshape(rows * columns, tall * wide)
+    return pixels - pixels.mean(axis=1, keepdims=True)
 
 
 def _shift(reference: Any, edges: Any) -> tuple[Any, float]:  # noqa: ANN401 - OpenCV

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gateway.vision.falling.guard import FROZEN_FOR, KEEP_FIRST, OVER, PATIENCE, ViewGuard
+from gateway.vision.falling.guard import FROZEN_FOR, HIDDEN_FOR, KEEP_FIRST, OVER, PATIENCE, ViewGuard
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.remembered import file_for
 from gateway.vision.falling.watch import FallWatch
@@ -79,6 +79,20 @@ def test_a_night_that_shows_nothing_at_all_is_dark_and_not_frozen() -> None:
     for look in range(FROZEN_FOR + 10):
         guard.look(np.full((HEIGHT, WIDTH), 16, np.uint8), float(look))
     assert guard.reason == "dark"
+
+
+@pytest.mark.parametrize("share", [0.45, 0.6])
+def test_what_hides_a_good_part_of_the_view_covers_it(share: float) -> None:
+    def hidden(picture: np.ndarray, look: int) -> np.ndarray:
+        picture[: int(share * HEIGHT)] = 70.0  # a leaf, a bag, a banner
+        return picture
+
+    guard = ViewGuard()
+    assert looks(guard, lambda picture, look: picture, 8, 0.0) == ""
+    assert looks(guard, hidden, HIDDEN_FOR - 1, 10.0) == ""  # a lorry
+    assert looks(guard, lambda picture, look: picture, OVER, 60.0) == ""
+    assert looks(guard, hidden, HIDDEN_FOR + 4, 90.0) == "covered"
+    assert looks(guard, lambda picture, look: picture, OVER + 2, 190.0) == ""
 
 
 def test_another_view_is_moved_even_without_a_common_edge() -> None:
