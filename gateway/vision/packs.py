@@ -161,7 +161,7 @@ def choices(folder: Path) -> dict[str, Choice]:
         return {}
     except OSError as error:
         raise PackError(f"{path}: {error.strerror}", "models_refused") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         sentence = f"{path} cannot be understood; delete it, then choose anew with: linli model use NAME"
         raise PackError(sentence, "models_refused") from error
 
@@ -221,7 +221,7 @@ def read_manifest(path: Path) -> Pack:
             size=int(table.get("bytes", 0)),
             golden=_golden(path.parent, table.get("golden")),
         )
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackError(f"{path}: cannot be read: {error}", "models_refused") from error
     except KeyError as error:
         raise PackError(f"{path}: {error.args[0]} is missing", "models_refused") from error

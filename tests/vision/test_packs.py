@@ -315,7 +315,7 @@ def test_a_choice_is_kept_and_taken_back(folder: Path) -> None:
     assert choices(folder) == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"plate-reading": 3}', '{"plate-reading": {"name": "x"}}'])
+@pytest.mark.parametrize("text", ["{", 100_000 * "[", "[]", '{"plate-reading": 3}', '{"plate-reading": {"name": "x"}}'])
 def test_a_broken_choice_is_named(folder: Path, text: str) -> None:
     (folder / "in-use.json").write_text(text)
     with pytest.raises(PackError, match="delete it"):
@@ -352,6 +352,7 @@ def test_the_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("bytes = 10857958", 'bytes = "many"', "invalid literal"),
         ('picture = "golden.jpg"', "", "golden.picture is missing"),
         ("[golden]", "[golden", "cannot be read"),
+        ("[golden]", "x = " + 3000 * "[", "cannot be read"),
     ],
 )
 def test_a_broken_manifest_is_named(folder: Path, old: str, new: str, sentence: str) -> None:
