@@ -13,6 +13,7 @@ Luma = npt.NDArray[np.uint8]
 SMALL = 400  # pixels of width, at least, that the gate looks at: a whole fraction of the frame, which is cheapest
 COARSE = 120  # pixels of width in which pieces of one thing are joined
 MIN_STEP = 11  # grey levels that count as a change on a noiseless picture
+DARK = (3.0, 0.2)  # grey levels, and share of the brightness: what counts where the whole picture is dark
 MIN_SHARE = 0.0015  # of the picture that must change before anything is said to move
 
 
@@ -48,7 +49,8 @@ class MotionGate:
         sample = now[::4, ::4].astype(np.int16) - before[::4, ::4]
         shift = int(np.median(sample))
         noise = float(np.median(np.abs(sample - shift)))
-        step = MIN_STEP + 4.0 * noise + 0.5 * abs(shift)
+        least = min(float(MIN_STEP), DARK[0] + DARK[1] * float(np.median(now[::4, ::4])))
+        step = least + 4.0 * noise + 0.5 * abs(shift)
         moved: Any = cv2.absdiff(now, before)
         if shift:
             moved = np.abs(now.astype(np.int16) - before - shift).astype(np.uint8)

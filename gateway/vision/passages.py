@@ -223,6 +223,7 @@ class PassageBook:
         )
         self._told.append(list(motion.path))
         self._told_motions.add(motion.number)
+        self._told_regions.append(motion)
 
     def _is_vehicle(self, motion: MotionTrack, size: tuple[int, int]) -> bool:
         """Vehicle-sized, wider than a person, long enough there, and gone through rather than to and fro."""
@@ -297,17 +298,16 @@ def _whole(best: tuple[float, Frame, int, Box]) -> Glance:
 def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:
     """Whether a region began inside another one: the roof of a van whose bumper has left the picture."""
     start = piece.path[0]
-    pairs = zip(reversed(whole.path), reversed(whole.boxes), strict=False)
-    place, box = min(pairs, key=lambda pair: abs(pair[0].time - start.time))
-    return abs(place.time - start.time) < BREAKS_OFF and box.grown(0.1).holds((start.x, start.y))
+    pairs = list(zip(whole.path, whole.boxes, strict=False))
+    nearest = min((abs(place.time - start.time) for place, _ in pairs), default=BREAKS_OFF)
+    # What is seen of a smooth or dark vehicle changes from look to look.
+    near = [box for place, box in pairs if abs(place.time - start.time) < max(FLICKERS, nearest + 1e-3)]
+    return nearest < BREAKS_OFF and around(near).grown(0.1).holds((start.x, start.y))
 
 
 def _became(motion: MotionTrack, whole: MotionTrack) -> bool:
     """Whether a region ended where a told one had just begun: its vehicle was seen as two for a while."""
-    start = whole.path[0]
-    pairs = zip(reversed(motion.path), reversed(motion.boxes), strict=False)
-    near = [box for place, box in pairs if abs(place.time - start.time) < FLICKERS]
-    return bool(near) and motion.last.time - start.time < BREAKS_OFF and around(near).holds((start.x, start.y))
+    return motion.last.time - whole.path[0].time < BREAKS_OFF and _broke_off(whole, motion)
 
 
 def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:

@@ -206,7 +206,7 @@ class PlateTrack:
     def reach(self, time: float) -> float:
         """How far from the expected spot (pixels) a sighting may lie: a new plate's speed is not known yet."""
         gap = max(0.0, time - self.last.time)
-        return self.last.size * min(6.0, 1.0 + (25.0 if len(self.path) < 3 else 10.0) * gap)
+        return self.last.size * (min(3.5, 1.0 + 25.0 * gap) if len(self.path) < STEADY else min(6.0, 1.0 + 10.0 * gap))
 
 
 def _distance(one: Place, other: Place) -> float:

@@ -117,13 +117,17 @@ def report(clips: list[dict[str, Any]]) -> None:
     named = [(one["paint"], row["paint"]) for _, one in passings for row in one["records"] if row["paint"] != "unknown"]
     right = share(sum(paint == told for paint, told in named), len(named))
     print(f"vehicle's colour named {share(len(named), len(passings))}; right where named {right}")
-    spent = sum(clip["cpu"]["find"] + clip["cpu"]["read"] for clip in clips)
-    whole = sum(clip["cpu"]["all"] for clip in clips)
-    looks = sum(clip["cpu"]["finds"] for clip in clips)
-    count = max(1, len(passings))
+    for name, degraded in (("clean", False), ("degraded", True)):
+        _cpu(name, [clip for clip in clips if clip["degraded"] is degraded])
+
+
+def _cpu(name: str, clips: list[dict[str, Any]]) -> None:
+    count = max(1, sum(len(clip["passings"]) for clip in clips))
+    cost = {what: 1000 * sum(clip["cpu"][what] for clip in clips) / count for what in ("find", "read", "all")}
+    looks = sum(clip["cpu"]["finds"] for clip in clips) / count
     print(
-        f"CPU a passage          {1000 * spent / count:.0f} ms for detection and reading "
-        f"({looks / count:.0f} detector runs), {1000 * whole / count:.0f} ms with decoding and following"
+        f"CPU a {name} passage: {cost['find']:.0f} ms for detection ({looks:.0f} runs), {cost['read']:.0f} ms "
+        f"for reading, {cost['all']:.0f} ms with decoding and following"
     )
 
 
