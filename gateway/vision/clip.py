@@ -86,7 +86,7 @@ def _encoded(
     patches = concealer.patches(frames(), seconds, own) if concealer is not None else []
     buffer = io.BytesIO()
     first: float | None = None
-    last = -1
+    size, last = (0, 0), -1
     with av.open(buffer, "w", format="mp4") as container:
         track: Any = container.add_stream("libx264", rate=25, options=dict(ENCODER))
         track.pix_fmt = "yuv420p"
@@ -94,10 +94,10 @@ def _encoded(
         for frame in frames():
             pixels = frame.bgr if concealer is None else shrunk(frame.bgr)
             if first is None:
-                first = frame.time
+                first, size = frame.time, (frame.width, frame.height)
                 track.width, track.height = pixels.shape[1] // 2 * 2, pixels.shape[0] // 2 * 2
-            if pixels.shape[0] < track.height or pixels.shape[1] < track.width:
-                continue  # the camera has changed its resolution
+            if (frame.width, frame.height) != size:
+                continue  # the camera has changed its resolution, and its masks lie elsewhere
             hide(pixels, patches, frame.time)
             picture = av.VideoFrame.from_ndarray(pixels[: track.height, : track.width].copy(), format="bgr24")
             picture.time_base = Fraction(1, TICKS)

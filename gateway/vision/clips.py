@@ -60,6 +60,12 @@ class Clips:
                 packets = self._ring.between(wanted.begin, wanted.end)
                 self._made.append(self._maker.submit(self._make, wanted, packets, stream))
 
+    def forgo(self, why: str) -> None:
+        """Make none of those that are owed."""
+        for wanted in self._owed:
+            self._say(Clip(wanted.token, trouble=why))
+        self._owed = []
+
     @property
     def making(self) -> bool:
         """Whether a clip is still being made."""

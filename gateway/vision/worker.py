@@ -24,10 +24,11 @@ from gateway.vision.address import is_stream
 from gateway.vision.capture import Capture, Frame
 from gateway.vision.clips import Clips
 from gateway.vision.conceal import Concealer
+from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.feed import Feed
 from gateway.vision.guest import Guest
 from gateway.vision.live import Live
-from gateway.vision.messages import Ask, Beat, Fall, Gone, Job, Message, Opened, Passage, Peek, Trouble, send
+from gateway.vision.messages import Ask, Beat, Dwell, Fall, Gone, Job, Message, Opened, Passage, Peek, Trouble, send
 from gateway.vision.packs import FACES
 from gateway.vision.ring import PacketRing
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
@@ -63,6 +64,8 @@ class Worker:
         self._stream: Any = None
         self._tokens = itertools.count(1)
         self._opened: tuple[int, int] | None = None
+        self._masked = MaskedSize(self._camera, Path(job.views) if job.views else None)
+        self._misfit = ""
         self._beat = time.monotonic()
         self._sent = [0, 0, 0]
         self._counts = [0, 0, 0]
@@ -190,9 +193,12 @@ class Worker:
 
     def _analyse(self, feed: Feed, capture: Capture, frame: Frame) -> None:
         if self._opened != (frame.width, frame.height):
+            self._misfit = self._masked.misfit((frame.width, frame.height))
             self._tell_trouble()
             if self._opened is not None and self._ring is not None:
                 self._ring.clear()  # a clip has one size
+            if self._misfit and self._clips is not None:
+                self._clips.forgo(self._misfit)
             self._opened = (frame.width, frame.height)
             self._say(Opened(frame.width, frame.height, capture.codec))
         looked = False
@@ -203,7 +209,7 @@ class Worker:
             if watcher.busy:
                 feed.stir(frame.time)
         self._counts[1] += looked
-        if self._peeked:
+        if self._peeked and not self._misfit:
             self._peeked = False
             self._show(frame)
 
@@ -217,7 +223,9 @@ class Worker:
 
     def _tell(self, watcher: Watcher, messages: Sequence[Message]) -> None:
         for message in messages:
-            span = watcher.clip(message) if self._clips is not None else None
+            if self._misfit and isinstance(message, Passage | Fall | Dwell):
+                message = msgspec.structs.replace(message, picture=None)
+            span = watcher.clip(message) if self._clips is not None and not self._misfit else None
             if span is not None and isinstance(message, Passage | Fall):
                 token = f"w{next(self._tokens)}"
                 own = message.text if isinstance(message, Passage) and message.status == "accepted" else ""
@@ -252,11 +260,11 @@ class Worker:
             self._peeked = True
             return
         now = time.time_ns()
-        if self._clips is not None:
+        if self._clips is not None and not self._misfit:
             self._clips.ask(ask.token, now - round(ask.before * 1e9), now + round(ask.after * 1e9))
 
     def _tell_trouble(self) -> None:
-        trouble = self._overload() or ("", "")
+        trouble = ("masks", self._misfit) if self._misfit else self._overload() or ("", "")
         for watcher in self._watchers:
             trouble = trouble if trouble[0] else watcher.trouble
         if not trouble[0] and self._faces is not None and self._faces.trouble:
@@ -283,9 +291,13 @@ class Worker:
             self._sent = list(self._counts)
             self._beats.append((news[1], news[2]))
             self._keep_eyes()
-            self._say(Beat(news[0], news[1], news[2], self._clips is not None and self._clips.able))
+            self._say(Beat(news[0], news[1], news[2], self._may_clip))
             if self._opened is not None:
                 self._tell_trouble()
+
+    @property
+    def _may_clip(self) -> bool:
+        return self._clips is not None and self._clips.able and not self._misfit
 
     def _keep_eyes(self) -> None:
         """Look whether faces can still be hidden, or can be by now; packets are kept only where clips may be made."""

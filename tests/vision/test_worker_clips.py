@@ -3,6 +3,7 @@
 import asyncio
 import io
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from gateway.cli.replay import play
 from gateway.clock import SystemClock
 from gateway.contract import VisionEvent
 from gateway.settings import CameraSettings
-from gateway.vision.messages import Job
+from gateway.vision.clips import Clips
+from gateway.vision.messages import Clip, Job, Message, Passage, Trouble, unpack
+from gateway.vision.ring import PacketRing
 from gateway.vision.worker import BEATS, Worker
 from tests.schemas import validator
 from tests.vision.coded import SECOND, write_small_clip
@@ -30,6 +33,13 @@ def ready(items: list[Any]) -> list[VisionEvent]:
 
 def passages(items: list[Any]) -> list[VisionEvent]:
     return [item for item in items if isinstance(item, VisionEvent) and item.type == "linli.vehicle.passage.v1"]
+
+
+def spoken(pipe: bytes) -> Iterator[Message]:
+    while pipe:
+        end = 4 + int.from_bytes(pipe[:4], "big")
+        yield unpack(pipe[4:end])
+        pipe = pipe[end:]
 
 
 def pictures(event: VisionEvent) -> list[Any]:
@@ -62,6 +72,33 @@ async def test_a_clip_follows_its_passage_and_names_it(passing: Path, tmp_path: 
     assert all(picture[:32].max() < 40 for picture in shown)
     seconds = (told[0].data["first_time"], told[0].data["last_time"])
     assert clips[0].data["first_time"] < seconds[0] < seconds[1] < clips[0].data["last_time"]
+
+
+def test_masks_of_another_size_let_nothing_out(passing: Path, tmp_path: Path) -> None:
+    other = write_small_clip(tmp_path / "other.mp4", 7.0, (2.0, 4.0), size=(320, 256))
+    how: dict[str, Any] = {"unblurred": LEAVE, "vehicles": CLIP}
+    told, clips, reasons = [], [], []
+    for path, mask in ((passing, 40), (other, 40), (passing, 40), (other, 50)):
+        out = io.BytesIO()
+        settings = camera_settings(path, pace="free", masks=[[(0, 0), (90, 0), (90, mask), (0, mask)]], **how)
+        job = Job(settings.model_dump(mode="json"), str(tmp_path), views=str(tmp_path / "views"))
+        Worker(job, out).run()
+        said = list(spoken(out.getvalue()))
+        told.append({each.picture is not None for each in said if isinstance(each, Passage)})
+        clips.append({bool(each.mp4) for each in said if isinstance(each, Clip)})
+        reasons.append({each.reason for each in said if isinstance(each, Trouble)} & {"masks"})
+    assert told == [{True}, {False}, {True}, {True}]
+    assert clips == [{True}, set(), {True}, {True}]
+    assert reasons == [set(), {"masks"}, set(), set()]
+
+
+def test_a_clip_that_is_owed_is_forgone_when_the_masks_do_not_fit_any_more(tmp_path: Path) -> None:
+    said: list[Clip] = []
+    clips = Clips(PacketRing(5.0), [[(0.0, 0.0), (9.0, 0.0), (9.0, 9.0)]], said.append)
+    assert clips.ask("w1", 0, SECOND)
+    clips.forgo("drawn for another size")
+    clips.tick(None, over=True)
+    assert said == [Clip("w1", trouble="drawn for another size")]
 
 
 async def test_without_leave_no_clip_is_made(passing: Path, tmp_path: Path) -> None:
