@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
+from stat import S_ISREG
 from typing import Literal
 
 from gateway.vision.calendars import Validity, days, hours, moment
@@ -151,7 +152,10 @@ def _texts(path: Path) -> Iterator[str]:
     Spreadsheets in China save CSV as GB 18030 as often as UTF-8; "Unicode text" is UTF-16. 鲁 and 豫 in GB 18030 are
     sound UTF-8 too, so only the plates tell.
     """
-    if path.stat().st_size > LARGEST:
+    state = path.stat()
+    if not S_ISREG(state.st_mode):
+        raise OSError(22, "it is no plain file", str(path))  # a pipe or a device may never end
+    if state.st_size > LARGEST:
         raise OSError(27, f"it is larger than {LARGEST >> 20} MiB", str(path))
     data = path.read_bytes()
     if data[:2] in UTF16:

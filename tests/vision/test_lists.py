@@ -69,6 +69,12 @@ def test_a_list_that_was_never_there_matches_nothing(tmp_path: Path) -> None:
     assert len(lists.problems) == 1
 
 
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        assert "cannot be read (it is no plain file)" in PlateLists({"allow": path}).problems[0]
+
+
 def test_columns_by_their_names_in_any_order(tmp_path: Path) -> None:
     rows = "\n".join(
         ("车主,号牌,开始日期,截止日期,时段", "王,沪A12345,2026/1/5,2026年3月1日,", "李,京B67890,,,8:00-18:00")
