@@ -182,6 +182,8 @@ def install(folder: Path, file: Path, accept: Callable[[Pack], object]) -> Pack:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise _too_large(str(file))
+        if not file.is_file():
+            raise PackError(f"{file} is no plain file", "models_refused")
         if zipfile.is_zipfile(file):
             return _install_archive(folder, file, accept)
         data = file.read_bytes()

@@ -274,6 +274,9 @@ def test_archives_that_are_none_are_named(folder: Path, tmp_path: Path) -> None:
     file.write_bytes(data[: len(data) // 2])
     with pytest.raises(PackError, match=r"no file that a pack|cannot be unpacked"):
         install(folder, file, accepted)
+    for other in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(PackError, match="no plain file"):
+            install(folder, other, accepted)
     with pytest.raises(PackError, match="No such file"):
         install(folder, tmp_path / "none", accepted)
 
