@@ -148,8 +148,8 @@ def test_the_starting_configuration_works_with_everything_uncommented(place: Pat
     path.write_text("\n".join(opened).replace('"qdy30a"', '"level"'), encoding="utf-8")
     plan = load_plan(path)
     assert [device.name for device in plan.devices] == ["sump-level", "pump-panel"]
-    assert len(plan.rules.states()) == 2
-    assert len(plan.settings.camera) == 1
+    assert len(plan.rules.states()) == 4
+    assert [camera.falling is not None for camera in plan.settings.camera] == [False, True]
 
 
 def test_the_shared_example_passes_with_warnings(shared: Path, place: Path) -> None:
