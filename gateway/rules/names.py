@@ -11,7 +11,7 @@ KEYWORDS = frozenset({"and", "or", "not", "true", "false"})
 # in while in, out while out, one that stands where none may, a falling object.
 SEEN = ("passage", "allow", "deny", "wrong-way", "repeat", "already-in", "already-out", "dwell", "fall")
 # What is wrong with a camera itself, for as long as it is: reasons of its state record, and the state ``offline``.
-FAULTS = ("moved", "covered", "dark", "frozen", "spider", "overload", "offline")
+FAULTS = ("moved", "covered", "dark", "frozen", "spider", "overload", "masks", "offline")
 EVENTS = (*SEEN, *FAULTS)
 
 
