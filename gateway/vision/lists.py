@@ -13,7 +13,7 @@ from stat import S_ISREG
 from typing import Literal
 
 from gateway.vision.calendars import Validity, days, hours, moment
-from gateway.vision.grammar import kind_of, normalise
+from gateway.vision.grammar import PROVINCES, kind_of, normalise
 
 ListName = Literal["allow", "deny"]
 Entries = dict[str, list[Validity]]
@@ -24,12 +24,13 @@ LARGEST = 32 << 20  # bytes: half a million lines; more is not a list of plates
 SAID = 20  # broken lines that are named one by one in the log
 # Words of a heading line, by what the column is.
 COLUMNS: Mapping[str, str] = {
-    "plate": "plate number licence license plateno licenceplate licenseplate 车牌 车牌号 车牌号码 号牌 号牌号码",
+    "plate": "plate number platenumber licence license plateno licenceplate licenseplate licenceplatenumber "
+    "licenseplatenumber carplate 车牌 车牌号 车牌号码 车牌照 牌照 牌照号 牌照号码 号牌 号牌号码 车号 车辆号牌",
     "name": "name note owner comment 姓名 车主 业主 备注 说明 房号",
     "from": "from validfrom start startdate begin 起 起始 开始 生效 起始日 起始日期 起始时间 开始日 开始日期 开始时间 "
     "生效日期 生效时间 有效期起 有效期自 有效期开始",
-    "to": "to validto validuntil until till end enddate expires expiry expirydate 止 截止 结束 到期 失效 有效至 截止日 "
-    "截止日期 截止时间 结束日期 结束时间 到期日 到期日期 到期时间 失效日期 失效时间 终止日期 "
+    "to": "to validto validuntil until till end enddate expires expiry expirydate expirationdate 止 截止 结束 到期 "
+    "失效 有效至 截止日 截止日期 截止时间 结束日期 结束时间 到期日 到期日期 到期时间 失效日期 失效时间 终止日期 "
     "有效期至 有效期止 有效期到 有效期结束",
     "days": "days day weekdays 星期 日期限制",
     "hours": "hours hour time times 时段 时间",
@@ -37,8 +38,8 @@ COLUMNS: Mapping[str, str] = {
 COLUMN_OF = {word: column for column, words in COLUMNS.items() for word in words.split()}
 # What may say when a plate is valid; a column like that is not passed over because its name is new to us.
 LIMITING = re.compile(
-    r"[至止起终]|有效|到期|过期|期限|失效|生效|截止|开始|结束|时[段限间]|星期|周|^日期$|"
-    r"valid|expir|until|till|due|from|start|begin|^end|hour|days?$|^date"
+    r"[至止起终]|有效|到期|过期|期限|失效|生效|截止|开始|结束|时[段限]|通行|允许|星期|周|^日期$|"
+    r"valid|expir|until|till|due|from|start|begin|^end|hour|weekday|^date"
 )
 # Without a heading line, by the number of cells.
 SHORT = ("plate", "from", "to")
@@ -53,17 +54,28 @@ def read_list(path: Path, zone: tzinfo | None = None) -> tuple[Entries, list[str
     The first line may name the columns (``plate``, ``name``, ``from``, ``to``, ``days``, ``hours``, in English or
     Chinese). Dates and hours are those of ``zone``, of this machine without one. OSError when the file cannot be read.
     """
-    best: tuple[Entries, list[str]] | None = None
+    best: tuple[Entries, list[str]] = {}, []
+    most = (False, -1)
     for text in _texts(path):
-        found = _parse(path, text, zone)
-        if best is None or len(found[0]) > len(best[0]):
-            best = found
-        if not found[1]:
+        try:
+            entries, problems, headed = _parse(path, text, zone)
+        except HeadingError as error:
+            # Without its columns nobody knows until when a plate may come in.
+            unclear: tuple[Entries, list[str]] = {}, [f"{path}:{error}; no line of this list is used"]
+            if error.sure or (most[1] < 0 and "\ufffd" not in text):
+                return unclear
+            best = best if most[1] >= 0 else unclear
+            continue  # another way of writing makes nonsense of a heading
+        # Whose heading is understood is understood; plates without a Chinese character look alike in all.
+        if (headed, len(entries)) > most:
+            best, most = (entries, problems), (headed, len(entries))
+        if not problems:
             break
-    return best or ({}, [])
+    return best
 
 
-def _parse(path: Path, text: str, zone: tzinfo | None) -> tuple[Entries, list[str]]:
+def _parse(path: Path, text: str, zone: tzinfo | None) -> tuple[Entries, list[str], bool]:
+    """Entries, problems, and whether there is a heading; HeadingError begins with its line's number."""
     entries: Entries = {}
     problems: list[str] = []
     columns: Sequence[str] = ()
@@ -78,13 +90,12 @@ def _parse(path: Path, text: str, zone: tzinfo | None) -> tuple[Entries, list[st
                 continue
             plate, validity = _entry(cells, columns, zone)
         except HeadingError as error:
-            # Without its columns nobody knows until when a plate may come in.
-            return {}, [f"{path}:{number}: {error}; no line of this list is used"]
+            raise HeadingError(f"{number}: {error}", sure=error.sure) from None
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}; this line is left out")
             continue
         entries.setdefault(plate, []).append(validity)
-    return entries, problems
+    return entries, problems, bool(columns)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -131,6 +142,10 @@ def _headings(cells: Sequence[str]) -> tuple[str, ...]:
     words = [re.sub(r"\(.*?\)|[\W_]", "", unicodedata.normalize("NFKC", cell).lower()) for cell in cells]
     found = tuple(COLUMN_OF.get(word, "") for word in words)
     if "plate" not in found:
+        limits = any(column not in ("", "name") for column in found) or any(map(LIMITING.search, words))
+        if limits and sum(map(bool, cells)) > 1 and not any(re.search(rf"[{PROVINCES}\d]", word) for word in words):
+            sentence = "no column of this heading is known to hold the plates; call it plate (车牌)"
+            raise HeadingError(sentence, sure=False)
         return ()
     for cell, word, column in zip(cells, words, found, strict=True):
         if not column and LIMITING.search(word) and not cell.startswith("#"):
@@ -166,7 +181,11 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 class HeadingError(ValueError):
-    """The columns of a list are not clear, so that none of its lines is."""
+    """The columns of a list are not clear, so that none of its lines is. ``sure``: one of them holds plates."""
+
+    def __init__(self, sentence: str, *, sure: bool = True) -> None:
+        super().__init__(sentence)
+        self.sure = sure
 
 
 class PlateLists:

@@ -200,7 +200,17 @@ def test_an_end_is_understood_however_its_column_is_called(tmp_path: Path, head:
 
 
 @pytest.mark.parametrize(
-    "head", ["车牌,有效期", "plate,valid", "plate,to,end", "车牌,合同到期", "plate,日期", "plate,plate"]
+    "head",
+    [
+        "Auto,End Date",
+        "车,到期日",
+        "车牌,有效期",
+        "plate,valid",
+        "plate,to,end",
+        "车牌,合同到期",
+        "plate,日期",
+        "plate,plate",
+    ],
 )
 def test_a_list_whose_columns_are_not_clear_lets_nobody_in(tmp_path: Path, head: str) -> None:
     path = write(tmp_path / "list.csv", f"{head}\n沪A12345,2020-01-01\n")
@@ -209,6 +219,24 @@ def test_a_list_whose_columns_are_not_clear_lets_nobody_in(tmp_path: Path, head:
     assert len(problems) == 1
     assert "list.csv:1:" in problems[0]
     assert "no line of this list is used" in problems[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_plates_without_a_chinese_character_take_no_end_for_a_beginning(tmp_path: Path, encoding: str) -> None:
+    entries, problems = read_list(write(tmp_path / "list.csv", "车牌,有效期\nVA12345,2020-01-01\n", encoding))
+    assert (entries, len(problems)) == ({}, 1)
+    lists = PlateLists({"allow": write(tmp_path / "list.csv", "车牌,有效期至\nVA12345,2020-01-01\n?,\n", encoding)})
+    assert lists.match("VA12345", at("2026-01-01")) is None
+    assert lists.match("VA12345", at("2019-01-01")) == "allow"
+    assert [problem.split(":")[1] for problem in lists.problems] == ["3"]
+
+
+def test_a_heading_of_no_known_writing_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"\xff\xff,valid until\nVA12345,2020-01-01\n")
+    entries, problems = read_list(path)
+    assert entries == {}
+    assert "no column of this heading" in problems[0]
 
 
 def test_a_column_that_limits_nothing_may_stay(tmp_path: Path) -> None:
