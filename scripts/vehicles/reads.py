@@ -203,6 +203,8 @@ def report(path: Path, split: str) -> None:
     print(f"at most {upper(len(wrong), len(accepted)):.3%} with 95 %")
     for row in wrong:
         print(f"  {row['text']} was told as {row['told']}")
+    unread = [row["degraded"] for row in rows if not row["reads"]]
+    print(f"never read (mostly plates not found): {unread.count(False)} clean, {unread.count(True)} degraded")
     spent = [row["cpu"] for row in rows]
     print(f"CPU: {1000 * sum(spent) / max(1, len(spent)):.0f} ms a passage for finding and reading")
 
