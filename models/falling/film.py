@@ -22,7 +22,8 @@ HALF = 0.5
 HALF_NOISE, HALF_BITS = 0.62, 1.4
 DENSE = ("rain", "snow")  # of which there is never more than enough
 # Seeds of scenes: what trains is never what tunes or tests.
-SPLITS = {"train": 0, "tune": 10_000_000, "test": 20_000_000}
+NUMBERS = 10_000_000  # clips that a split may have
+SPLITS = {"train": 0, "tune": NUMBERS, "test": 2 * NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from distractors import KINDS
-from film import SPLITS, Film, random_take
+from film import NUMBERS, SPLITS, Film, random_take
 from scene import Scene
 
+SHORTEST = 8.0  # seconds of a clip
 CROWDS = (1, 1, 2, 4)  # how many times over what disturbs is there, in clips to train with
 
 
@@ -55,6 +56,13 @@ def main() -> int:
     parser.add_argument("--half", action="store_true", help="film 960 x 540: quicker")
     given = parser.parse_args()
     kinds = None if given.kinds is None else [kind for kind in given.kinds.split(",") if kind]
+    unknown = sorted(set(kinds or ()) - set(KINDS))
+    if unknown:
+        parser.error(f"--kinds: there is no {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    if not 0 <= given.first <= NUMBERS - given.count:
+        parser.error(f"a split has the numbers 0 to {NUMBERS - 1}: others would be clips of another split")
+    if given.seconds < SHORTEST:
+        parser.error(f"--seconds: at least {SHORTEST:g}, for one thing to fall")
     given.folder.mkdir(parents=True, exist_ok=True)
     for number in range(given.first, given.first + given.count):
         path = given.folder / f"{given.split}-{number:05d}.mp4"

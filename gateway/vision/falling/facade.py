@@ -1,5 +1,6 @@
 """The facade's plane: from pixels to floors and columns and back, by the four corners of the configuration."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.settings.camera import FacadeSettings
 
 FLOOR_METRES = 2.9  # a storey of a residential tower
 EYE = 1.6  # metres: how high a camera stands that looks up; two more or less change little
+UPRIGHT = 1.05  # times as wide as the roof the ground may look before the camera is taken to look up
 FAR = 1.0  # of the wall's height: the distance that is taken when the corners do not tell it
 Points = npt.NDArray[np.float64]
 
@@ -27,6 +29,7 @@ class Facade:
         self._to_picture = np.linalg.inv(self._to_wall)
         self.eye = EYE
         self.distance = _distance(np.array(corners, np.float64), settings.floors * FLOOR_METRES, height)
+        self._sine, self._cosine = _tilt(settings, self)
 
     def on_wall(self, pixels: Sequence[tuple[float, float]] | Points) -> Points:
         """(n, 2) u and v of pixels of the full frame."""
@@ -49,10 +52,24 @@ class Facade:
         low, high = self.in_picture([(u, v - 0.5), (u, v + 0.5)])
         return float(np.hypot(*(high - low))) / FLOOR_METRES
 
+    def foreshortened(self, v: float) -> float:
+        """How many times as large a thing that falls before the wall looks as what is as tall on the wall there."""
+        return self._cosine + (v * FLOOR_METRES - self.eye) / self.distance * self._sine
+
 
 def _mapped(matrix: Any, points: Sequence[tuple[float, float]] | Points) -> Points:  # noqa: ANN401 - OpenCV
     given = np.asarray(points, np.float64).reshape(-1, 1, 2)
     return np.asarray(cv2.perspectiveTransform(given, np.asarray(matrix, np.float64)), np.float64).reshape(-1, 2)
+
+
+def _tilt(settings: FacadeSettings, facade: Facade) -> tuple[float, float]:
+    """Sine and cosine of the angle by which the camera looks up: how much narrower the roof looks tells it."""
+    ground, roof = (math.dist(*corners) for corners in (settings.ground, settings.roof))
+    more = ground / max(1e-6, roof) - 1
+    if more < UPRIGHT - 1:
+        return 0.0, 1.0
+    angle = math.atan2(facade.distance * more, settings.floors * FLOOR_METRES + facade.eye * more)
+    return math.sin(angle), math.cos(angle)
 
 
 def _distance(corners: Points, tall: float, height: int) -> float:
@@ -62,7 +79,7 @@ def _distance(corners: Points, tall: float, height: int) -> float:
     """
     ground, roof = np.hypot(*(corners[1] - corners[0])), np.hypot(*(corners[2] - corners[3]))
     ratio = float(ground / max(1e-6, roof))
-    if ratio < 1.05:
+    if ratio < UPRIGHT:
         return tall * FAR
     below, above = float(corners[:2, 1].mean()), float(corners[2:, 1].mean())
     best, least = tall * FAR, np.inf

@@ -8,12 +8,11 @@ import numpy as np
 
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.evidence import Pixels
-from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.facade import Facade
 
 SMALLEST_PX = 4.0  # pixels of the full frame: what is smaller is seen by luck
 WANTED_CM = 20.0  # a bottle lies about there
 ACROSS = (0.02, 0.5, 0.98)
-UPRIGHT = 1.05  # times as wide as the roof the ground may look before the camera is taken to look up
 COLOUR = (60, 230, 60)  # BGR
 
 
@@ -49,13 +48,10 @@ class FacadeView:
 def facade_view(settings: FacadeSettings, width: int, height: int) -> FacadeView:
     """Work out what a picture of this size shows of a facade."""
     facade = Facade(settings, height)
-    sine, cosine = _tilt(settings, facade)
     floors = []
     for number in range(1, settings.floors + 1):
         v = number - 0.5
-        # Seen from below the wall is foreshortened, a thing that falls before it is not.
-        turned = cosine + (v * FLOOR_METRES - facade.eye) / facade.distance * sine
-        scale = facade.pixels_per_metre(0.5, v) * turned
+        scale = facade.pixels_per_metre(0.5, v) * facade.foreshortened(v)
         places = facade.in_picture([(u, v) for u in np.linspace(*ACROSS[::2], 21)])
         inside = (places[:, 0] >= 0) & (places[:, 0] < width) & (places[:, 1] >= 0) & (places[:, 1] < height)
         floors.append(FloorView(number, scale, SMALLEST_PX / max(1e-6, scale) * 100, float(inside.mean())))
@@ -64,16 +60,6 @@ def facade_view(settings: FacadeSettings, width: int, height: int) -> FacadeView
     shares = len(floors) / max(1, len(in_view))
     cameras = math.ceil(shares * max(1.0, worst / WANTED_CM) - 0.05) if in_view else 0
     return FacadeView(tuple(floors), facade.distance, cameras)
-
-
-def _tilt(settings: FacadeSettings, facade: Facade) -> tuple[float, float]:
-    """Sine and cosine of the angle by which the camera looks up: how much narrower the roof looks tells it."""
-    ground, roof = (math.dist(*corners) for corners in (settings.ground, settings.roof))
-    more = ground / max(1e-6, roof) - 1
-    if more < UPRIGHT - 1:
-        return 0.0, 1.0
-    angle = math.atan2(facade.distance * more, settings.floors * FLOOR_METRES + facade.eye * more)
-    return math.sin(angle), math.cos(angle)
 
 
 def draw_floors(picture: Pixels, settings: FacadeSettings) -> Pixels:

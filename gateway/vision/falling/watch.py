@@ -258,7 +258,8 @@ class FallWatch:
         if self.known:
             at = find_origin(measured, self.facade)
             origin = Origin(at.floor, at.column, at.interval)
-            size_cm = round(way.size() / measured.pixels_per_metre * 100, 1)
+            wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))
+            size_cm = round(way.size() / wall * 100, 1)
             speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
         picture = draw_way(told.frame, places, origin, self._veil)
         if told.done:

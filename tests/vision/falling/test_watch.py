@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from gateway.settings.camera import FacadeSettings
+from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Fall
@@ -161,3 +163,10 @@ def test_a_clip_that_is_played_again_tells_its_fall_again() -> None:
 def test_the_same_frames_give_the_same_records() -> None:
     one, two = (watched(frames([Dropped(1.0, 10)], SECONDS)).falls for _ in range(2))
     assert one == two
+
+
+def test_a_camera_that_looks_up_does_not_take_a_near_thing_for_a_tall_one() -> None:
+    level = Facade(FacadeSettings(floors=10, ground=((100, 900), (400, 900)), roof=((100, 100), (400, 100))), 1000)
+    steep = Facade(FacadeSettings(floors=10, ground=((100, 900), (400, 900)), roof=((175, 100), (325, 100))), 1000)
+    assert [level.foreshortened(v) for v in (1, 9)] == [1, 1]
+    assert 1 < steep.foreshortened(5) < steep.foreshortened(9)

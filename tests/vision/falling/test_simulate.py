@@ -1,0 +1,27 @@
+"""The simulator's command line: splits stay apart, and what cannot be filmed is refused with what can."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SIMULATE = Path(__file__).parents[3] / "models/falling/simulate.py"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--split", "tune", "--first", "-1"], "a split has the numbers 0 to 9999999"),
+        (["--split", "train", "--first", "9999999", "--count", "2"], "a split has the numbers 0 to 9999999"),
+        (["--kinds", "birds,dragons"], "there is no dragons; there are"),
+        (["--seconds", "2"], "--seconds: at least 8"),
+    ],
+)
+def test_what_cannot_be_filmed_is_refused(tmp_path: Path, options: list[str], said: str) -> None:
+    folder = tmp_path / "film"
+    done = subprocess.run(
+        [sys.executable, SIMULATE, folder, *options], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, folder.exists()) == (2, False)
+    assert said in " ".join(done.stderr.split())
