@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from bodies import Body, body, road
 from figures import share
-from narrow import plate_of
+from kinds import plate_of
 from render import KINDS
 from scenes import HEIGHT, LANES, LINE_Y, RATE, WIDTH, paste
 

@@ -20,8 +20,8 @@ import numpy as np
 from bodies import BODY, PAINTS, PLATE_SHARE, Pixels
 from figures import share, upper
 from fusion import VARIANTS
-from narrow import plate_of
-from render import KINDS, STYLES, Drawn
+from kinds import TWO_ROWED, plate_of
+from render import KINDS, Drawn
 from scenes import HEIGHT, RATE, WIDTH, Passing, Weather, weather, where
 
 from gateway.vision.fuse import RULE, Verdict, fuse
@@ -34,7 +34,6 @@ PATCH = (176, 112)  # pixels of the surroundings of a plate
 AIR = 32  # pixels of more metal around them: the detector misses what fills its picture
 LEAST = 42.0  # pixels of plate width from which a passage is drawn: less is not read
 PLATE_FOOT = 0.1  # of a vehicle's width: how far above its lower edge the plate's middle is
-TWO_ROWED = frozenset(kind for kind in KINDS if any(style.double for style in STYLES[kind]))
 
 
 class Approach:
