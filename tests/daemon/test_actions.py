@@ -227,7 +227,7 @@ async def test_a_silent_device_is_tried_again_told_once_and_shown() -> None:
         await passing(site, lambda: site.slave.bits[0])
         await site.settled()
         assert site.told() == [("raised", True, "failed"), ("raised", True, "done")]
-        assert site.store.drafts[-1].data["attempts"] == 5
+        assert site.store.drafts[-1].data["attempts"] in (4, 5)  # the fourth may be under way when it speaks again
         assert site.actions.problems() == []
 
 
