@@ -126,9 +126,25 @@ def packs(folder: Path) -> tuple[Pack, ...]:
     return tuple(read_manifest(path) for path in sorted(folder.glob(f"*/{MANIFEST}")))
 
 
+def readable_packs(folder: Path) -> tuple[Pack, ...]:
+    """Read the manifests that can be read: a broken one costs its own pack, or, where it was chosen, a PackError."""
+    chosen = {choice.name for choice in choices(folder).values()}
+    found, faults = [], []
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
+        try:
+            found.append(read_manifest(path))
+        except PackError as error:
+            if path.parent.name in chosen:
+                raise
+            faults.append(error)
+    if faults and not found:
+        raise faults[0]
+    return tuple(found)
+
+
 def pack_for(folder: Path, task: str) -> Pack:
     """Find the pack that does ``task``: the chosen one, else the first one that is here; PackError without any."""
-    able = [pack for pack in packs(folder) if pack.task == task]
+    able = [pack for pack in readable_packs(folder) if pack.task == task]
     chosen = choices(folder).get(task)
     for pack in able:
         if chosen is not None and pack.name == chosen.name:
@@ -145,7 +161,7 @@ def chosen_pack(folder: Path, task: str) -> Pack | None:
     chosen = choices(folder).get(task)
     if chosen is None:
         return None
-    named = (pack for pack in packs(folder) if pack.task == task and pack.name == chosen.name)
+    named = (pack for pack in readable_packs(folder) if pack.task == task and pack.name == chosen.name)
     return next((pack for pack in named if pack.present), None)
 
 

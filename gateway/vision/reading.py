@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gateway.vision.beam import Matrix, character_spread, grammar_beam, greedy
 from gateway.vision.evidence import Pixels
 from gateway.vision.grammar import ALPHABET, LETTERS, TWO_ROWS
-from gateway.vision.packs import READING, Pack, PackError, packs
+from gateway.vision.packs import READING, Pack, PackError, readable_packs
 from gateway.vision.plates import PlateRead
 from gateway.vision.rows import one_row
 from gateway.vision.runtime import open_session
@@ -129,7 +129,7 @@ def open_readers(folder: Path, names: tuple[str, ...] = ()) -> list[OwnReader | 
 
     A named pack must load; of the others a missing one is left out, and a broken one is an error.
     """
-    known = {pack.name: pack for pack in packs(folder) if pack.task == READING and pack.name in READERS}
+    known = {pack.name: pack for pack in readable_packs(folder) if pack.task == READING and pack.name in READERS}
     chosen = [known[name] for name in names if name in known]
     if len(chosen) != len(names):
         missing = ", ".join(name for name in names if name not in known)

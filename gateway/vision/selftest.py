@@ -11,7 +11,7 @@ import numpy as np
 
 from gateway.vision.evidence import Pixels
 from gateway.vision.faces import FaceDetector
-from gateway.vision.packs import DETECTION, FACES, READING, VEHICLES, Golden, Pack, PackError, choices, packs
+from gateway.vision.packs import DETECTION, FACES, READING, VEHICLES, Golden, Pack, PackError, choices, readable_packs
 from gateway.vision.plates import PlateDetector
 from gateway.vision.reading import READERS, OcrReader, OwnReader
 from gateway.vision.runtime import CPU, MODEL_ERRORS, open_session, reason, usable
@@ -87,7 +87,7 @@ def ranked(folder: Path, task: str) -> list[Pack]:
         named = chosen is not None and pack.name == chosen.name
         return not named, not pack.present, order.get(pack.name, len(order) + pack.optional)
 
-    return sorted((pack for pack in packs(folder) if pack.task == task), key=rank)
+    return sorted((pack for pack in readable_packs(folder) if pack.task == task), key=rank)
 
 
 def _reader(pack: Pack) -> type[OwnReader | OcrReader]:

@@ -365,3 +365,21 @@ def test_a_broken_manifest_is_named(folder: Path, old: str, new: str, sentence: 
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(PackError, match=rf"manifest\.toml: .*{sentence}"):
         packs(folder)
+
+
+def test_a_broken_manifest_costs_its_own_pack_only(folder: Path) -> None:
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "manifest.toml").write_text("[golden", "utf-8")
+    assert pack_for(folder, READING).task == READING
+    with pytest.raises(PackError, match="cannot be read"):
+        packs(folder)  # who looks at the packs is told
+
+
+def test_a_broken_manifest_of_the_chosen_pack_is_an_error(folder: Path) -> None:
+    choose(folder, READING, Choice("broken", "plate-reader"))
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "manifest.toml").write_text("[golden", "utf-8")
+    with pytest.raises(PackError, match="cannot be read"):
+        pack_for(folder, READING)
