@@ -178,20 +178,23 @@ class Alarm:
         before = self.state
         occurrence = record_id(wall)
         again = before.phase is Phase.RETURNED
-        self.state = replace(
-            before,
+        note = f"raised again before occurrence {before.occurrence} was acknowledged" if again else None
+        self.state = replace(self._begun(occurrence, wall, note), previous=before.occurrence)
+        draft = self._draft("raised", wall, stamp, occurrence)
+        return Transition(self.settings, "raised", (draft,), self.state, self.settings.do)
+
+    def _begun(self, occurrence: str, wall: int, note: str | None) -> AlarmState:
+        return replace(
+            self.state,
             phase=Phase.UNACKNOWLEDGED,
             occurrence=occurrence,
             raised_at=wall,
             acknowledged_at=None,
             cleared_at=None,
             by=None,
-            note=f"raised again before occurrence {before.occurrence} was acknowledged" if again else None,
+            note=note,
             points=self._points(),
-            previous=before.occurrence,
         )
-        draft = self._draft("raised", wall, stamp, occurrence)
-        return Transition(self.settings, "raised", (draft,), self.state, self.settings.do)
 
     def holds(self) -> bool:
         """Whether the condition is true now."""
@@ -201,17 +204,9 @@ class Alarm:
         """A test would have raised it: both ends of an alarm that calls nobody; its own state stays as it is."""
         occurrence = record_id(wall)
         raised = replace(
-            self.state,
+            self._begun(occurrence, wall, "a drop test: nobody needs to come"),
             severity="warning",
             text={key: f"{TESTED.get(key, 'TEST: ')}{words}" for key, words in self.state.text.items()},
-            phase=Phase.UNACKNOWLEDGED,
-            occurrence=occurrence,
-            raised_at=wall,
-            acknowledged_at=None,
-            cleared_at=None,
-            by=None,
-            note="a drop test: nobody needs to come",
-            points=self._points(),
         )
         over = replace(raised, phase=Phase.NORMAL, cleared_at=wall)
         drafts = (alarm_draft(raised, "raised", wall, stamp, occurrence), alarm_draft(over, "cleared", wall, stamp))
