@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from drivers._checksums import CRC16
 from gateway.links.calls import Call
 
 BEGIN = re.compile(rb"##(\d{4})")
@@ -18,20 +19,11 @@ KEPT = 8192
 FIELD = re.compile(r"([A-Za-z]{1,8})=([^;&]*)")
 
 
-def _shifted(register: int) -> int:
-    for _ in range(8):
-        register = register >> 1 ^ (0xA001 if register & 1 else 0)
-    return register
-
-
-SHIFTED = tuple(_shifted(byte) for byte in range(256))
-
-
 def crc(data: bytes) -> bytes:
     """The standard's own CRC (appendix A): each byte replaces the low half, unlike Modbus; four upper-case digits."""
     register = 0xFFFF
     for byte in data:
-        register = SHIFTED[register >> 8 ^ byte]
+        register = CRC16[register >> 8 ^ byte]
     return b"%04X" % register
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.contract import DeviceError, DeviceSilentError, Pipe
 
 ACK = b"\xe5"
@@ -29,22 +31,19 @@ def selection(identity: bytes) -> bytes:
 
 async def ask_ack(pipe: Pipe, request: bytes) -> None:
     """Send, and wait for the acknowledgement; DeviceSilentError without any answer."""
-    buffer = b""
-    await pipe.drain_input()
-    await pipe.write(request)
-    while True:
-        try:
-            buffer += await pipe.read()
-        except DeviceSilentError:
-            raise _unanswered(buffer, request) from None
-        if not request.startswith(buffer) and ACK in buffer.removeprefix(request):
-            return
-        if len(buffer) > LONGEST_NOISE:
-            raise DeviceError("noise instead of an acknowledgement", "damaged", buffer[:64])
+
+    def acknowledged(buffer: bytes) -> bytes | None:
+        return ACK if not request.startswith(buffer) and ACK in buffer.removeprefix(request) else None
+
+    await _ask(pipe, request, acknowledged, "acknowledgement")
 
 
 async def ask_long(pipe: Pipe, request: bytes) -> bytes:
     """Send, and return the long frame that answers; DeviceError crc when its checksum is wrong."""
+    return await _ask(pipe, request, lambda buffer: find_long(buffer.removeprefix(request)), "answer")
+
+
+async def _ask(pipe: Pipe, request: bytes, find: Callable[[bytes], bytes | None], what: str) -> bytes:
     buffer = b""
     await pipe.drain_input()
     await pipe.write(request)
@@ -53,11 +52,11 @@ async def ask_long(pipe: Pipe, request: bytes) -> bytes:
             buffer += await pipe.read()
         except DeviceSilentError:
             raise _unanswered(buffer, request) from None
-        frame = find_long(buffer.removeprefix(request))
-        if frame is not None:
-            return frame
+        found = find(buffer)
+        if found is not None:
+            return found
         if len(buffer) > LONGEST_NOISE:
-            raise DeviceError("noise instead of an answer", "damaged", buffer[:64])
+            raise DeviceError(f"noise instead of an {what}", "damaged", buffer[:64])
 
 
 def find_long(buffer: bytes) -> bytes | None:

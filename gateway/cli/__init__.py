@@ -8,9 +8,17 @@ import click
 
 from gateway import __version__
 
-__all__ = ["DEFAULT_CONFIG", "NO_VISION", "linli"]
+__all__ = ["DEFAULT_CONFIG", "NO_VISION", "config_option", "linli"]
 
 DEFAULT_CONFIG = Path("/etc/linli/linli.toml")
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The configuration file.",
+)
 NO_VISION = "the extra `vision` is not installed ({} missing); run scripts/setup"
 
 

@@ -7,26 +7,18 @@ from typing import Any, NoReturn
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
+from gateway.cli import config_option
 from gateway.cli.configured import EXIT_CONFIG
 from gateway.contract import ConfigError
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration file.",
-)
+@config_option
 @click.option(
     "--probe", is_flag=True, help="Also open every line, read every device, look through every camera, call the broker."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(path: Path, probe: bool, as_json: bool) -> None:
+def check(config: Path, probe: bool, as_json: bool) -> None:
     """Validate a configuration; every mistake comes with file, line, key and fix.
 
     Exit code 78 when the configuration cannot be used, 1 when a probe failed, else 0.
@@ -34,7 +26,7 @@ def check(path: Path, probe: bool, as_json: bool) -> None:
     from gateway.plan import load_plan  # only now: `linli --help` must be quick
 
     try:
-        plan = load_plan(path)
+        plan = load_plan(config)
     except ConfigError as error:
         _refuse(error, as_json)
     report: dict[str, Any] = {
@@ -52,7 +44,7 @@ def check(path: Path, probe: bool, as_json: bool) -> None:
     if not as_json:
         for warning in report["warnings"]:
             click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
-        click.echo(f"{path}: {click.style('OK', fg='green')}: {_summary(report['summary'], len(report['warnings']))}")
+        click.echo(f"{config}: {click.style('OK', fg='green')}: {_summary(report['summary'], len(report['warnings']))}")
     failed = 0
     if probe:
         from gateway.cli.probe import probe_all

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG, NO_VISION
+from gateway.cli import NO_VISION, config_option
 from gateway.cli.configured import camera_of, planned
 from gateway.cli.eyes import Eyes
+from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
 from gateway.contract import LinkError
@@ -30,7 +31,7 @@ PROGRESS_EVERY = 0.5
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="[CAMERA] FILE|FOLDER")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@config_option
 @click.option("--start", metavar="TIME", help="When the clip began (RFC 3339); default: the file's modification time.")
 @click.option("--media", type=click.Path(path_type=Path), help="Folder for the pictures; default: a new one.")
 @click.option("--reads", is_flag=True, help="Add every single read of a plate.")
@@ -247,7 +248,7 @@ def _tables(events: "Sequence[VisionEvent]", stamp: Callable[[int], str]) -> lis
     if passages:
         tables.append(Table(("time", "lane", "direction", "plate", "status", "list"), passages))
     if falls:
-        tables.append(Table(("time", "fell from", "column", "size", "speed at the end", "confidence"), falls))
+        tables.append(Table(("time", HEAD[0], "column", *HEAD[1:]), falls))
     return tables or [Line(("nothing went through or fell",))]
 
 
@@ -259,14 +260,9 @@ def _row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's 
 
 
 def _fall_row(when: str, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - a record's data is JSON
-    origin = data["origin"]
-    size = f"{data['size_px']:g} px" + (f", {data['size_cm']:g} cm" if data["size_cm"] else "")
-    speed = f"{data['impact_speed']:g} m/s" if data["impact_speed"] is not None else "-"
-    if origin is None:
-        return when, "-", "-", size, speed, f"{data['confidence']:.2f}"
-    low, high = origin["interval"]
-    floor = f"floor {origin['floor']}" + (f" ({low} to {high})" if low != high else "")
-    return when, floor, str(origin["column"]), size, speed, f"{data['confidence']:.2f}"
+    origin = data["origin"] or {"floor": None, "interval": None, "column": "-"}
+    floor, *others = measures({**data, **origin})
+    return when, floor, str(origin["column"]), *others
 
 
 def _warn(sentence: str) -> None:

@@ -7,20 +7,12 @@ from types import FrameType
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
+from gateway.cli import config_option
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration file.",
-)
-def run(path: Path) -> None:
+@config_option
+def run(config: Path) -> None:
     """Run the gateway in the foreground until SIGTERM or Ctrl-C; it logs to stderr.
 
     Exit code 0 when it was stopped, 78 when the configuration cannot be used, 1 for anything else.
@@ -29,7 +21,7 @@ def run(path: Path) -> None:
         signal.signal(number, _stop)  # until the daemon is far enough to stop in order
     from gateway.daemon import run as run_daemon  # the other commands never need the daemon
 
-    sys.exit(run_daemon(path))
+    sys.exit(run_daemon(config))
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
+from gateway.cli import config_option
 from gateway.cli.camera.chosen import choose, show_page
 from gateway.cli.camera.frame import first_frame
 from gateway.cli.camera.report import report_tables
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Where to draw the floors; default: CAMERA-facade.jpg."
 )
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@config_option
 @json_option
 def calibrate(
     camera: str,

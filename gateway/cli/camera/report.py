@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG
+from gateway.cli import config_option
 from gateway.cli.camera.droptest import result_tables
 from gateway.cli.camera.frame import first_frame
 from gateway.cli.client import NotRunningError, Refusal, find
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("camera")
 @click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@config_option
 @json_option
 def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None:
     """Say for each floor of CAMERA's facade how small a falling object may be, and whether more cameras are needed."""

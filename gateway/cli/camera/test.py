@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import DEFAULT_CONFIG, NO_VISION
+from gateway.cli import NO_VISION, config_option
 from gateway.cli.camera.chosen import choose
 from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show
 from gateway.contract import LinkError
@@ -20,7 +20,7 @@ VERDICTS: dict[str, tuple[str, Tone]] = {
 
 @click.command()
 @click.argument("camera")
-@click.option("-c", "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@config_option
 @click.option("--seconds", type=click.FloatRange(1, 600), default=10.0, show_default=True, help="How much to look at.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Write a picture with lanes and plate sizes there.")
 @json_option
