@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from gateway.contract import Clock
@@ -10,6 +11,7 @@ from gateway.uplink import notices
 from gateway.uplink.answers import Words
 from gateway.uplink.dial import ConnectionFailedError
 from gateway.uplink.kept import Kept
+from gateway.uplink.pause import Pause
 
 log = logging.getLogger("linli.uplink")
 
@@ -48,6 +50,25 @@ class Standing:
             self._refusal = error.discreet
             sentence = str(error)
             await self._store.put([notices.refused(self._clock, self._name, None, error.code, sentence, self._words)])
+
+    async def keep(
+        self,
+        session: Callable[[], Awaitable[ConnectionFailedError | None]],
+        taken: Callable[[], int],
+        stop: asyncio.Event,
+    ) -> None:
+        """Have sessions until ``stop``, with a pause after each that failed; one is of use when ``taken`` has grown."""
+        pause = Pause(self._clock, stop)
+        while not stop.is_set():
+            before = taken()
+            error = await session()
+            if error is None:
+                break
+            if taken() > before:
+                pause.served()
+            await self.down(error)
+            await pause.wait(refused=error.refused)
+        self.turn("offline", "stopped")
 
 
 class StoppedError(Exception):

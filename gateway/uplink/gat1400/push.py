@@ -15,7 +15,6 @@ from gateway.uplink.gat1400 import codes
 from gateway.uplink.gat1400.codes import ViewWords
 from gateway.uplink.gat1400.delivery import NAME, STREAM, Delivery, Shelf
 from gateway.uplink.gat1400.session import LostError, Session, place_of
-from gateway.uplink.pause import Pause
 from gateway.uplink.standby import Standby
 from gateway.uplink.standing import Standing, StoppedError, first_failure, until_stopped
 
@@ -68,18 +67,8 @@ class Gat1400Uplink:
 
     async def run(self) -> None:
         """Register and send, and again when that fails; returns after ``flush``."""
-        pause = Pause(self._clock, self._stop)
         try:
-            while not self._stop.is_set():
-                before = self._delivery.taken
-                error = await self._one_session()
-                if error is None:
-                    break
-                if self._delivery.taken > before:
-                    pause.served()
-                await self._standing.down(error)
-                await pause.wait(refused=error.refused)
-            self._standing.turn("offline", "stopped")
+            await self._standing.keep(self._one_session, lambda: self._delivery.taken, self._stop)
         finally:
             self._ended.set()
 

@@ -16,7 +16,6 @@ from gateway.uplink.http.media import MediaShelf, MediaUpload
 from gateway.uplink.http.origin import media_origin, origin
 from gateway.uplink.http.wire import HttpWire
 from gateway.uplink.outbox import Outbox, Records
-from gateway.uplink.pause import Pause
 from gateway.uplink.standing import Standing, StoppedError, first_failure, until_stopped
 
 NAME = "http"
@@ -71,7 +70,7 @@ class HttpUplink:
         """Send, and try again when it fails; returns after ``flush``."""
         async with asyncio.TaskGroup() as group:
             media = None if self._media is None else group.create_task(self._media.run(), name="uplink http media")
-            await self._send_for_ever()
+            await self._standing.keep(self._one_session, lambda: self._outbox.taken, self._stop)
             if media is not None:
                 media.cancel()
 
@@ -83,19 +82,6 @@ class HttpUplink:
         self._stop.set()
 
     # ------------------------------------------------------------------------------------------------ sending
-
-    async def _send_for_ever(self) -> None:
-        pause = Pause(self._clock, self._stop)
-        while not self._stop.is_set():
-            taken = self._outbox.taken
-            error = await self._one_session()
-            if error is None:
-                break
-            if self._outbox.taken > taken:
-                pause.served()
-            await self._standing.down(error)
-            await pause.wait(refused=error.refused)
-        self._standing.turn("offline", "stopped")
 
     async def _one_session(self) -> ConnectionFailedError | None:
         """Post until a request has no answer; why, or None when we were asked to stop."""
