@@ -8,6 +8,7 @@ import click
 
 from gateway.cli import NO_VISION
 from gateway.cli.client import Daemon, NotRunningError, Refusal, find, place
+from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def list_falls(days: int, last: int, config: Path | None, state: Path | None, as
         print_json(found)
         return
     rows = [_row(fall) for fall in found["falls"]]
-    head = ("time", "camera", "floor", "size", "speed", "sure", "clip", "label", "record")
+    head = ("time", "camera", *HEAD, "clip", "label", "record")
     blocks: list[Block] = [Table(head, rows)] if rows else [Line([f"Nothing has fallen in {days} days."])]
     if found["total"] > len(rows):
         blocks.append(Line([f"{found['total'] - len(rows)} older ones are not shown: --last {found['total']}"]))
@@ -139,16 +140,10 @@ def _media(daemon: Daemon, sha256: str) -> bytes | None:
 
 
 def _row(fall: dict[str, Any]) -> list[Cell]:
-    floor = "-" if fall["floor"] is None else str(fall["floor"])
-    if fall["interval"] and fall["interval"][0] != fall["interval"][-1]:
-        floor += f" ({fall['interval'][0]} to {fall['interval'][-1]})"
-    size = "-" if fall["size_px"] is None else f"{fall['size_px']:g} px"
-    size += f", {fall['size_cm']:g} cm" if fall["size_cm"] else ""
-    speed = "-" if fall["impact_speed"] is None else f"{fall['impact_speed']:g} m/s"
     words = [fall["label"], "test" if fall["test"] else None]
     marked = Word(", ".join(word for word in words if word) or "-", TONES.get(fall["label"], "dim"))
-    sure, clip = f"{fall['confidence']:.2f}", "yes" if fall["clip"] else "no"
-    return [_when(fall), fall["camera"], floor, size, speed, sure, clip, marked, fall["record"]]
+    clip = "yes" if fall["clip"] else "no"
+    return [_when(fall), fall["camera"], *measures(fall), clip, marked, fall["record"]]
 
 
 def _when(fall: dict[str, Any]) -> str:

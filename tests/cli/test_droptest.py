@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.cli.camera import camera
-from tests.cli.falls import CAMERA, Drawn, drawn
+from tests.cli.falls import CAMERA, Drawn
 from tests.schemas import validate
 from tests.site import Daemon, free_port, head
 
@@ -24,14 +24,6 @@ when = "event(tower, fall)"
 severity = "critical"
 text = { zh = "高空抛物", en = "Something fell" }
 """
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
-    folder = tmp_path_factory.mktemp("drawn")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LINLI_MODELS", str(folder))  # no verifier: what is tried here is not how well it judges
-        yield drawn(folder)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.cli import linli
 from gateway.cli.fallset import write_set
-from tests.cli.falls import CAMERA, CLOCK, Drawn, drawn, fill
+from tests.cli.falls import CAMERA, CLOCK, Drawn, fill
 from tests.schemas import validate
 from tests.site import Daemon, free_port, head
 from tests.vision.falling.filmed import film
@@ -24,14 +24,6 @@ REASON = ("--reason", "for training")
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(linli, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
-    folder = tmp_path_factory.mktemp("drawn")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LINLI_MODELS", str(folder))  # no verifier: what is tried here is not how well it judges
-        yield drawn(folder)
 
 
 def config_at(folder: Path, masks: str = "[]", api: int = 0) -> Path:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway.cli.client import Daemon, find, place
+from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
 from gateway.contract import Cursor
 
@@ -189,7 +190,7 @@ def result_tables(result: dict[str, Any]) -> list[Block]:
         rows.append([str(number), str(throw["from"] or "-"), *told, _verdict(throw)])
     blocks: list[Block] = []
     if rows:
-        head = ("throw", "from floor", "told at", "floor", "size", "speed", "sure", "")
+        head = ("throw", "from floor", "told at", *HEAD, "")
         blocks.append(Table(head, rows))
     tone: Tone = "dim" if not throws else "good" if result["told"] == len(throws) else "bad"
     blocks.append(Line([Word(f"{result['told']} of {len(throws)} throws were told", tone)]))
@@ -197,13 +198,7 @@ def result_tables(result: dict[str, Any]) -> list[Block]:
 
 
 def _told(row: Row) -> list[Cell]:
-    floor = "-" if row["floor"] is None else str(row["floor"])
-    if row["interval"] and row["interval"][0] != row["interval"][-1]:
-        floor += f" ({row['interval'][0]} to {row['interval'][-1]})"
-    size = "-" if row["size_px"] is None else f"{row['size_px']:g} px"
-    size += f", {row['size_cm']:g} cm" if row["size_cm"] else ""
-    speed = "-" if row["impact_speed"] is None else f"{row['impact_speed']:g} m/s"
-    return [row["time"][11:19], floor, size, speed, f"{row['confidence']:.2f}"]
+    return [row["time"][11:19], *measures(row)]
 
 
 def _verdict(throw: dict[str, Any]) -> Word:
