@@ -11,6 +11,8 @@ from gateway.settings.parking import GateAction, ZoneSettings
 
 # A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
 SLANT = 0.1
+STOREY = 2.9  # metres, of a residential tower
+SHORT_SIDE = 540  # pixels: small dark things are seen better at it than at 1080
 
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2)]
 
@@ -108,6 +110,7 @@ class FacadeSettings(Table):
         description="left and right corner at the roof, [[x, y], [x, y]] in pixels", examples=[[[430, 40], [690, 40]]]
     )
     columns: int = Field(default=1, ge=1, le=100, description="flats side by side, counted from 1 at the left")
+    storey: float = Field(default=STOREY, ge=2, le=6, description="metres from one floor to the next", examples=[3.2])
 
     @model_validator(mode="after")
     def _a_plane(self) -> Self:
@@ -126,6 +129,13 @@ class FallingSettings(Table):
 
     facade: FacadeSettings | None = Field(default=None, description="where the building stands in the picture")
     ignore: tuple[Polygon, ...] = Field(default=(), description="areas where nothing is looked for, polygons in pixels")
+    short_side: int = Field(
+        default=SHORT_SIDE,
+        ge=270,
+        le=1080,
+        description="pixels to which the shorter side of the picture is brought before anything is looked for",
+        examples=[720],
+    )
 
 
 class CameraSettings(Table):

@@ -19,8 +19,12 @@ from tests.api.test_api_page import browse, populate, text_of
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "gateway/api/page"
 SIZE = [1080, 1920]
-FACADE = {"floors": 33, "ground": [[410, 1890], [700, 1890]], "roof": [[430, 40], [690, 44]], "columns": 6}
-TOML = "facade = { floors = 33, ground = [[410, 1890], [700, 1890]], roof = [[430, 40], [690, 44]], columns = 6 }"
+CORNERS = {"ground": [[410, 1890], [700, 1890]], "roof": [[430, 40], [690, 44]]}
+FACADE = {**CORNERS, "floors": 33, "columns": 6, "storey": 3.2}
+TOML = (
+    "facade = { floors = 33, ground = [[410, 1890], [700, 1890]], roof = [[430, 40], [690, 44]], "
+    "columns = 6, storey = 3.2 }"
+)
 
 # Clicks three corners, types all four as they are, moves one with the keys, and writes down what the panel says.
 HAND = """<!doctype html><html lang="en"><meta charset="utf-8"><section id="calibrate" hidden></section>
@@ -54,6 +58,9 @@ type(document.getElementById("calFloors-field"), "0");
 told.noFloors = panel.querySelector("[role=alert]").textContent;
 type(document.getElementById("calFloors-field"), "33");
 type(document.getElementById("calColumns-field"), "6");
+type(document.getElementById("calStorey-field"), "7");
+told.noStorey = panel.querySelector(".toml").dataset.ready;
+type(document.getElementById("calStorey-field"), "3.2");
 panel.querySelector('[data-corner="2"]').focus();
 key(2, "ArrowLeft", true);
 told.focused = document.activeElement.dataset.corner;
@@ -143,6 +150,7 @@ async def test_corners_are_clicked_typed_and_moved_by_keys(tmp_path):
     assert "whole number" in told["noFloors"]
     assert told["focused"] == "2"
     assert told["label"].startswith("roof left: 430, 40;")
+    assert told["noStorey"] == "false"
     assert told["toml"] == f"[camera.falling]\n{TOML}"
     assert told["crossed"][1] == "false"
     assert "span no wall" in told["crossed"][0]

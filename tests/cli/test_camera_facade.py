@@ -68,6 +68,23 @@ def test_a_camera_that_looks_up_steeply_sees_things_as_large_as_they_are(site: P
         assert floors[number - 1]["smallest_cm"] == pytest.approx(4 * depth / 1000 * 100, rel=0.02)
 
 
+def test_taller_storeys_are_reckoned_with_and_written_down(site: Path) -> None:
+    frame = ("--picture", site / "drawn.jpg", "-c", site / "c.toml")
+    done = run("camera", "calibrate", "tower", *CORNERS, "--floors", 12, "--storey", 5.8, *frame)
+    assert done.exit_code == 0, done.output
+    assert "roof = [[90, 40], [390, 40]], storey = 5.8 }" in done.output
+    assert "5.8 m from floor to floor" in done.output
+    done = run("camera", "calibrate", "tower", *CORNERS, "--floors", 12, "--storey", 5.8, *frame, "--json")
+    # Twice as tall a wall in as many pixels: things have to be twice as large.
+    assert json.loads(done.output)["floors"][5]["smallest_cm"] == pytest.approx(48.0, abs=0.4)
+    refused = run("camera", "calibrate", "tower", *CORNERS, "--floors", 12, "--storey", 9, *frame)
+    assert refused.exit_code == 2
+    assert "6" in refused.output
+    (site / "c.toml").write_text((site / "c.toml").read_text().replace("floors = 12", "floors = 12, storey = 5.8"))
+    told = json.loads(run("camera", "report", "tower", "-c", site / "c.toml", "--json").output)
+    assert (told["storey"], told["floors"][5]["smallest_cm"]) == (5.8, pytest.approx(48.0, abs=0.4))
+
+
 def test_report_tells_the_smallest_object_of_every_floor(site: Path) -> None:
     done = run("camera", "report", "tower", "-c", site / "c.toml", "--json")
     assert done.exit_code == 0, done.output

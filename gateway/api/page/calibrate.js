@@ -9,6 +9,7 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 const FAR = 10; // pixels of a step with Shift
 const MOST_FLOORS = 200;
 const MOST_COLUMNS = 100;
+const STOREYS = [2, 6]; // metres
 
 const panel = () => document.getElementById("calibrate");
 let camera = null;
@@ -33,7 +34,7 @@ export function openCalibrate(row, fetcher) {
   chosen = Math.max(0, corners.indexOf(null));
   floors = facade?.floors ?? 0;
   columns = facade?.columns ?? 1;
-  storey = STOREY;
+  storey = facade?.storey ?? STOREY;
   size = null;
   trouble = "";
   location.hash = `calibrate=${camera}`;
@@ -100,7 +101,7 @@ export function drawCalibrate() {
       { class: "numbers" },
       field("calFloors", floors || "", 1, MOST_FLOORS, 1, (value) => (floors = value)),
       field("calColumns", columns, 1, MOST_COLUMNS, 1, (value) => (columns = value)),
-      field("calStorey", storey, 2, 6, 0.1, (value) => (storey = value)),
+      field("calStorey", storey, ...STOREYS, 0.1, (value) => (storey = value)),
     ),
     parts.notes,
     parts.toml,
@@ -193,14 +194,14 @@ function refresh(typing) {
   });
   const whole = corners.every(Boolean);
   const wall = whole && isWall(corners);
-  const ready = wall && floors > 0 && columns > 0;
+  const ready = wall && floors > 0 && columns > 0 && storey > 0;
   parts.notes.textContent = !whole ? "" : !wall ? word("calNoWall") : ready ? "" : word("calNumbers");
-  parts.toml.textContent = ready ? toml(corners, floors, columns) : word("calMissing");
+  parts.toml.textContent = ready ? toml(corners, floors, columns, storey) : word("calMissing");
   parts.toml.dataset.ready = ready;
   const place = wall && floors > 0 ? plane(corners, floors) : null;
   drawGrid(place);
   drawHandles();
-  parts.rows.replaceChildren(...(ready && size && storey > 0 ? floorRows(place) : []));
+  parts.rows.replaceChildren(...(ready && size ? floorRows(place) : []));
 }
 
 function drawGrid(place) {

@@ -1,6 +1,6 @@
 // The plane of a facade by its four corners, as the gateway itself reckons it: floors are equal, the ground is 1.
 export const CORNERS = ["groundLeft", "groundRight", "roofLeft", "roofRight"];
-export const STOREY = 2.9; // metres, of a residential tower
+export const STOREY = 2.9; // metres, of a residential tower: what the gateway takes when nothing else is configured
 const SMALLEST = 4; // pixels: what is smaller is seen by luck
 const EYE = 1.6; // metres: how high a camera stands that looks up
 const UPRIGHT = 1.05; // times as wide as the roof the ground may look before the camera is taken to look up
@@ -70,9 +70,10 @@ export function floorView(place, floor, storey, [width, height], { away, angle }
 }
 
 // The lines for the configuration, as `linli camera calibrate` prints them.
-export function toml([groundLeft, groundRight, roofLeft, roofRight], floors, columns) {
+export function toml([groundLeft, groundRight, roofLeft, roofRight], floors, columns, storey) {
   const pair = (left, right) => `[[${left.join(", ")}], [${right.join(", ")}]]`;
   const more = columns > 1 ? `, columns = ${columns}` : "";
+  const tall = storey !== STOREY ? `, storey = ${storey}` : "";
   const corners = `ground = ${pair(groundLeft, groundRight)}, roof = ${pair(roofLeft, roofRight)}`;
-  return `[camera.falling]\nfacade = { floors = ${floors}, ${corners}${more} }`;
+  return `[camera.falling]\nfacade = { floors = ${floors}, ${corners}${more}${tall} }`;
 }

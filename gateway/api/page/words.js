@@ -112,7 +112,7 @@ const WORDS = {
   calColumns: ["Columns", "列数"],
   calStorey: ["Storey height, m", "层高（米）"],
   calNoWall: ["These corners span no wall: left before right, the roof above the ground.", "四角不构成墙面：左角应在右角左侧，顶部应在底部之上。"],
-  calNumbers: ["Floors are a whole number from 1 to 200, columns from 1 to 100.", "楼层数应为 1 至 200 的整数，列数为 1 至 100。"],
+  calNumbers: ["Floors are a whole number from 1 to 200, columns from 1 to 100; a storey is 2 to 6 m high.", "楼层数应为 1 至 200 的整数，列数为 1 至 100，层高为 2 至 6 米。"],
   calMissing: ["Four corners and the number of floors make the configuration.", "填齐四角和楼层数后，此处显示配置。"],
   calToml: ["The lines for the configuration", "配置内容"],
   calPaste: ["Paste this under the camera {0} in the gateway’s configuration, then restart the gateway. The green lines must lie on the building’s own floors.", "将以上内容粘贴到网关配置中摄像机 {0} 之下，然后重启网关。绿线应与楼层重合。"],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("corners", nargs=-1, metavar="[GROUND-LEFT GROUND-RIGHT ROOF-LEFT ROOF-RIGHT]")
 @click.option("--floors", type=click.IntRange(1, 200), help="Floors of the building; the ground is 1.")
 @click.option("--columns", type=click.IntRange(1, 100), default=1, show_default=True, help="Flats side by side.")
+@click.option("--storey", type=float, help="Metres from one floor to the next; default: 2.9, a residential tower's.")
 @click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Where to draw the floors; default: CAMERA-facade.jpg."
@@ -32,6 +33,7 @@ def calibrate(
     corners: tuple[str, ...],
     floors: int | None,
     columns: int,
+    storey: float | None,
     frame: Path | None,
     picture: Path | None,
     config: Path,
@@ -48,7 +50,7 @@ def calibrate(
         return
     if len(corners) != 4 or floors is None:
         raise click.UsageError("give four corners and --floors, or none to click them in the status page")
-    settings = _facade([_corner(text) for text in corners], floors, columns)
+    settings = _facade([_corner(text) for text in corners], floors, columns, storey)
     shown = first_frame(camera, config, frame)
     import cv2
 
@@ -79,14 +81,15 @@ def _corner(text: str) -> tuple[float, float]:
         raise click.UsageError(f"{text}: expected two numbers with a comma, such as 410,1890") from error
 
 
-def _facade(corners: list[tuple[float, float]], floors: int, columns: int) -> "FacadeSettings":
+def _facade(corners: list[tuple[float, float]], floors: int, columns: int, storey: float | None) -> "FacadeSettings":
     from pydantic import ValidationError
 
     from gateway.settings.camera import FacadeSettings
 
     given = {"floors": floors, "columns": columns, "ground": corners[:2], "roof": corners[2:]}
+    tall = {} if storey is None else {"storey": storey}
     try:
-        return FacadeSettings.model_validate(given)
+        return FacadeSettings.model_validate({**given, **tall})
     except ValidationError as error:
         said = "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
-        raise click.UsageError(f"the corners make no wall: {said}") from error
+        raise click.UsageError(f"this makes no wall: {said}") from error

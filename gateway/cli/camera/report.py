@@ -34,8 +34,8 @@ def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None
     tested, why_not = _drop_test(camera, config)
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
-        told = {"floors": rows, "distance": round(view.distance, 1), "cameras": view.cameras, "drop_test": tested}
-        print_json(told)
+        told = {"floors": rows, "storey": view.storey, "distance": round(view.distance, 1), "cameras": view.cameras}
+        print_json({**told, "drop_test": tested})
         return
     show(report_tables(view))
     if tested is None:
@@ -65,6 +65,7 @@ def report_tables(view: "FacadeView") -> "list[Table | Line]":
         if one.floor in (1, count) or one.floor % 5 == 0
     ]
     blocks: list[Table | Line] = [Table(("floor", "scale", "smallest object", "in the picture"), rows)]
+    blocks.append(Line((f"Reckoned with {view.storey:g} m from floor to floor (storey).",)))
     if view.unseen:
         blocks.append(Line((f"Not in the picture: floors {ranges(view.unseen)}.",)))
     if view.small:

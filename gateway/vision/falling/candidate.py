@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.fit import STRETCH, FallFit, early, fit_fall
-from gateway.vision.falling.spots import Spot
+from gateway.vision.falling.spots import EDGE, Spot
 
 LEAST_POINTS = 6
 LEAST_DROP, LEAST_SPEED = 1.5, 2.0  # metres, and metres a second at the end of a way, below which nothing is a fall
@@ -81,7 +81,7 @@ class Way:
         """Mean extent of the object in pixels of the full frame: what its motion adds to a spot is left out."""
         # An object's area is what it covers while the shutter is open; across its way it is as wide as it is.
         narrow = [min(spot.wide, math.sqrt(spot.area)) for spot in self.spots]
-        return max(1.0, (float(np.median(narrow)) - 0.6) / self.scale)
+        return max(1.0, (float(np.median(narrow)) - EDGE) / self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def goes_down(way: Way, facade: Facade) -> bool:
     wall = facade.on_wall(ends)
     if not (-0.5 < wall[0, 0] < 1.5 and -3 < wall[0, 1] < 1.1 * facade.floors):
         return False
-    drop, end = (wall[:2, 1] - wall[2, 1]) * FLOOR_METRES
+    drop, end = (wall[:2, 1] - wall[2, 1]) * facade.storey
     seconds = way.times[-1] - way.times[-max(2, len(way.times) // 3)]
     return bool(drop > LEAST_DROP and end > LEAST_SPEED / 2 * seconds)
 
@@ -121,7 +121,7 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
     times = np.array(way.times) - way.times[0]
     places = way.places()
     wall = facade.on_wall(places)
-    drops = (wall[0, 1] - wall[:, 1]) * FLOOR_METRES
+    drops = (wall[0, 1] - wall[:, 1]) * facade.storey
     count = early(times)
     stretch = STRETCH if known else UNKNOWN
     if way.early is None or way.early[0] != count:

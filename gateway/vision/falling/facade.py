@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from gateway.settings.camera import FacadeSettings
 
-FLOOR_METRES = 2.9  # a storey of a residential tower
 EYE = 1.6  # metres: how high a camera stands that looks up; two more or less change little
 UPRIGHT = 1.05  # times as wide as the roof the ground may look before the camera is taken to look up
 FAR = 1.0  # of the wall's height: the distance that is taken when the corners do not tell it
@@ -18,17 +17,20 @@ Points = npt.NDArray[np.float64]
 
 
 class Facade:
-    """Maps the picture to the wall: ``u`` 0 to 1 from left to right, ``v`` in floors above the ground (ground is 0)."""
+    """Maps the picture to the wall: ``u`` 0 to 1 from left to right, ``v`` in floors above the ground (ground is 0).
+
+    ``storey`` is a floor's height in metres.
+    """
 
     def __init__(self, settings: FacadeSettings, height: int) -> None:
         """Of ground left, ground right, roof right, roof left, which may lie outside the picture ``height`` tall."""
-        self.floors, self.columns = settings.floors, settings.columns
+        self.floors, self.columns, self.storey = settings.floors, settings.columns, settings.storey
         corners = [*settings.ground, *reversed(settings.roof)]
         plane = [(0, 0), (1, 0), (1, settings.floors), (0, settings.floors)]
         self._to_wall: Any = cv2.getPerspectiveTransform(np.array(corners, np.float32), np.array(plane, np.float32))
         self._to_picture = np.linalg.inv(self._to_wall)
         self.eye = EYE
-        self.distance = _distance(np.array(corners, np.float64), settings.floors * FLOOR_METRES, height)
+        self.distance = _distance(np.array(corners, np.float64), settings.floors * settings.storey, height)
         self._sine, self._cosine = _tilt(settings, self)
 
     def on_wall(self, pixels: Sequence[tuple[float, float]] | Points) -> Points:
@@ -50,11 +52,11 @@ class Facade:
     def pixels_per_metre(self, u: float, v: float) -> float:
         """Upright pixels of the full frame that a metre of the wall takes there."""
         low, high = self.in_picture([(u, v - 0.5), (u, v + 0.5)])
-        return float(np.hypot(*(high - low))) / FLOOR_METRES
+        return float(np.hypot(*(high - low))) / self.storey
 
     def foreshortened(self, v: float) -> float:
         """How many times as large a thing that falls before the wall looks as what is as tall on the wall there."""
-        return self._cosine + (v * FLOOR_METRES - self.eye) / self.distance * self._sine
+        return self._cosine + (v * self.storey - self.eye) / self.distance * self._sine
 
 
 def _mapped(matrix: Any, points: Sequence[tuple[float, float]] | Points) -> Points:  # noqa: ANN401 - OpenCV
@@ -68,7 +70,7 @@ def _tilt(settings: FacadeSettings, facade: Facade) -> tuple[float, float]:
     more = ground / max(1e-6, roof) - 1
     if more < UPRIGHT - 1:
         return 0.0, 1.0
-    angle = math.atan2(facade.distance * more, settings.floors * FLOOR_METRES + facade.eye * more)
+    angle = math.atan2(facade.distance * more, settings.floors * settings.storey + facade.eye * more)
     return math.sin(angle), math.cos(angle)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gateway.settings.camera import FacadeSettings
+from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.evidence import Pixels
 from gateway.vision.falling.facade import Facade
 
@@ -28,9 +28,10 @@ class FloorView:
 
 @dataclass(frozen=True, slots=True)
 class FacadeView:
-    """All floors from the ground up, metres from camera to wall as the corners tell, and how many cameras it takes."""
+    """All floors from the ground up, metres of a storey and from camera to wall, and how many cameras it takes."""
 
     floors: tuple[FloorView, ...]
+    storey: float
     distance: float
     cameras: int
 
@@ -59,7 +60,7 @@ def facade_view(settings: FacadeSettings, width: int, height: int) -> FacadeView
     worst = max((view.smallest_cm for view in in_view), default=math.inf)
     shares = len(floors) / max(1, len(in_view))
     cameras = math.ceil(shares * max(1.0, worst / WANTED_CM) - 0.05) if in_view else 0
-    return FacadeView(tuple(floors), facade.distance, cameras)
+    return FacadeView(tuple(floors), facade.storey, facade.distance, cameras)
 
 
 def draw_floors(picture: Pixels, settings: FacadeSettings) -> Pixels:
@@ -84,8 +85,9 @@ def facade_toml(settings: FacadeSettings) -> str:
         return "[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in pair) + "]"
 
     columns = f", columns = {settings.columns}" if settings.columns > 1 else ""
+    storey = f", storey = {settings.storey:g}" if settings.storey != STOREY else ""
     corners = f"ground = {points(settings.ground)}, roof = {points(settings.roof)}"
-    return f"facade = {{ floors = {settings.floors}, {corners}{columns} }}"
+    return f"facade = {{ floors = {settings.floors}, {corners}{columns}{storey} }}"
 
 
 def _pixel(place: np.ndarray) -> tuple[int, int]:

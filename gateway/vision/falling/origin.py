@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.vision.falling.candidate import Measured
-from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.fit import Values, since
 
 NOISE_PX = 0.7  # root mean square of a spot's place
@@ -38,7 +38,7 @@ def find_origin(measured: Measured, facade: Facade) -> Origin:
     worth = np.exp(-0.5 * WORTH / WIDTH * ((fit.misfits / sigma) ** 2 - (fit.misfit / sigma) ** 2))
     keep = worth > 1e-3
     worth = worth[keep]
-    first = measured.wall[0, 1] * FLOOR_METRES - fit.offsets[keep]
+    first = measured.wall[0, 1] * facade.storey - fit.offsets[keep]
     near, eye = facade.distance, facade.eye
     # Shape of all grids: falls, start speed, outward speed, metres before the wall.
     rise = (np.maximum(0.0, first - eye) / near)[:, None, None] * OUTWARD[None, None, :]
@@ -48,12 +48,12 @@ def find_origin(measured: Measured, facade: Facade) -> Origin:
     weights = worth[:, None, None] * np.exp(-seconds / LATE)
     heights = eye + (seen[..., None] - eye) * (1 - IN_FRONT / near)
     weights = np.broadcast_to(weights[..., None] / len(IN_FRONT), heights.shape)
-    floors = np.floor(heights / FLOOR_METRES).astype(int)
-    sill = heights - floors * FLOOR_METRES
+    floors = np.floor(heights / facade.storey).astype(int)
+    sill = heights - floors * facade.storey
     weights = weights * np.where((sill > SILL[0]) & (sill < SILL[1]), 1.0, ELSEWHERE)
     inside = (floors >= 0) & (floors < facade.floors)
     if not inside.any():
-        floor = facade.floor(float(first.mean()) / FLOOR_METRES)
+        floor = facade.floor(float(first.mean()) / facade.storey)
         return Origin(floor, facade.column(float(measured.wall[0, 0])), (floor, floor), 0.0)
     share = np.bincount(floors[inside], weights[inside], facade.floors)
     share = share / share.sum()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.settings import CameraSettings
+from gateway.settings.camera import SHORT_SIDE
 
 LARGEST = 4_000_000  # bytes of a file
 FRESH = 7200.0  # seconds: light and shadows are much the same
@@ -20,11 +21,14 @@ log = logging.getLogger("linli.vision")
 
 
 def file_for(folder: Path | None, camera: CameraSettings) -> Path | None:
-    """Where the view of this camera is kept: another calibration has another file. None without folder or facade."""
-    facade = camera.falling.facade if camera.falling is not None else None
-    if folder is None or facade is None:
+    """Where the view of this camera is kept: another calibration or size has another file; None without a facade."""
+    falling = camera.falling
+    if folder is None or falling is None or falling.facade is None:
         return None
-    mark = hashlib.sha256(facade.model_dump_json().encode()).hexdigest()[:12]
+    # How tall the floors are changes nothing in the view; at the usual size its name is what it always was.
+    told = falling.facade.model_dump_json(exclude={"storey"})
+    told += f" {falling.short_side}" if falling.short_side != SHORT_SIDE else ""
+    mark = hashlib.sha256(told.encode()).hexdigest()[:12]
     return folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', camera.name)}-{mark}.npy"
 
 

@@ -3,28 +3,33 @@
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
+from math import sqrt
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gateway.settings.camera import SHORT_SIDE
 from gateway.vision.evidence import Pixels
 
-SHORT_SIDE = 540  # pixels to which the shorter side is brought: small dark things are seen better than at 1080
 MOST = 120  # spots of one frame; in rain and snow the threshold rises until there are no more
-LARGEST = 1600  # square pixels (of the reduced picture) of a spot; a larger one is no falling object
+LARGEST = 1600  # square pixels of a spot; a larger one is no falling object
 LEAST_STEP = 7.0  # grey levels above the noise
 NOISES = 4.5  # the threshold in units of a pixel's own mean difference
 LEARN_EVERY = 4  # frames
 MEMORY = 0.03  # share of a new frame in a pixel's noise
 APART = 0.063  # seconds at least between frames that are compared: what is large or slow covers itself until then
 FLOOD = 600  # outlines of one frame from which nothing can be told apart: a new exposure, a flash
+EDGE = 0.6  # pixels of the picture that is looked at by which a thing seems larger than it is
 ASIDE = 2  # frames at least between them: some cameras send every third frame twice
 
 
 class Spot(NamedTuple):
-    """Middle and size in pixels of the reduced picture, area, brightest difference, and +1 brighter or -1 darker."""
+    """Middle, size and area, brightest difference, and +1 brighter or -1 darker.
+
+    Pixels are those of a picture of ``SHORT_SIDE``, whatever size is looked at: what is told of a thing means the same.
+    """
 
     x: float
     y: float
@@ -38,10 +43,21 @@ class Spot(NamedTuple):
 class SpotFinder:
     """Feed it every frame's brightness; its answers lag by ``APART``, because it has to see what came after."""
 
-    def __init__(self, width: int, height: int, ignored: npt.NDArray[np.uint8] | None = None) -> None:
-        """``ignored``: mask (height, width) of the full frame, not 0 where nothing is looked for."""
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        ignored: npt.NDArray[np.uint8] | None = None,
+        short_side: int = SHORT_SIDE,
+    ) -> None:
+        """``ignored``: mask (height, width) of the full frame, not 0 where nothing is looked for.
+
+        ``short_side``: to which the shorter side is brought; ``scale``: pixels of a spot in one of the full frame.
+        """
+        reduced = min(1.0, short_side / min(width, height))
         self.scale = min(1.0, SHORT_SIDE / min(width, height))
-        self.size = (round(width * self.scale), round(height * self.scale))
+        self._unit = self.scale / reduced
+        self.size = (round(width * reduced), round(height * reduced))
         self._window: deque[tuple[float, Pixels]] = deque()
         self._next = 1
         self._noise: Any = None
@@ -60,7 +76,7 @@ class SpotFinder:
     def reduced(self, luma: Pixels) -> Pixels:
         """The picture at the size that is looked at; hand it to ``feed``, which keeps it."""
         small: Pixels = self._idle.pop() if self._idle else np.empty(self.size[::-1], np.uint8)
-        if self.scale == 1.0:
+        if self.size == luma.shape[::-1]:
             np.copyto(small, luma)
         else:
             cv2.resize(luma, self.size, dst=small, interpolation=cv2.INTER_AREA)
@@ -130,22 +146,27 @@ class SpotFinder:
         self._raised = min(40.0, self._raised + 1.5) if crowded else max(0.0, self._raised - 0.05)
         if len(outlines) > FLOOD:
             return []
-        found = []
+        found, unit = list[Spot](), self._unit
+        most, more = LARGEST / unit**2, EDGE * (unit - 1)
         for outline in outlines:
             left, top, wide, tall = cv2.boundingRect(outline)
-            if wide * tall > 4 * LARGEST:
+            if wide * tall > 4 * most:
                 continue
             part = self._difference[top : top + tall, left : left + wide]
             peak = cv2.minMaxLoc(part)[1]
             weight: Any = cv2.threshold(part, peak / 3, 0, cv2.THRESH_TOZERO)[1]
             area = cv2.countNonZero(weight)
-            if not 0 < area <= LARGEST:
+            if not 0 < area <= most:
                 continue
             sums = cv2.moments(weight)
             x, y = left + sums["m10"] / sums["m00"], top + sums["m01"] / sums["m00"]
             bright = cv2.minMaxLoc(self._bright[top : top + tall, left : left + wide])[1]
             sign = 1 if bright * 2 > peak else -1
-            found.append(Spot(x, y, max(1, wide - 2), max(1, tall - 2), area, peak, sign))
+            wide, tall = max(1, wide - 2), max(1, tall - 2)
+            place = (x + 0.5) * unit - 0.5, (y + 0.5) * unit - 0.5
+            found.append(
+                Spot(*place, wide * unit - more, tall * unit - more, (sqrt(area) * unit - more) ** 2, peak, sign)
+            )
         if crowded:
             found.sort(key=lambda spot: -spot.peak)
             del found[MOST:]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.settings import CameraSettings
-from gateway.settings.camera import FacadeSettings
+from gateway.settings.camera import SHORT_SIDE, STOREY, FacadeSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import Pixels, frame_hash
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
 from gateway.vision.falling.chains import Chain, Chains
-from gateway.vision.falling.facade import FLOOR_METRES, Facade
+from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.fit import GRAVITY
 from gateway.vision.falling.guard import ViewGuard
 from gateway.vision.falling.judge import Judge
@@ -152,7 +152,7 @@ class FallWatch:
             ignored = np.zeros((height, width), np.uint8)
             for area in areas:
                 cv2.fillPoly(ignored, [np.array(area, np.float64).round().astype(np.int32)], (255,))
-        finder = SpotFinder(width, height, ignored)
+        finder = SpotFinder(width, height, ignored, self._settings.short_side if self._settings else SHORT_SIDE)
         self._chains = Chains(finder.scale, Linker())
         self._bustle = Bustle()
         self._steadier = Steadier()
@@ -285,5 +285,5 @@ class FallWatch:
 
 def _guessed(width: int, height: int) -> FacadeSettings:
     """A wall as large as the picture, where no facade is configured: for the shape of a fall it does."""
-    floors = max(1, round(height / GUESSED / FLOOR_METRES))
+    floors = max(1, round(height / GUESSED / STOREY))
     return FacadeSettings(floors=floors, ground=((0, height), (width, height)), roof=((0, 0), (width, 0)))

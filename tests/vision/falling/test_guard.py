@@ -11,7 +11,7 @@ from gateway.vision.falling.guard import FROZEN_FOR, HIDDEN_FOR, KEEP_FIRST, OVE
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.remembered import file_for
 from gateway.vision.falling.watch import FallWatch
-from tests.vision.falling.drawn import HEIGHT, START, WIDTH, camera, frames, wall
+from tests.vision.falling.drawn import FACADE, HEIGHT, START, WIDTH, camera, frames, wall
 
 STILL = wall()
 
@@ -190,6 +190,9 @@ def test_another_calibration_has_another_file(tmp_path: Path) -> None:
     other = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": facade})})
     bare = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": None})})
     assert file_for(tmp_path, settings) != file_for(tmp_path, other)
+    # At another size edges look otherwise; taller floors change nothing in the view.
+    assert file_for(tmp_path, camera(short_side=720)) != file_for(tmp_path, camera())
+    assert file_for(tmp_path, camera(short_side=540, facade={**FACADE, "storey": 4.0})) == file_for(tmp_path, camera())
     assert file_for(tmp_path, bare) is file_for(None, settings) is None
 
 
