@@ -1,5 +1,7 @@
 """`linli falling`: recorded falls, what people say of them, and labelled clips for training and regression tests."""
 
+import contextlib
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,15 +86,20 @@ def export(folder: Path, reason: str, days: int, config: Path | None, state: Pat
         raise click.ClickException(NO_VISION.format(error.name)) from error
     daemon = find(config, state)
     gateway = daemon.ask("ping")["gateway"]
-    try:
-        folder.mkdir(mode=0o700)
-        told = daemon.ask("falls-export", days=days, reason=reason, patience=PATIENCE)
-        progress = Counter("clip")
-        written, left = write_set(folder, gateway, told, lambda sha256: _media(daemon, sha256), progress.show)
-    except FileExistsError:
-        raise click.ClickException(f"{folder} is there already; name a new folder") from None
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or folder}: {error.strerror}") from error
+    with contextlib.ExitStack() as undo:
+        try:
+            folder.mkdir(mode=0o700)
+            # Clips of people do not stay behind in half an export, and the next try finds the name free.
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            told = daemon.ask("falls-export", days=days, reason=reason, patience=PATIENCE)
+            progress = Counter("clip")
+            written, left = write_set(folder, gateway, told, lambda sha256: _media(daemon, sha256), progress.show)
+        except FileExistsError:
+            raise click.ClickException(f"{folder} is there already; name a new folder") from None
+        except OSError as error:
+            sentence = f"{error.filename or folder}: {error.strerror}; nothing was written"
+            raise click.ClickException(sentence) from error
+        undo.pop_all()
     progress.end()
     counts = [sum(clip.falls is not None and _labels(clip, label) for clip in written) for label in ("true", "false")]
     if as_json:
@@ -104,6 +111,8 @@ def export(folder: Path, reason: str, days: int, config: Path | None, state: Pat
         show([Line([Word("left out", "warn"), one.record, one.why]) for one in left])
         if written:
             show([Line([f"play them again with: linli replay {folder}"])])
+        elif not left:
+            show([Line([f"no fall of {days} days has a label: linli falling label RECORD true"])])
     if told["more"]:
         click.echo("More than fit into one answer: what was written are the oldest; use --days.", err=True)
 

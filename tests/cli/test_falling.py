@@ -61,6 +61,13 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     assert run("falling", "label", true, "perhaps", *WHY, *where).exit_code == 2
 
     out = tmp_path / "out"
+    assert "say why" in run("falling", "export", out, "--reason", "x", *where).output
+    assert not out.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.cli.fallset.MANIFEST", "no/such/folder")  # the disk takes the clips, and not the rest
+        broken = run("falling", "export", out, *REASON, *where)
+    assert (broken.exit_code, out.exists()) == (1, False)
+    assert "nothing was written" in broken.output
     done = run("falling", "export", out, *REASON, *where, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -74,13 +81,9 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     assert truth["take"]["rate"] == 25.0
     assert [len(one["way"]) > 20 for one in truth["falls"]] == [True]
     assert json.loads((out / f"{false}.json").read_text())["falls"] == []
-    said = [validate(json.dumps(record)) for record in daemon.pull("disposal", 4)]
-    assert [record["data"].get("label") or record["data"]["what"] for record in said] == [
-        "true",
-        "false",
-        "true",
-        "export",
-    ]
+    said = [validate(json.dumps(record)) for record in daemon.pull("disposal", 5)]
+    told = [record["data"].get("label") or record["data"]["what"] for record in said]
+    assert told == ["true", "false", "true", "export", "export"]
     assert run("falling", "export", out, *REASON, *where).exit_code == 1
 
     again = run("replay", out, "--json")
