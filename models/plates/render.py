@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from gateway.cli.demo.glyphs import STROKES
-from gateway.vision.grammar import ENERGY, ISSUERS, LETTERS, PROVINCES, SERIAL, SHAPES
+from gateway.vision.grammar import ENERGY, ISSUERS, LETTERS, PROVINCES, SERIAL, SHAPES, kind_of
 
 Picture = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
@@ -106,7 +107,7 @@ STYLES: Mapping[str, Sequence[Style]] = {
     "nev_small": (Style(GREEN, BLACK, second=(225, 235, 225)),),
     "nev_large": (Style(GREEN, BLACK, second=YELLOW),),
     "hk_macau": (Style(BLACK, WHITE),),
-    "trailer": (Style(YELLOW, BLACK, double=0.9),),
+    "trailer": (Style(YELLOW, BLACK, double=1.0),),  # GA 36 has them in two rows alone
     "coach": (Style(YELLOW, BLACK),),
     "police": (Style(WHITE, BLACK, red="警"),),
     "embassy": (Style(BLACK, WHITE, red="使"), Style(GREEN, BLACK, second=(225, 235, 225))),
@@ -116,13 +117,23 @@ STYLES: Mapping[str, Sequence[Style]] = {
     "civil_aviation": (Style((90, 120, 20), WHITE),),
 }
 KINDS = tuple(STYLES)
+ALWAYS_DOUBLE = frozenset(kind for kind, styles in STYLES.items() if all(style.double == 1.0 for style in styles))
 DOTTED = frozenset({"ordinary", "consulate", "hk_macau", "coach", "police"})
 # What a gate sees: ordinary and new-energy plates, and of all others enough to learn them.
 SHARES: Mapping[str, float] = {"ordinary": 10.0, "nev_small": 4.0, "nev_large": 1.5}
 
 
 def random_text(kind: str, chance: random.Random) -> str:
-    """Make up a plate of this kind; one in three has no letter in its serial beyond the issuer's, as on the road."""
+    """Make up a plate of this kind that may exist; most characters of a serial are digits, as on the road."""
+    while True:
+        text = _random_text(kind, chance)
+        # 粤Z is for Hong Kong and Macau; O is an issuer on older official plates alone; no army plate has an I or an O.
+        old = kind in ("ordinary", "police")
+        if kind_of(text) == kind and (old or text[1] != "O") and (kind != "military" or not set("IO") & set(text)):
+            return text
+
+
+def _random_text(kind: str, chance: random.Random) -> str:
     shapes = [shape for name, shape in SHAPES if name == kind]
     shape = chance.choice(shapes)
     text = ""
@@ -209,9 +220,11 @@ def draw(text: str, kind: str, chance: random.Random, split: str = "train", doub
         else:
             colour = style.strokes
         mask = _glyph(latin if symbol.isascii() else chinese, symbol)
-        if thickness:
-            kernel = np.ones((2 * abs(thickness) + 1,) * 2, np.uint8)
-            mask = cv2.dilate(mask, kernel) if thickness > 0 else cv2.erode(mask, kernel)  # type: ignore[assignment]
+        # A plate's Chinese characters have lines of some 5 mm, free fonts less: made thinner they would be gone.
+        more = thickness if symbol.isascii() else max(0, thickness)
+        if more:
+            kernel = np.ones((2 * abs(more) + 1,) * 2, np.uint8)
+            mask = cv2.dilate(mask, kernel) if more > 0 else cv2.erode(mask, kernel)  # type: ignore[assignment]
         _stamp(ground, mask, (x, y, width, height), colour)
     _furnish(ground, style, chance, dotted=kind in DOTTED and not double)
     if split == "train" and chance.random() < 0.7:
@@ -299,7 +312,7 @@ def spoil(picture: Picture, size: tuple[int, int], chance: random.Random, level:
     pixels = _light(picture.astype(np.float32), chance, level)
     crop = _slant(pixels, size, chance, level)
     width = int(size[0] * min(1.0, np.exp(chance.uniform(np.log(0.85 - 0.6 * level), np.log(1.5)))))
-    small = cv2.resize(crop, (width, max(8, int(width * size[1] / size[0]))), interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(crop, (width, max(8, int(width * size[1] / size[0]))), interpolation=cv2.INTER_AREA)
     small = _blur(small, chance, level)
     grain = chance.uniform(0, 1) ** 2 * 26 * level
     if grain > 0.5:
@@ -311,9 +324,9 @@ def spoil(picture: Picture, size: tuple[int, int], chance: random.Random, level:
     if chance.random() < 0.75:
         quality = int(chance.uniform(92 - 65 * level, 96))
         subsampled = cv2.imencode(".jpg", bytes_like, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-        bytes_like = cv2.imdecode(subsampled, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+        bytes_like = cv2.imdecode(subsampled, cv2.IMREAD_COLOR)
     how = chance.choice((cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC))
-    return cv2.resize(bytes_like, size, interpolation=how)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(bytes_like, size, interpolation=how), np.uint8)
 
 
 def _light(pixels: Plane, chance: random.Random, level: float) -> Plane:
@@ -345,7 +358,7 @@ def _light(pixels: Plane, chance: random.Random, level: float) -> Plane:
     contrast, bright = chance.uniform(1 - 0.65 * level, 1.25), chance.uniform(-60, 45) * level
     tint = np.array([chance.uniform(1 - 0.25 * level, 1 + 0.25 * level) for _ in range(3)], np.float32)
     mean = float(pixels.mean())
-    return ((pixels - mean) * contrast + mean + bright) * tint  # type: ignore[no-any-return]
+    return ((pixels - mean) * contrast + mean + bright) * tint
 
 
 def _slant(pixels: Plane, size: tuple[int, int], chance: random.Random, level: float) -> Plane:

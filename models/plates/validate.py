@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from render import KINDS, draw, random_text, spoil
+from render import ALWAYS_DOUBLE, KINDS, draw, random_text, spoil
 
 from gateway.vision.grammar import ALPHABET
 from gateway.vision.packs import READING, Pack, PackError
@@ -60,8 +60,9 @@ def main() -> int:
         right = 0
         for _ in range(options.drawn):
             text = random_text(kind, dice)
-            plate = draw(text, kind, dice, "test", double=False)
-            right += _exact(reader, text, spoil(plate.picture, (192, 48), dice, 0.25))
+            plate = draw(text, kind, dice, "test", double=kind in ALWAYS_DOUBLE)
+            size = (192, 96 if plate.double else 48)
+            right += _exact(reader, text, spoil(plate.picture, size, dice, 0.25))
         print(f"drawn (synthetic), {kind}: {right} of {options.drawn} exact")
         good = good and right >= DRAWN_LEAST * options.drawn
     return 0 if good else 1
