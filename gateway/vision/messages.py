@@ -48,13 +48,14 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
 class Beat(msgspec.Struct, frozen=True, tag=True):
     """Alive; frames since the last beat: offered by the camera, looked at, dropped unanalysed.
 
-    ``clips``: whether clips may be made now.
+    ``clips``: whether clips may be made now; ``late``: how long (s) a packet took at most from its arrival to its look.
     """
 
     offered: int = 0
     looked: int = 0
     dropped: int = 0
     clips: bool = False
+    late: float = 0.0
 
 
 class Trouble(msgspec.Struct, frozen=True, tag=True):

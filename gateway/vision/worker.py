@@ -70,6 +70,7 @@ class Worker:
         self._sent = [0, 0, 0]
         self._counts = [0, 0, 0]
         self._skipped = 0
+        self._late = 0.0
         self._beats: deque[tuple[int, int]] = deque(maxlen=BEATS)
         self._trouble = ("", "")
         self._behind = False
@@ -140,6 +141,7 @@ class Worker:
                         if self._in_time(frame, live.lag):
                             self._analyse(feed, capture, frame)
                         self._tell_alive()
+                    self._late = max(self._late, time.monotonic() - coded.arrived)
                     # What a wake has to catch up with is no sign of a slow machine.
                     self._behind = self._behind or (asleep and not feed.asleep)
                 self._counts[0], self._counts[2] = live.offered, live.dropped + self._skipped
@@ -291,7 +293,8 @@ class Worker:
             self._sent = list(self._counts)
             self._beats.append((news[1], news[2]))
             self._keep_eyes()
-            self._say(Beat(news[0], news[1], news[2], self._may_clip))
+            self._say(Beat(news[0], news[1], news[2], self._may_clip, round(self._late, 3)))
+            self._late = 0.0
             if self._opened is not None:
                 self._tell_trouble()
 
