@@ -13,6 +13,7 @@ import numpy as np
 
 PROJECT = Path(__file__).resolve().parents[2]
 RATE = 15  # frames a second
+SYSTEM_PYTHON = "/usr/bin/python3"
 EVERY = 6.0  # seconds between two vehicles
 
 
@@ -49,6 +50,37 @@ def mute() -> int:
 
     threading.Thread(target=accept, daemon=True).start()
     return int(server.getsockname()[1])
+
+
+class Server:
+    """GStreamer's server in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._words = words
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [SYSTEM_PYTHON, str(PROJECT / "scripts" / "cameras" / "serve.py"), str(self.port), *self._words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if self._process.stdout is None or not self._process.stdout.readline():
+            _, why = self._process.communicate()
+            raise SystemExit(f"GStreamer's server does not start: {why.strip().splitlines()[-1:]}; see --help")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 while it does not run."""
+        return self._process.pid if self._process is not None else 0
 
 
 class Site:
