@@ -94,7 +94,10 @@ class Core:
                             media[key] = await self._store.put_media(data, content_type, suffix)
                     except (OSError, TimeoutError) as error:
                         DROPPED.labels("media", "disk").inc()
-                        log.warning("picture of %s not stored: %s", event.camera, error or "the disk is too slow")
+                        what = "picture" if key else "clip"
+                        log.warning("%s of %s not stored: %s", what, event.camera, error or "the disk is too slow")
+                if "" in event.media and "" not in media:
+                    continue  # all that this record would say is that the file is here
                 drafts, facts = self.counts.take(event) if self.counts else ([], NO_FACTS)
                 # A gate, a desk and a platform wait for this one; there are few of them.
                 await self._store_within([vision_draft(event, media), *drafts], facts, urgent=True)
@@ -119,9 +122,9 @@ class Core:
             if isinstance(item, VisionEvent) and not item.type:
                 self._tell_early(item)
                 continue
-            if isinstance(item, VisionEvent) and item.media:
-                await self._pictures.put(item)
-            elif isinstance(item, DeviceEvent) and item.alarm:
+            if isinstance(item, VisionEvent) and item.media and await self._handed_over(item):
+                continue
+            if isinstance(item, DeviceEvent) and item.alarm:
                 await self._store.put([event_draft(item)], urgent=True)
             elif not isinstance(item, Reading) or item.record:
                 drafts.append(draft_of(item))
@@ -132,6 +135,16 @@ class Core:
                     facts |= remembered
         if drafts:
             await self._store_within(drafts, facts, urgent=seen)
+
+    async def _handed_over(self, event: VisionEvent) -> bool:
+        """Hand over an event with pictures; False when a disk that hangs has too many, and it is told without."""
+        try:
+            async with asyncio.timeout(DISK_PATIENCE):
+                await self._pictures.put(event)
+        except TimeoutError:
+            DROPPED.labels("media", "disk").inc(len(event.media))
+            return "" in event.media  # of a clip nothing is left to tell
+        return True
 
     def _tell_early(self, event: VisionEvent) -> None:
         """An early word for the rules and the gates; its record follows."""

@@ -71,8 +71,11 @@ def state_draft(change: StateChange) -> Draft:
 
 
 def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> Draft:
-    """A camera's result; ``media`` are the stored files that its pictures became, by key of ``data``."""
-    data = dict(event.data)
+    """A camera's result; ``media`` are the stored files that its pictures became, by key of ``data``.
+
+    What could not be stored is not spoken of.
+    """
+    data = {key: value for key, value in event.data.items() if key not in event.media or key in media}
     for key, reference in media.items():
         if key:
             data[key] = {**reference, **(data.get(key) or {})}

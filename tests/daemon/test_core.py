@@ -8,7 +8,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.contract import BusItem, Draft, PointValue, Reading, VisionEvent
-from gateway.daemon.core import Core
+from gateway.daemon.core import PICTURES, Core
 
 
 class Puts:
@@ -16,11 +16,13 @@ class Puts:
 
     def __init__(self) -> None:
         self.calls: list[tuple[list[str], bool]] = []
+        self.drafts: list[Draft] = []
 
     async def put(
         self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Mapping[str, bytes | None] | None = None
     ) -> None:
         self.calls.append(([draft.type for draft in drafts], urgent))
+        self.drafts += drafts
 
     async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
         return {"sha256": "0" * 64, "bytes": len(data), "content_type": content_type}
@@ -63,3 +65,68 @@ async def test_a_reading_waits_for_the_window() -> None:
     await core.drained()
     task.cancel()
     assert [urgent for _, urgent in store.calls] == [False]
+
+
+READY = "linli.media.ready.v1"
+CLIP = {"": (b"mp4", "video/mp4", "mp4")}
+
+
+def fall() -> VisionEvent:
+    data = {"size_px": 5.0, "picture": {"frame_sha256": "1" * 64}}
+    return VisionEvent("tower", 1, 1.0, "linli.falling_object.v1", "tower", data, "", PICTURE)
+
+
+class FullDisk(Puts):
+    """A store whose disk takes no files."""
+
+    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+        raise OSError(28, "No space left on device")
+
+
+async def test_what_a_full_disk_does_not_take_is_not_spoken_of() -> None:
+    store: Any = FullDisk()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    await core.put(fall())
+    await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "one"}, "", CLIP))
+    await core.drained()
+    for task in tasks:
+        task.cancel()
+    assert [draft.data for draft in store.drafts] == [{"size_px": 5.0}]
+
+
+class HangingDisk(Puts):
+    """A store whose disk never answers for a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = asyncio.Event()
+
+    async def put(
+        self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Mapping[str, bytes | None] | None = None
+    ) -> None:
+        await super().put(drafts, urgent=urgent, facts=facts)
+        if any(draft.type == "linli.reading.v1" for draft in drafts):
+            self.read.set()
+
+    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+
+async def test_a_disk_that_hangs_does_not_keep_alarms_waiting_for_pictures() -> None:
+    store: Any = HangingDisk()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    for _ in range(PICTURES + 2):  # one is being filed, and the queue is full
+        await core.put(fall())
+    await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "one"}, "", CLIP))
+    await core.put(Reading("meter", 1, 1.0, {"voltage": PointValue(230.0)}, frozenset({"voltage"})))
+    async with asyncio.timeout(5):
+        await store.read.wait()
+    for task in tasks:
+        task.cancel()
+    assert [draft.type for draft in store.drafts] == ["linli.falling_object.v1", "linli.reading.v1"]
+    assert "picture" not in store.drafts[0].data
