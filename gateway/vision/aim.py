@@ -15,7 +15,7 @@ from gateway.vision.evidence import Pixels
 from gateway.vision.messages import PlateSize, View
 from gateway.vision.packs import DETECTION, PackError
 from gateway.vision.plates import FoundPlate, PlateDetector, rectified, sharpness
-from gateway.vision.selftest import open_tested, ranked
+from gateway.vision.selftest import MISFITS, open_tested, ranked
 from gateway.vision.shapes import Box
 
 # Widths in pixels; scripts/eval_plate_size prints what is read right at which width.
@@ -68,10 +68,14 @@ class Aim:
         return self._detector is not None
 
     def plates(self, frame: Frame) -> list[FoundPlate]:
-        """The plates of a frame; empty without a detector."""
+        """The plates of a frame; empty without a detector, and from when it fails."""
         if self._detector is None:
             return []
-        return self._detector.find(frame.bgr, Box(0, 0, frame.width, frame.height))
+        try:
+            return self._detector.find(frame.bgr, Box(0, 0, frame.width, frame.height))
+        except MISFITS:
+            self._detector = None
+            return []
 
 
 def light(luma: Pixels) -> tuple[int, float, float]:

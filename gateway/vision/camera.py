@@ -40,6 +40,7 @@ from gateway.vision.messages import (
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import end_worker, ending, log_complaints, start_worker
+from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
@@ -189,12 +190,16 @@ class Camera:
             await self._become(SourceState.OFFLINE, "not_installed", sentence)
             return
         await self._emit()
+        with contextlib.closing(Suspects(self._clock.monotonic)) as suspects:
+            await self._keep_working(suspects)
+
+    async def _keep_working(self, suspects: Suspects) -> None:
         low, high = BACK_OFF
         wait = low
         while True:
             began = self._clock.monotonic()
             try:
-                await self._work()
+                await self._work(suspects)
                 return
             except WorkerFailedError as error:
                 await self._become(SourceState.OFFLINE, error.reason, str(error))
@@ -204,13 +209,14 @@ class Camera:
             await self._clock.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
             wait = min(high, wait * 2)
 
-    async def _work(self) -> None:
+    async def _work(self, suspects: Suspects) -> None:
         """Run one worker to its end; WorkerFailedError unless the camera's file was played to its end."""
         try:
             secret = read_secret(self._settings.password_file) if self._settings.password_file else ""
         except ConfigError as error:
             raise WorkerFailedError(str(error), "secret") from error
-        worker = await start_worker()
+        suspects.clear()
+        worker = await start_worker(suspects.page)
         self._worker = worker
         self._size, self._trouble = None, Trouble("", "")
         self._owed.clear()
@@ -223,7 +229,7 @@ class Camera:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
                 with contextlib.suppress(ConnectionError):
                     await worker.stdin.drain()
-            await self._listen(worker)
+            await self._listen(worker, suspects)
         finally:
             self._worker = None
             self._peeks.lost()
@@ -234,7 +240,7 @@ class Camera:
                 with contextlib.suppress(asyncio.CancelledError):
                     await complaints
 
-    async def _listen(self, worker: asyncio.subprocess.Process) -> None:
+    async def _listen(self, worker: asyncio.subprocess.Process, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
         out = worker.stdout
         if out is None:
@@ -248,12 +254,17 @@ class Camera:
                         raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker")
                     message = unpack(await out.readexactly(length))
             except TimeoutError:
-                sentence = f"the worker has been silent for {patience:g} s and is started anew; check the camera"
+                suspect = suspects.blame()
+                advice = f"model {suspect} was at work" if suspect else "check the camera"
+                sentence = f"the worker has been silent for {patience:g} s and is started anew; {advice}"
                 raise WorkerFailedError(sentence, "timeout") from None
             except (asyncio.IncompleteReadError, msgspec.DecodeError):
                 code = await end_worker(worker)
-                raise WorkerFailedError(f"the worker ended ({ending(code)}) and is started anew", "worker") from None
+                suspect = suspects.blame()
+                how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
+                raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
             patience = SILENT
+            suspects.refresh()
             if isinstance(message, Gone):
                 if message.reason != "ended":
                     raise WorkerFailedError(message.sentence, message.reason)

@@ -1,5 +1,6 @@
 """A model that nobody needs: opened where its pack is there or was chosen, and let go when not, beside the lane."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from gateway.vision.runtime import reason
 from gateway.vision.selftest import open_tested, ranked
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
+AGAIN = 6 * 3600.0  # seconds after which one that failed is tried again
 
 
 class Guest:
@@ -25,6 +27,7 @@ class Guest:
         self._stamp = stamps(folder)
         self._now: tuple[Any, str] = (None, "")  # the model and the SHA-256 of its file
         self._trouble = ""
+        self._again = math.inf
         self._looked = clock()
         self._loading: threading.Thread | None = None
         self._load()
@@ -40,11 +43,12 @@ class Guest:
         return self._trouble
 
     def failed(self, model: Any, error: Exception) -> None:  # noqa: ANN401 - what ``model`` gave
-        """It failed at work: it is not asked any more until its file or the choice changes."""
+        """It failed at work: it is not asked for some hours, or until its file or the choice changes."""
         if self._now[0] is model:
             self._now = (None, "")
             sentence = f"the model pack for {self._task} fails at work: {reason(error)}"
-            self._trouble = f"{sentence}; to try it again, choose it again with: linli model use NAME"
+            self._trouble = f"{sentence}; it is tried again in some hours, or after: linli model use NAME"
+            self._again = self._clock() + AGAIN
 
     def renew(self) -> None:
         """Look, at most once a second, whether another pack is to be used; called between two frames."""
@@ -52,8 +56,8 @@ class Guest:
             return
         self._looked = self._clock()
         stamp = stamps(self._folder)
-        if stamp != self._stamp:
-            self._stamp = stamp
+        if stamp != self._stamp or self._looked >= self._again:
+            self._stamp, self._again = stamp, math.inf
             self._loading = threading.Thread(target=self._load, name=self._task, daemon=True)
             self._loading.start()
 
@@ -72,3 +76,4 @@ class Guest:
                 self._now, self._trouble = (opened.model, pack.sha256), ""
         except PackError as error:
             self._now, self._trouble = (None, ""), str(error)
+            self._again = self._clock() + AGAIN

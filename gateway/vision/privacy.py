@@ -38,9 +38,14 @@ class Veil:
         *,
         unblurred: bool = False,
         kinds: Kinds | None = None,
+        sees: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``find`` looks for plates, ``faces`` for faces, ``kinds`` for vehicles; ``unblurred``: nothing is hidden."""
+        """``find`` looks for plates, ``faces`` for faces, ``kinds`` for vehicles; ``unblurred``: nothing is hidden.
+
+        ``sees``: whether ``find`` can look at all now.
+        """
         self._find, self._faces, self._unblurred = find, faces, unblurred
+        self._sees = sees
         self._kinds = kinds or Kinds()
 
     def jpeg(self, picture: Pixels, shown: Box, own: Box | None) -> bytes | None:
@@ -55,7 +60,7 @@ class Veil:
             vehicle = found.box.grown(AROUND) if found is not None else None
             if vehicle is not None and own is None:
                 shown = shown.meets(vehicle)
-        return veiled_jpeg(picture, shown, own, self._find, faces, vehicle)
+        return veiled_jpeg(picture, shown, own, self._find if self._sees() else None, faces, vehicle)
 
     def faces(self, picture: Pixels, shown: Box) -> list[Box] | None:
         """The faces in a part of a picture; None when nothing looks for them, or what does has failed."""
@@ -84,15 +89,15 @@ def veiled_jpeg(
     ``own`` is the plate of the vehicle that the picture is of. With ``faces`` (pixels of the whole picture) these are
     made unrecognisable, and nothing leaves that is finer than what was searched; without, all but coarse cells goes
     beyond a car's width around the plate, or beyond the ``vehicle`` where that is smaller. Other plates, which ``find``
-    looks for, are made unreadable; without ``own`` all of them are. Where nothing finds plates, nothing that is finer
-    than BLIND patches across is shown.
+    looks for, are made unreadable; without ``own`` all of them are. Where nothing finds plates, what is beyond the
+    vehicle is coarse even with ``faces``, and without ``own`` nothing that is finer than BLIND patches across is shown.
     """
     box = shown.within(picture.shape[1], picture.shape[0])
     if box.area < 1:
         return None
     try:
         hidden = _part(picture, box).copy()
-        if faces is None and own is not None:
+        if (faces is None or find is None) and own is not None:
             _veil_margins(hidden, box, own, vehicle)
         if find is None and own is None:
             _pixelate(hidden, Box(0, 0, box.width + 1, box.height + 1), max(box.width, box.height) / BLIND)

@@ -7,15 +7,16 @@ import os
 import sys
 
 from gateway.vision.grammar import discreet
+from gateway.vision.suspects import PAGE
 
 STOP_SECONDS = 2.0
 
 log = logging.getLogger("linli.vision")
 
 
-async def start_worker() -> asyncio.subprocess.Process:
-    """Start one; its job goes to its standard input."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+async def start_worker(page: int) -> asyncio.subprocess.Process:
+    """Start one; its job goes to its standard input. ``page`` is the descriptor on which it says what is at work."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", PAGE: str(page)}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -24,6 +25,7 @@ async def start_worker() -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
+        pass_fds=(page,),
     )
 
 

@@ -1,5 +1,6 @@
 """The models of a running lane, changed between two frames: the new pack is loaded and tested beside the old one."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.vision.evidence import Pixels
-from gateway.vision.packs import DETECTION, READING, SLOWER, PackError, choices, stamps
+from gateway.vision.packs import DETECTION, READING, SLOWER, Pack, PackError, choices, stamps
 from gateway.vision.plates import FoundPlate, PlateRead
 from gateway.vision.runtime import available, missing, reason
 from gateway.vision.selftest import MISFITS, Opened, open_tested, ranked
@@ -16,6 +17,8 @@ from gateway.vision.shapes import Box
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
 PROBATION = 40  # looks after which a new pack is kept for good
+FAULTS = 3  # looks of so many in which a pack may fail before it is put aside
+AGAIN = 6 * 3600.0  # seconds after which what was put aside is tried again
 TASKS = (DETECTION, READING)
 
 Answer = TypeVar("Answer")
@@ -23,14 +26,18 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class Seat:
-    """Who does one task now, who did before while the new one is on trial, and what each costs (CPU s a look)."""
+    """Who does one task now, who did before while the new one is on trial, and what each costs (CPU s a look).
 
-    now: Opened
+    ``now`` is None where nobody can do it.
+    """
+
+    now: Opened | None
     before: Opened | None = None
     slower: float = SLOWER
     looks: int = 0
     spent: float = 0.0
     usual: float = 0.0  # CPU of a look of the one before, measured at work
+    faults: int = 0
 
     @property
     def cost(self) -> float:
@@ -42,48 +49,65 @@ class LiveSight:
     """Finds and reads plates with the packs that are chosen; what is chosen anew takes over between two frames.
 
     A pack that does not load, fails on its golden picture, fails at work or takes ``slower`` times the CPU of the one
-    before does not stay: the one before goes on, and ``trouble`` says so.
+    before does not stay: the one before goes on, and ``trouble`` says so. So it does when a pack fails at work that was
+    in use for long: another one goes on, or, without any, nothing is found until one works.
     """
 
     def __init__(
         self, folder: Path, providers: Sequence[str] = (), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """PackError when there is no pack that works for a task."""
+        """Open what works; ``trouble`` says what does not."""
         self._folder, self._providers, self._clock = folder, tuple(providers), clock
         self._trouble = ("", "")
+        self._lacking: dict[str, PackError] = {}
+        self._aside: set[str] = set()  # SHA-256 of packs that failed at work
+        self._again = math.inf
+        self._anew = False  # what is being loaded was chosen anew, and what was said before is over
         self._missing = missing(self._providers)
         self._stamp = stamps(folder)
         self._seats = {task: Seat(self._first(task)) for task in TASKS}
         self._second = self._other_reader()
+        self._second_faults = 0
         self._looked = clock()
         self._loading: threading.Thread | None = None
         self._loaded: list[tuple[str, Opened | None, float, PackError | None]] = []
 
-    def _open(self, task: str, place: int = 0) -> Opened:
-        able = ranked(self._folder, task)
-        if place >= len(able):
-            raise PackError(f"no model pack for {task} in {self._folder}; run: linli model pull", "models_missing")
-        return open_tested(replace(able[place], providers=self._providers))
+    def _able(self, task: str) -> list[Pack]:
+        return [pack for pack in ranked(self._folder, task) if pack.sha256 not in self._aside]
 
-    def _first(self, task: str) -> Opened:
+    def _open(self, pack: Pack) -> Opened:
+        return open_tested(replace(pack, providers=self._providers))
+
+    def _first(self, task: str) -> Opened | None:
         """The chosen pack; when that one does not work, the next one that does."""
         failed: PackError | None = None
-        for place in range(len(ranked(self._folder, task)) or 1):
-            try:
-                opened = self._open(task, place)
-            except PackError as error:
-                failed = failed or error
-                continue
-            if failed is not None and failed.reason == "models_refused":
-                self._trouble = (failed.reason, f"{failed}; {opened.pack.title} does its work")
-            return opened
-        raise failed or PackError(f"no model pack for {task} in {self._folder}", "models_missing")
+        try:
+            for pack in self._able(task):
+                try:
+                    opened = self._open(pack)
+                except PackError as error:
+                    failed = failed or error
+                    continue
+                if failed is not None and failed.reason == "models_refused":
+                    self._trouble = (failed.reason, f"{failed}; {opened.pack.title} does its work")
+                    self._again = self._clock() + AGAIN
+                return opened
+        except PackError as error:
+            failed = error
+        self._lack(task, failed)
+        return None
+
+    def _lack(self, task: str, error: PackError | None) -> None:
+        none = PackError(f"no model pack for {task} in {self._folder}; run: linli model pull", "models_missing")
+        self._lacking[task] = error or none
+        self._again = self._clock() + AGAIN
 
     def _other_reader(self) -> Opened | None:
-        for place, pack in enumerate(ranked(self._folder, READING)):
-            if pack.present and pack.name != self._seats[READING].now.pack.name:
+        now = self._seats[READING].now
+        for pack in self._able(READING) if now is not None else ():
+            if pack.present and now is not None and pack.name != now.pack.name:
                 try:
-                    return self._open(READING, place)
+                    return self._open(pack)
                 except PackError:
                     continue  # a second opinion is no need
         return None
@@ -93,11 +117,18 @@ class LiveSight:
     @property
     def names(self) -> dict[str, str]:
         """Name and version of the pack at work, by task."""
-        return {task: seat.now.pack.title for task, seat in self._seats.items()}
+        return {task: seat.now.pack.title for task, seat in self._seats.items() if seat.now is not None}
+
+    @property
+    def sees(self) -> bool:
+        """Whether there is a pack at work that finds plates."""
+        return self._seats[DETECTION].now is not None
 
     @property
     def trouble(self) -> tuple[str, str]:
         """Why a chosen pack or provider is not at work: reason and sentence, both empty when all are."""
+        for lacking in self._lacking.values():
+            return lacking.reason, f"{lacking}; until then passages come without plates"
         if self._missing and not self._trouble[0]:
             wanted, there = ", ".join(self._missing), ", ".join(available())
             sentence = f"[vision] providers wants {wanted}, which this onnxruntime does not have (it has: {there})"
@@ -105,8 +136,18 @@ class LiveSight:
         return self._trouble
 
     def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
-        """Plates in a region of a BGR picture, in pixels of the whole."""
-        return self._look(DETECTION, lambda model: model.find(picture, region, expected))
+        """Plates in a region of a BGR picture, in pixels of the whole; none while a pack is lacking."""
+        if self._lacking:
+            return []
+        return self._look(DETECTION, lambda model: model.find(picture, region, expected)) or []
+
+    def search(self, picture: Pixels, region: Box) -> list[FoundPlate]:
+        """As ``find``, for what must not be passed over: one of MISFITS when a look fails, or nobody can look."""
+        seat = self._seats[DETECTION]
+        if seat.now is None:
+            raise RuntimeError("nobody looks for plates")
+        found: list[FoundPlate] = seat.now.model.find(picture, region)
+        return found
 
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate under the grammar."""
@@ -115,35 +156,72 @@ class LiveSight:
 
     def second(self, crop: Pixels) -> PlateRead | None:
         """The opinion of another, slower recogniser; None without one."""
-        read: PlateRead | None = self._second.model.read(crop) if self._second else None
+        if self._second is None:
+            return None
+        try:
+            read: PlateRead | None = self._second.model.read(crop)
+        except MISFITS as error:
+            self._second_faults += 1
+            if self._second_faults >= FAULTS:
+                what = f"model pack {self._second.pack.name} fails at work: {reason(error)}"
+                self._put_aside(self._second.pack, f"{what}; plates are read without its second opinion")
+                self._second, self._second_faults = None, 0
+            return None
         return read
 
-    def _look(self, task: str, work: Callable[[Any], Answer]) -> Answer:
+    def _look(self, task: str, work: Callable[[Any], Answer]) -> Answer | None:
+        """One look, which a pack that fails does not spoil; None when nobody can look."""
         seat = self._seats[task]
-        if seat.before is None:
-            return self._timed(seat, work)
+        if seat.now is None:
+            return None
         try:
-            answer = self._timed(seat, work)
+            answer = self._timed(seat, seat.now.model, work)
         except MISFITS as error:
-            self._roll_back(task, f"fails at work: {reason(error)}", usable=False)
-            return work(self._seats[task].now.model)
+            why = f"fails at work: {reason(error)}"
+            if seat.before is not None:
+                self._roll_back(task, why, usable=False)
+                return self._look(task, work)
+            seat.faults += 1
+            if seat.faults < FAULTS:
+                return None
+            self._go_without(task, seat.now.pack, why)
+            return self._look(task, work)
+        if seat.looks % PROBATION == 0:
+            seat.faults = 0
+        if seat.before is None:
+            return answer
         if seat.usual and seat.looks >= PROBATION // 4 and seat.cost > seat.slower * seat.usual:
             self._roll_back(task, f"takes {seat.cost / seat.usual:.1f} times the CPU of the one before")
         elif seat.looks >= PROBATION:
             seat.before = None
         return answer
 
+    def _go_without(self, task: str, pack: Pack, why: str) -> None:
+        """A pack that was in use for long fails again and again: whoever can take its work does."""
+        sentence = f"model pack {pack.name} {why}; it is put aside for some hours"
+        other, self._second = (self._second, None) if task == READING else (None, self._second)
+        self._put_aside(pack, f"{sentence}, and {other.pack.title} does its work" if other else sentence)
+        self._seats[task] = Seat(other)
+        if other is None:
+            self._lacking[task] = PackError(sentence, "models_refused")
+            self._start_loading()
+
+    def _put_aside(self, pack: Pack, sentence: str) -> None:
+        self._aside.add(pack.sha256)
+        self._again = self._clock() + AGAIN
+        self._trouble = ("models_refused", f"{sentence}. Choose it again, or another one, with: linli model use NAME")
+
     @staticmethod
-    def _timed(seat: Seat, work: Callable[[Any], Answer]) -> Answer:
+    def _timed(seat: Seat, model: Any, work: Callable[[Any], Answer]) -> Answer:  # noqa: ANN401 - by the task
         began = time.thread_time()
-        answer = work(seat.now.model)
+        answer = work(model)
         seat.looks += 1
         seat.spent += time.thread_time() - began
         return answer
 
     def _roll_back(self, task: str, why: str, *, usable: bool = True) -> None:
         seat = self._seats[task]
-        if seat.before is not None:
+        if seat.before is not None and seat.now is not None:
             if self._second is seat.before:  # they had changed places
                 self._second = seat.now if usable else None
             self._refuse(f"model pack {seat.now.pack.name} {why}", seat.before)
@@ -162,15 +240,23 @@ class LiveSight:
                 return
             self._loading = None
             loaded, self._loaded = self._loaded, []
-            self._trouble = ("", "")
+            if self._anew:
+                self._trouble = ("", "")
             for task, opened, slower, error in loaded:
                 self._take_over(task, opened, slower, error)
-        if self._clock() - self._looked < LOOK_AGAIN:
+        now = self._clock()
+        if now - self._looked < LOOK_AGAIN:
             return
-        self._looked = self._clock()
+        self._looked = now
         stamp = stamps(self._folder)
-        if stamp != self._stamp:
-            self._stamp = stamp
+        if stamp != self._stamp or now >= self._again:
+            self._stamp, self._again = stamp, math.inf
+            self._aside.clear()
+            self._start_loading(anew=True)
+
+    def _start_loading(self, *, anew: bool = False) -> None:
+        if self._loading is None:
+            self._anew = anew
             self._loading = threading.Thread(target=self._load, name="models", daemon=True)
             self._loading.start()
 
@@ -182,18 +268,39 @@ class LiveSight:
             try:
                 chosen = choices(self._folder).get(task)
                 slower = chosen.slower if chosen else float("inf")  # the default is never too slow
-                wanted = ranked(self._folder, task)[0]
-                now = self._seats[task].now.pack
-                if (wanted.name, wanted.sha256) != (now.name, now.sha256):
-                    loaded.append((task, self._open(task), slower, None))
+                able, seated = self._able(task), self._seats[task].now
+                now = seated.pack if seated is not None else None
+                if now is None or not able or (able[0].name, able[0].sha256) != (now.name, now.sha256):
+                    loaded.append((task, self._next(task, able, now is None), slower, None))
             except PackError as error:
                 loaded.append((task, None, slower, error))
         self._loaded = loaded
 
+    def _next(self, task: str, able: Sequence[Pack], anyone: bool) -> Opened:
+        """Open the first of these packs, or the first that works; PackError when that is none."""
+        failed: PackError | None = None
+        for pack in able:
+            try:
+                return self._open(pack)
+            except PackError as error:
+                failed = failed or error
+                if not anyone:
+                    break
+        raise failed or PackError(
+            f"no model pack for {task} in {self._folder}; run: linli model pull", "models_missing"
+        )
+
     def _take_over(self, task: str, opened: Opened | None, slower: float, error: PackError | None) -> None:
         seat = self._seats[task]
         if opened is None:
-            self._refuse(str(error), seat.now)
+            if seat.now is None:
+                self._lack(task, error)
+            else:
+                self._refuse(str(error), seat.now)
+        elif seat.now is None:
+            self._seats[task] = Seat(opened)
+            self._lacking.pop(task, None)
+            self._second = self._second or self._other_reader()
         elif seat.now.cost and opened.cost > slower * seat.now.cost:
             times = opened.cost / seat.now.cost
             what = f"model pack {opened.pack.name} takes {times:.1f} times the CPU of {seat.now.pack.name} for a look"
@@ -201,5 +308,5 @@ class LiveSight:
         else:
             usual = seat.cost if seat.looks >= PROBATION // 4 else 0.0
             self._seats[task] = Seat(opened, seat.now, slower, usual=usual)
-            if task == READING and self._second is not None and self._second.pack.name == opened.pack.name:
+            if task == READING and (self._second is None or self._second.pack.name == opened.pack.name):
                 self._second = seat.now

@@ -12,8 +12,8 @@ from gateway.vision.guest import Guest
 from gateway.vision.kinds import Kinds
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Fall, Message, Passage
-from gateway.vision.packs import VEHICLES, PackError
-from gateway.vision.privacy import Find, Veil
+from gateway.vision.packs import VEHICLES
+from gateway.vision.privacy import Veil
 from gateway.vision.swap import LiveSight
 
 Span = tuple[int, int]
@@ -61,21 +61,10 @@ class VehicleWatcher:
         files = vehicles.lists if vehicles else None
         self._clip = vehicles.clip if vehicles else None
         self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
-        self._models: PackError | None = None
-        self._sight: LiveSight | None = None
-        try:
-            self._sight = LiveSight(models, providers)
-        except PackError as error:
-            self._models = error
+        self.sight = LiveSight(models, providers)
         self._vehicles = Guest(models, VEHICLES, providers)
         kinds = Kinds(self._vehicles)
-        veil = Veil(self.find, faces, unblurred=camera.unblurred is not None, kinds=kinds)
-        self._gate = VehicleGate(camera, self._sight, self._lists, veil, kinds)
-
-    @property
-    def find(self) -> Find | None:
-        """What finds plates, if models do."""
-        return self._sight.find if self._sight is not None else None
+        self._gate = VehicleGate(camera, self.sight, self._lists, veil_of(camera, self.sight, faces, kinds), kinds)
 
     @property
     def busy(self) -> bool:
@@ -86,10 +75,8 @@ class VehicleWatcher:
     def trouble(self) -> tuple[str, str]:
         """Missing or refused models, or broken lines of a list as it is now."""
         self._lists.refresh()
-        if self._models is not None:
-            return self._models.reason, f"{self._models}; until then passages come without plates"
-        if self._sight is not None and self._sight.trouble[0]:
-            return self._sight.trouble
+        if self.sight.trouble[0]:
+            return self.sight.trouble
         if self._vehicles.trouble:
             return "models_refused", f"{self._vehicles.trouble}; until then what moves and plates tell vehicles"
         problems = self._lists.problems
@@ -100,8 +87,7 @@ class VehicleWatcher:
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give the plates that this frame makes sure, and the passages that it ends."""
-        if self._sight is not None:
-            self._sight.renew()
+        self.sight.renew()
         self._vehicles.renew()
         passages = self._gate.offer(frame, wall)
         return passages if passages is None else [*self._gate.sure(), *passages]
@@ -125,9 +111,9 @@ class ZoneWatcher:
     busy = False
     trouble = ("", "")
 
-    def __init__(self, camera: CameraSettings, find: Find | None, faces: Guest | None = None) -> None:
+    def __init__(self, camera: CameraSettings, sight: LiveSight, faces: Guest | None = None) -> None:
         zones = camera.vehicles.zones if camera.vehicles else ()
-        self._watch = DwellWatch(zones, Veil(find, faces, unblurred=camera.unblurred is not None))
+        self._watch = DwellWatch(zones, veil_of(camera, sight, faces))
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give what has stood for too long, and what has left."""
@@ -190,6 +176,12 @@ class FallWatcher:
         return first - round(FALL_BEFORE * 1e9), last + round(FALL_AFTER * 1e9)
 
 
+def veil_of(camera: CameraSettings, sight: LiveSight, faces: Guest | None, kinds: Kinds | None = None) -> Veil:
+    """What hides in a camera's pictures who is not meant."""
+    unblurred = camera.unblurred is not None
+    return Veil(sight.search, faces, unblurred=unblurred, kinds=kinds, sees=lambda: sight.sees)
+
+
 def watchers_of(
     camera: CameraSettings,
     models: Path,
@@ -206,7 +198,7 @@ def watchers_of(
         vehicles = VehicleWatcher(camera, models, providers, faces)
         found.append(vehicles)
         if camera.vehicles.zones:
-            found.append(ZoneWatcher(camera, vehicles.find, faces))
+            found.append(ZoneWatcher(camera, vehicles.sight, faces))
     if camera.falling is not None:
         found.append(FallWatcher(camera, models, providers, faces, views))
     return found

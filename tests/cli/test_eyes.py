@@ -27,12 +27,12 @@ def test_vehicles_are_seen_with_the_models_of_a_running_lane(models: Path) -> No
     looking = eyes(models, [], vehicles={"lanes": [LANE], "zones": [ZONE]})
     vehicles, zones = looking._watchers
     assert isinstance(vehicles, VehicleWatcher)
-    assert isinstance(vehicles._sight, LiveSight)
+    assert isinstance(vehicles.sight, LiveSight)
     assert isinstance(vehicles._gate, VehicleGate)
     # Plates of bystanders are hidden in the pictures of a zone, as in the daemon.
     assert isinstance(zones, ZoneWatcher)
-    assert zones._watch._veil._find == vehicles._sight.find
-    assert vehicles._sight.names["plate-detection"] in {pack.title for pack in packs(models)}
+    assert zones._watch._veil._find == vehicles.sight.search
+    assert vehicles.sight.names["plate-detection"] in {pack.title for pack in packs(models)}
 
 
 def test_what_lessens_the_result_is_said_once(tmp_path: Path) -> None:

@@ -115,6 +115,20 @@ def test_without_models_it_says_so_and_shows_less(scene: Any, tmp_path: Path) ->
     assert len(view.jpeg) < 0.6 * len(open_view.jpeg)
 
 
+def test_a_detector_that_fails_leaves_the_view_coarse(
+    scene: Any, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> Any:
+        raise RuntimeError("bad tensor")
+
+    aim = Aim(camera_settings(), models)
+    assert aim.sees
+    monkeypatch.setattr(aim._detector, "find", fails)
+    view = aim.look(frame_of(scene))
+    assert (view.plates, view.advice) == ((), ("no_models",))
+    assert not aim.sees
+
+
 # ----------------------------------------------------------------------------------------------------- peeking
 
 
