@@ -10,7 +10,7 @@ from gateway.vision.clip import ClipError, make_clip
 from gateway.vision.conceal import Concealer
 from gateway.vision.evidence import Polygons
 from gateway.vision.messages import LONGEST, Clip
-from gateway.vision.ring import PacketRing
+from gateway.vision.ring import Coded, PacketRing
 
 ROOM = 1 << 16  # of a message, for what is not the clip
 NICE = 10  # the analysis goes before a clip
@@ -56,22 +56,25 @@ class Clips:
         newest = self._ring.newest if self._owed else None
         for wanted in list(self._owed):
             if over or (newest is not None and newest.wall >= wanted.end):
-                self._owed.remove(wanted)
-                packets = self._ring.between(wanted.begin, wanted.end)
-                self._made.append(self._maker.submit(self._make, wanted, packets, stream))
+                self._begin(wanted, self._ring.between(wanted.begin, wanted.end), stream)
 
-    def forgo(self, why: str) -> None:
-        """Make none of those that are owed."""
-        for wanted in self._owed:
-            self._say(Clip(wanted.token, trouble=why))
-        self._owed = []
+    def cut(self, stream: Any, before: int) -> None:  # noqa: ANN401 - av's stream
+        """Make all that is owed of the packets before the one of this index: what follows has another size."""
+        for wanted in list(self._owed):
+            packets = self._ring.between(wanted.begin, wanted.end)
+            self._begin(wanted, [coded for coded in packets if coded.index < before], stream)
+        self._ring.forget(before)
+
+    def _begin(self, wanted: Wanted, packets: list[Coded], stream: Any) -> None:  # noqa: ANN401
+        self._owed.remove(wanted)
+        self._made.append(self._maker.submit(self._make, wanted, packets, stream))
 
     @property
     def making(self) -> bool:
         """Whether a clip is still being made."""
         return any(not future.done() for future in self._made)
 
-    def _make(self, wanted: Wanted, packets: list[Any], stream: Any) -> None:  # noqa: ANN401
+    def _make(self, wanted: Wanted, packets: list[Coded], stream: Any) -> None:  # noqa: ANN401
         try:
             mp4 = make_clip(packets, stream, self._masks, wanted.begin, self._concealer, wanted.own)
         except ClipError as error:

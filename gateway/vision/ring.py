@@ -67,6 +67,15 @@ class PacketRing:
             self._keys.clear()
             self._bytes = 0
 
+    def forget(self, before: int) -> None:
+        """Let go of the packets before the one of this index."""
+        with self._lock:
+            while self._kept and self._kept[0].index < before:
+                gone = self._kept.popleft()
+                self._bytes -= gone.size
+                if gone.key:
+                    self._keys.popleft()
+
     @property
     def newest(self) -> Coded | None:
         """The packet that came last."""

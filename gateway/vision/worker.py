@@ -195,12 +195,10 @@ class Worker:
 
     def _analyse(self, feed: Feed, capture: Capture, frame: Frame) -> None:
         if self._opened != (frame.width, frame.height):
+            if self._opened is not None:
+                self._end_scene(frame)
             self._misfit = self._masked.misfit((frame.width, frame.height))
             self._tell_trouble()
-            if self._opened is not None and self._ring is not None:
-                self._ring.clear()  # a clip has one size
-            if self._misfit and self._clips is not None:
-                self._clips.forgo(self._misfit)
             self._opened = (frame.width, frame.height)
             self._say(Opened(frame.width, frame.height, capture.codec))
         looked = False
@@ -214,6 +212,13 @@ class Worker:
         if self._peeked and not self._misfit:
             self._peeked = False
             self._show(frame)
+
+    def _end_scene(self, frame: Frame) -> None:
+        """The picture has another size from this frame on: what was seen till then is told, and no clip has both."""
+        for watcher in self._watchers:
+            self._tell(watcher, watcher.finish())
+        if self._clips is not None:
+            self._clips.cut(self._stream, frame.index)
 
     def _show(self, frame: Frame) -> None:
         """Answer whoever aims the camera; the first look loads what it takes."""

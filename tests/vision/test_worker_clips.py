@@ -14,9 +14,7 @@ from gateway.cli.replay import play
 from gateway.clock import SystemClock
 from gateway.contract import VisionEvent
 from gateway.settings import CameraSettings
-from gateway.vision.clips import Clips
 from gateway.vision.messages import Clip, Job, Message, Passage, Trouble, unpack
-from gateway.vision.ring import PacketRing
 from gateway.vision.worker import BEATS, Worker
 from tests.schemas import validator
 from tests.vision.coded import SECOND, write_small_clip
@@ -90,15 +88,6 @@ def test_masks_of_another_size_let_nothing_out(passing: Path, tmp_path: Path) ->
     assert told == [{True}, {False}, {True}, {True}]
     assert clips == [{True}, set(), {True}, {True}]
     assert reasons == [set(), {"masks"}, set(), set()]
-
-
-def test_a_clip_that_is_owed_is_forgone_when_the_masks_do_not_fit_any_more(tmp_path: Path) -> None:
-    said: list[Clip] = []
-    clips = Clips(PacketRing(5.0), [[(0.0, 0.0), (9.0, 0.0), (9.0, 9.0)]], said.append)
-    assert clips.ask("w1", 0, SECOND)
-    clips.forgo("drawn for another size")
-    clips.tick(None, over=True)
-    assert said == [Clip("w1", trouble="drawn for another size")]
 
 
 async def test_without_leave_no_clip_is_made(passing: Path, tmp_path: Path) -> None:
