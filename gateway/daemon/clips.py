@@ -8,7 +8,7 @@ from gateway.rules import Transition
 from gateway.settings import AlarmSettings, ClipAction
 
 if TYPE_CHECKING:
-    from gateway.vision import Camera
+    from gateway.vision.camera import Camera
 
 log = logging.getLogger("linli.actions")
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.links import AnyLine
     from gateway.settings import CameraSettings
     from gateway.sources import AnySource
-    from gateway.vision import Camera
+    from gateway.vision.camera import Camera
     from gateway.vision.presence import Presence
 
 ALARM_FACTS = "alarm/"
@@ -307,7 +307,7 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core, presence: "Presence | N
     if not plan.settings.camera:
         return []
     from gateway.daemon.clips import seconds_before
-    from gateway.vision import Camera  # a sensors-only gateway does not load it
+    from gateway.vision.camera import Camera  # a sensors-only gateway does not load it
 
     if plan.settings.gateway.timezone:
         os.environ["TZ"] = plan.settings.gateway.timezone  # a worker judges the hours of a list by its own local time

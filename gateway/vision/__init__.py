@@ -1,5 +1,4 @@
-"""Cameras: capture, motion, plates, passages; all that is heavy runs in worker processes."""
+"""Cameras: capture, motion, plates, passages; all that is heavy runs in worker processes.
 
-from gateway.vision.camera import Camera
-
-__all__ = ["Camera"]
+Nothing is imported here: a worker would load the gateway's side of a camera too, 8 MB and most of its start.
+"""

@@ -19,8 +19,8 @@ import pytest
 from gateway.cli.demo.clip import LEAVING, PLATE
 from gateway.clock import SystemClock
 from gateway.contract import BusItem, StateChange, VisionEvent
-from gateway.vision import Camera
 from gateway.vision import camera as cameras
+from gateway.vision.camera import Camera
 from gateway.vision.messages import Clip, Passage
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
@@ -268,3 +268,9 @@ asyncio.run(main())
             return
         subprocess.run(["sleep", "0.1"], check=True)
     pytest.fail("the worker outlived its gateway")
+
+
+def test_a_worker_does_not_load_the_gateways_side_of_a_camera() -> None:
+    code = "import sys, gateway.vision.worker; print(sorted({'asyncio', 'prometheus_client', 'ssl'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
