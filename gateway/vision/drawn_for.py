@@ -1,4 +1,4 @@
-"""Whether masks still lie where they were drawn: in pictures of another size than then they hide something else."""
+"""Of which size the pictures were that masks, a facade or areas were drawn in: in others they lie elsewhere."""
 
 import hashlib
 import re
@@ -16,29 +16,23 @@ class _Kept(msgspec.Struct):
     size: Size
 
 
-class MaskedSize:
-    """The size that the masks of one camera belong to: that of the first picture since they were drawn."""
+class DrawnSize:
+    """The size of the first picture since something was drawn."""
 
-    def __init__(self, camera: CameraSettings, folder: Path | None) -> None:
-        """``folder`` is where the size outlives a restart; without it, it holds as long as this does."""
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", camera.name)
-        self._file = folder / f"{name}-masks.json" if folder is not None and camera.masks else None
-        self._mark = hashlib.sha256(msgspec.json.encode(camera.masks)).hexdigest() if camera.masks else ""
+    def __init__(self, camera: str, what: str, drawn: object, folder: Path | None, *, read_only: bool = False) -> None:
+        """``folder`` is where the size outlives a restart; without it, or ``read_only``, it holds as long as this."""
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", camera)
+        self._file = folder / f"{name}-{what}.json" if folder is not None else None
+        self._mark = hashlib.sha256(msgspec.json.encode(drawn)).hexdigest()
         self._size = self._recalled()
+        self._read_only = read_only
 
-    def misfit(self, size: Size) -> str:
-        """Why nothing of pictures of this size may be shown; "" when the masks fit, or there are none."""
-        if not self._mark:
-            return ""
+    def of(self, size: Size) -> Size:
+        """The size, which is ``size`` of the picture of now when there was none yet."""
         if self._size is None:
             self._size = size
             self._keep()
-        if self._size == size:
-            return ""
-        return (
-            f"the masks were drawn for pictures of {self._size[0]} x {self._size[1]}, and these have {size[0]} x "
-            f"{size[1]}: no picture or clip of them leaves; set the camera back, or draw the masks anew"
-        )
+        return self._size
 
     def _recalled(self) -> Size | None:
         try:
@@ -48,7 +42,7 @@ class MaskedSize:
         return kept.size if kept is not None and kept.masks == self._mark else None
 
     def _keep(self) -> None:
-        if self._file is None or self._size is None:
+        if self._file is None or self._size is None or self._read_only:
             return
         beside = self._file.with_suffix(".new")
         try:
@@ -57,3 +51,22 @@ class MaskedSize:
             beside.replace(self._file)
         except OSError:
             return  # it holds until the worker ends; the store complains of such a disk
+
+
+class MaskedSize:
+    """Whether masks still lie where they were drawn: in pictures of another size than then they hide something else."""
+
+    def __init__(self, camera: CameraSettings, folder: Path | None, *, read_only: bool = False) -> None:
+        """``folder`` and ``read_only`` as in ``DrawnSize``."""
+        masks = camera.masks
+        self._drawn = DrawnSize(camera.name, "masks", masks, folder, read_only=read_only) if masks else None
+
+    def misfit(self, size: Size) -> str:
+        """Why nothing of pictures of this size may be shown; "" when the masks fit, or there are none."""
+        drawn = self._drawn.of(size) if self._drawn is not None else size
+        if drawn == size:
+            return ""
+        return (
+            f"the masks were drawn for pictures of {drawn[0]} x {drawn[1]}, and these have {size[0]} x {size[1]}: "
+            "no picture or clip of them leaves; set the camera back, or draw the masks anew"
+        )

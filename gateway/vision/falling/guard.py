@@ -36,8 +36,8 @@ SENTENCES = {
     "frozen": "the picture has not changed at all for some time; restart the camera",
     "dark": "the picture is too dark to see falling objects; give the facade light or the camera infrared",
     "covered": "the lens is covered or out of focus; clean the camera",
-    "moved": "the camera was moved or turned: the facade is not where it was, and falls are not looked for; "
-    "turn it back, or calibrate it anew with linli camera calibrate and restart the gateway",
+    "moved": "the camera was moved or turned, or its picture has another shape: the facade is not where it was, and "
+    "falls are not looked for; set it back, or calibrate it anew with linli camera calibrate and restart the gateway",
     "spider": "something moves close to the lens, a spider perhaps; clean the camera",
 }
 BLIND = frozenset({"frozen", "dark", "covered", "moved"})  # nothing is looked for then
@@ -56,6 +56,7 @@ class ViewGuard:
         self._untold = 0
         self._good = 0
         self.reason = ""
+        self.misshapen = False  # the picture has another shape than the one that the facade was found in
         self._due = -1e9
         self._before: Any = None
         self._edges: Any = None
@@ -73,7 +74,7 @@ class ViewGuard:
     @property
     def blind(self) -> bool:
         """Whether what would be seen now means nothing."""
-        return self.reason in BLIND
+        return self.misshapen or self.reason in BLIND
 
     def look(self, luma: Pixels, time: float) -> None:
         """Take a frame's brightness at ``time`` (s); most frames are passed over."""
@@ -81,8 +82,8 @@ class ViewGuard:
             return
         self._due = time
         small = _small(luma)
-        found = self._examine(small)
-        self._before = small
+        found = "moved" if self.misshapen else self._examine(small)
+        self._before = None if self.misshapen else small
         if found and found == self._suspect:
             self._count += 1
         elif found:

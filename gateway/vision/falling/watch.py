@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.settings import CameraSettings
-from gateway.settings.camera import SHORT_SIDE, STOREY, FacadeSettings
+from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import Pixels, frame_hash
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
@@ -21,6 +21,7 @@ from gateway.vision.falling.judge import Judge
 from gateway.vision.falling.origin import find_origin
 from gateway.vision.falling.picture import draw_way
 from gateway.vision.falling.remembered import file_for
+from gateway.vision.falling.sized import SizedFacade
 from gateway.vision.falling.spots import SpotFinder
 from gateway.vision.falling.steady import Steadier
 from gateway.vision.falling.tracks import Linker
@@ -88,7 +89,7 @@ class FallWatch:
         self, camera: CameraSettings, judge: Judge, faces: Guest | None = None, views: Path | None = None
     ) -> None:
         """``views``: the folder in which the view of the facade is kept across restarts."""
-        self._settings = camera.falling
+        self._drawn = SizedFacade(camera, views)
         self._judge = judge
         self._veil = Veil(None, faces, unblurred=camera.unblurred is not None)
         self._finder: SpotFinder | None = None
@@ -100,11 +101,13 @@ class FallWatch:
 
     def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:
         """Look at one frame that came at ``wall`` (ns since 1970)."""
-        if self._finder is None or self._size != (frame.width, frame.height):
+        found: list[Fell | Fall] = []
+        if self._finder is not None and self._size != (frame.width, frame.height):
+            found += self.finish()
+        if self._finder is None:
             self._finder = self._begin(frame.width, frame.height)
         self._offset = wall - round(frame.time * 1e9)
         self._frame = frame
-        found: list[Fell | Fall] = []
         small = self._finder.reduced(frame.luma)
         self._guard.look(small, frame.time)
         small = self._steadier.still(small)
@@ -146,19 +149,19 @@ class FallWatch:
 
     def _begin(self, width: int, height: int) -> SpotFinder:
         self._size = (width, height)
+        settings, fits = self._drawn.brought(self._size)
+        self._guard.misshapen = not fits
         ignored: npt.NDArray[np.uint8] | None = None
-        areas = self._settings.ignore if self._settings else ()
-        if areas:
+        if settings.ignore:
             ignored = np.zeros((height, width), np.uint8)
-            for area in areas:
+            for area in settings.ignore:
                 cv2.fillPoly(ignored, [np.array(area, np.float64).round().astype(np.int32)], (255,))
-        finder = SpotFinder(width, height, ignored, self._settings.short_side if self._settings else SHORT_SIDE)
+        finder = SpotFinder(width, height, ignored, settings.short_side)
         self._chains = Chains(finder.scale, Linker())
         self._bustle = Bustle()
         self._steadier = Steadier()
-        facade = self._settings.facade if self._settings else None
-        self.known = facade is not None
-        self.facade = Facade(facade or _guessed(width, height), height)
+        self.known = settings.facade is not None
+        self.facade = Facade(settings.facade or _guessed(width, height), height)
         return finder
 
     def _look(self, time: float) -> list[Fell | Fall]:

@@ -1,16 +1,22 @@
-"""A camera that changes its resolution while something falls: what was seen till then is told, with its own clip."""
+"""A camera that changes its resolution: what falls then is told, and the facade is where it was found."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from gateway.settings import CameraSettings
+from gateway.vision.falling.judge import RuleJudge
+from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Clip, Fall, Fell, Job, Opened
 from gateway.vision.worker import Worker
-from tests.vision.falling.drawn import FACADE, HEIGHT, WIDTH, Dropped
+from tests.vision.falling.drawn import FACADE, HEIGHT, START, WIDTH, DrawnFrame, Dropped, camera, frames, watched
 from tests.vision.falling.filmed import RATE, film
 from tests.vision.test_worker_clips import spoken
 
@@ -46,3 +52,42 @@ def test_what_falls_while_the_resolution_changes_is_told_with_a_clip_of_its_own_
     with av.open(io.BytesIO(clip.mp4)) as container:
         sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
     assert sizes == [(WIDTH, HEIGHT)] * 65
+
+
+def small(shown: Iterator[DrawnFrame], width: int, height: int) -> Iterator[DrawnFrame]:
+    for frame in shown:
+        yield replace(frame, luma=cv2.resize(frame.luma, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def later(shown: Iterator[DrawnFrame], seconds: float) -> Iterator[DrawnFrame]:
+    for frame in shown:
+        yield replace(frame, time=frame.time + seconds)
+
+
+def test_a_facade_is_brought_to_pictures_of_another_size() -> None:
+    half = {
+        **FACADE,
+        "ground": [[x / 2, y / 2] for x, y in FACADE["ground"]],
+        "roof": [[x / 2, y / 2] for x, y in FACADE["roof"]],
+    }
+    over = [[[0, 0], [240, 0], [240, 320], [0, 320]]]
+    first = list(small(frames([], 1.0), WIDTH // 2, HEIGHT // 2))
+    shown = list(later(frames([Dropped(1.0, 10)], 4.5), 1.0))
+    (fall,) = watched(chain(first, shown), camera(facade=half)).falls
+    assert fall.origin is not None
+    assert fall.origin.floor == 10
+    assert not watched(chain(first, shown), camera(facade=half, ignore=over)).falls
+
+
+def test_a_picture_of_another_shape_shows_another_view_and_no_falls(tmp_path: Path) -> None:
+    watch = FallWatch(camera(), RuleJudge(), None, tmp_path)
+    watch.feed(next(frames([], 0.1)), START)
+    turned = FallWatch(camera(), RuleJudge(), None, tmp_path)  # a restart: the size is kept beside the view
+    reasons = []
+    for frame in small(frames([Dropped(1.0, 10)], 9.5), WIDTH, WIDTH):
+        assert not turned.feed(frame, START + round(frame.time * 1e9))
+        reasons.append(turned.trouble[0])
+    assert reasons[-1] == "moved"
+    for frame in later(frames([], 6.5), 9.5):
+        turned.feed(frame, START + round(frame.time * 1e9))
+    assert turned.trouble == ("", "")

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.contract import CommandError, VisionEvent
+from gateway.settings.camera import STOREY
 from tests.vision.falling.drawn import FACADE, Dropped
 from tests.vision.falling.filmed import film
 from tests.vision.test_camera import running
@@ -39,4 +40,4 @@ async def test_a_drop_test_ends_by_itself_and_only_one_runs(tmp_path: Path) -> N
             await one.camera.drop_test(60)
         await one.until(lambda: [reason for _, reason in one.states][-2:] == ["droptest", "models_missing"])
         await one.camera.drop_test(0)
-    assert one.camera.view()["falling"]["facade"] == FACADE
+    assert one.camera.view()["falling"]["facade"] == {**FACADE, "storey": STOREY}

@@ -1,0 +1,44 @@
+"""Brings a facade and areas to pictures of another size than those that they were drawn in."""
+
+from pathlib import Path
+from typing import Any
+
+from gateway.settings import CameraSettings
+from gateway.settings.camera import FallingSettings
+from gateway.vision.drawn_for import DrawnSize, Size
+
+SHAPE = 0.01  # share by which the sides of one shape may differ: streams of one camera round them
+
+
+class SizedFacade:
+    """What was drawn for one camera, in pixels of any picture of the same shape."""
+
+    def __init__(self, camera: CameraSettings, folder: Path | None) -> None:
+        """``folder`` is where the size of what was drawn outlives a restart."""
+        self._settings = camera.falling or FallingSettings()
+        facade = self._settings.facade
+        corners = (facade.ground, facade.roof) if facade is not None else None
+        self._facade = DrawnSize(camera.name, "facade", corners, folder) if corners else None
+        areas = self._settings.ignore
+        self._areas = DrawnSize(camera.name, "ignore", areas, folder) if areas else None
+
+    def brought(self, size: Size) -> tuple[FallingSettings, bool]:
+        """The settings for pictures of this ``size``, and whether these have the shape that the facade is drawn for."""
+        facade, update, fits = self._settings.facade, dict[str, Any](), True
+        if self._facade is not None and facade is not None:
+            by = _scale(size, self._facade.of(size))
+            fits = abs(by[0] / by[1] - 1) <= SHAPE
+            corners = {"ground": _by(facade.ground, by), "roof": _by(facade.roof, by)}
+            update["facade"] = facade.model_copy(update=corners) if fits else facade
+        if self._areas is not None:
+            by = _scale(size, self._areas.of(size))
+            update["ignore"] = tuple(_by(area, by) for area in self._settings.ignore)
+        return self._settings.model_copy(update=update), fits
+
+
+def _scale(size: Size, drawn: Size) -> tuple[float, float]:
+    return size[0] / drawn[0], size[1] / drawn[1]
+
+
+def _by(points: Any, scale: tuple[float, float]) -> Any:  # noqa: ANN401 - points as the settings have them
+    return tuple((x * scale[0], y * scale[1]) for x, y in points)
