@@ -55,10 +55,11 @@ log = logging.getLogger("linli.vision")
 
 
 class Owed(NamedTuple):
-    """Whose clip it is: the record's id and subject, and the plate of a passage."""
+    """Whose clip it is: the record's id and subject, the size of the frames then, and the plate of a passage."""
 
     record: str
     subject: str
+    size: tuple[int, int] | None
     plate: str = ""
 
 
@@ -153,7 +154,7 @@ class Camera:
         self._asked += 1
         token = f"g{self._asked}"
         worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
-        self._owed[token] = Owed(record, self.name)
+        self._owed[token] = Owed(record, self.name, self._size)
         return True
 
     async def peek(self) -> dict[str, Any]:
@@ -311,7 +312,7 @@ class Camera:
         if not token:
             return event
         event = replace(event, id=record_id(event.time))
-        self._owed[token] = Owed(event.id, event.subject, plate)
+        self._owed[token] = Owed(event.id, event.subject, self._size, plate)
         return event
 
     async def _file(self, clip: Clip) -> None:
@@ -323,7 +324,7 @@ class Camera:
             return
         now, stamp = self._clock.monotonic(), self._clock.rfc3339
         wall = self._clock.wall()
-        await self._put(clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, self._size))
+        await self._put(clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, owed.size))
 
     async def _become_open(self) -> None:
         trouble = self._trouble
