@@ -14,6 +14,7 @@ LEAST_POINTS = 6
 LEAST_DROP, LEAST_SPEED = 1.5, 2.0  # metres, and metres a second at the end of a way, below which nothing is a fall
 MISFIT, MISFIT_PX = 0.12, 1.5  # of the drop, or pixels: what gravity and drag explain worse is no fall
 BACKWARDS = -4.0  # m/s²: what slows down more than this is none either
+BESIDE = 0.3  # of the wall's width by which what was thrown sideways may be beside it when it is first seen
 UNKNOWN = (0.4, 2.5)  # stretch without a facade: metres are guessed then
 TRAITS = (
     "points",
@@ -130,13 +131,15 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
     u, v = float(np.median(wall[:count, 0])), float(np.median(wall[:count, 1]))
     per_metre = max(0.5, facade.pixels_per_metre(u, v))
     begin = wall[:5]
-    inside = (begin[:, 0] > -0.08) & (begin[:, 0] < 1.08) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
+    beside = np.maximum(-begin[:, 0], begin[:, 0] - 1)
+    near = (beside < BESIDE) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
+    inside = near & (beside < 0.08)
     third = max(2, len(times) // 3)
     last = _slope(times[-third:], drops[-third:])
     # What is thrown outwards hangs in the picture for a second: pixels say more than shares of nothing.
     explained = max(MISFIT * first.drop, MISFIT_PX / way.scale / per_metre)
     falls = first.misfit < explained and first.acceleration > BACKWARDS and last > LEAST_SPEED
-    if not told and not (falls and drops[-1] > LEAST_DROP and inside.mean() > 0.5 and wall[0, 1] < 1.1 * facade.floors):
+    if not told and not (falls and drops[-1] > LEAST_DROP and near.mean() > 0.5 and wall[0, 1] < 1.1 * facade.floors):
         return None
     whole = fit_fall(times, drops, stretch) if count < len(times) else first
     aside = places[:count, 0] / per_metre
