@@ -1,8 +1,11 @@
 """What `linli replay` looks with: the very watchers of a camera's worker, without a daemon."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.contract import LinkError
 
@@ -19,7 +22,10 @@ LOOK_EVERY = 1.0  # seconds of the clip between looks at what lessens the result
 
 
 class Eyes:
-    """Takes a clip's frames in order and gives events to be recorded; what lessens the result goes to ``warn``."""
+    """Takes a clip's frames in order and gives events to be recorded; what lessens the result goes to ``warn``.
+
+    ``misfit`` says why nothing of the clip may be shown, once that is so: its masks were drawn for another size.
+    """
 
     def __init__(
         self,
@@ -30,23 +36,35 @@ class Eyes:
         reads: bool,
         warn: Warn,
         faces: "Guest | None" = None,
+        views: Path | None = None,
+        zone: tzinfo | None = None,
     ) -> None:
-        """``faces`` are hidden in pictures; LinkError when the camera looks for nothing."""
+        """``faces`` are hidden in pictures; LinkError when the camera looks for nothing.
+
+        ``views`` is where the gateway keeps the size of picture that the masks were drawn for, ``zone`` that of lists.
+        """
+        from gateway.vision.drawn_for import MaskedSize
         from gateway.vision.telling import Teller
         from gateway.vision.watchers import watchers_of
 
-        self._watchers = watchers_of(camera, models, providers, faces)
+        self._watchers = watchers_of(camera, models, providers, faces, zone=zone)
         if not self._watchers:
             raise LinkError(
                 f"camera {camera.name} looks for nothing; give it [camera.vehicles] or [camera.falling]", "nothing"
             )
         self._teller, self._warn = Teller(camera, stamp, reads=reads), warn
+        self._masked = MaskedSize(camera, views, read_only=True)
+        self.misfit = ""
         self._warned: set[str] = set()
         self._due = 0.0
         self._look_around(0.0)
 
     def offer(self, frame: "Frame", wall: int, seconds: float) -> "Iterator[VisionEvent]":
         """Look at the frame of ``wall`` (ns since 1970), ``seconds`` into the clip."""
+        misfit = self._masked.misfit((frame.width, frame.height))
+        if misfit:
+            self.misfit = misfit
+            self._say("masks", misfit)
         for watcher in self._watchers:
             yield from self._told(watcher.look(frame, wall) or (), seconds)
         if seconds >= self._due:
@@ -62,12 +80,17 @@ class Eyes:
 
         for message in found:  # early words are for a daemon's rules
             if isinstance(message, Passage | Dwell | Fall):
-                yield self._teller.event(message, seconds)
+                shown = msgspec.structs.replace(message, picture=None) if self.misfit else message
+                yield self._teller.event(shown, seconds)
 
     def _look_around(self, seconds: float) -> None:
         self._due = seconds + LOOK_EVERY
         for watcher in self._watchers:
             reason, sentence = watcher.trouble
-            if reason and reason not in self._warned:
-                self._warned.add(reason)
-                self._warn(sentence)
+            if reason:
+                self._say(reason, sentence)
+
+    def _say(self, reason: str, sentence: str) -> None:
+        if reason not in self._warned:
+            self._warned.add(reason)
+            self._warn(sentence)

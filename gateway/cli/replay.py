@@ -6,9 +6,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -80,8 +81,18 @@ def _replay_file(
     settings = camera_of(plan, camera)
     clock = SystemClock(plan.settings.gateway.timezone)
     try:
-        begin, providers = _start(start, file), plan.settings.vision.providers
-        events = play(settings, file, begin, plan.models_folder, clock.rfc3339, reads=reads, providers=providers)
+        begin, gateway = _start(start, file), plan.settings.gateway
+        events = play(
+            settings,
+            file,
+            begin,
+            plan.models_folder,
+            clock.rfc3339,
+            reads=reads,
+            providers=plan.settings.vision.providers,
+            views=gateway.state / "views",
+            zone=ZoneInfo(gateway.timezone) if gateway.timezone else None,
+        )
         folder = MediaFolder(media)
         records = Records(plan.settings.gateway.id, clock)
         rows: list[VisionEvent] = []
@@ -126,9 +137,13 @@ def play(
     *,
     reads: bool = False,
     providers: Sequence[str] = (),
+    views: Path | None = None,
+    zone: tzinfo | None = None,
 ) -> "Iterator[VisionEvent]":
     """Run the clip, which begins at ``start`` (ns since 1970), as fast as it goes; LinkError when it cannot be played.
 
+    ``views`` is where the gateway keeps the sizes for which masks were drawn; a clip of another size shows nothing.
+    ``zone`` is that of the days and hours of lists.
     What lessens the result (no models, broken lines of a list, a clip that breaks off) is said on stderr.
     """
     import cv2
@@ -143,7 +158,7 @@ def play(
     if faces.trouble:
         _warn(faces.trouble)
     recording = Recording(camera, file, start, Concealer(faces, models, providers))
-    eyes = Eyes(camera, models, providers, stamp, reads, _warn, faces)
+    eyes = Eyes(camera, models, providers, stamp, reads, _warn, faces, views, zone)
     cv2.setNumThreads(1)
     progress = Progress()
     with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:
@@ -157,7 +172,8 @@ def play(
                 raise
             _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
         yield from map(recording.note, eyes.finish(progress.time))
-    yield from recording.clips(stamp, _warn)
+    if not eyes.misfit:
+        yield from recording.clips(stamp, _warn)
     progress.end()
 
 

@@ -1,6 +1,7 @@
 """What a worker looks for in its camera, each kind behind the same few words."""
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Protocol
 
@@ -55,12 +56,17 @@ class VehicleWatcher:
     sleeps = True
 
     def __init__(
-        self, camera: CameraSettings, models: Path, providers: Sequence[str] = (), faces: Guest | None = None
+        self,
+        camera: CameraSettings,
+        models: Path,
+        providers: Sequence[str] = (),
+        faces: Guest | None = None,
+        zone: tzinfo | None = None,
     ) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
         self._clip = vehicles.clip if vehicles else None
-        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None})
+        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None}, zone)
         self.sight = LiveSight(models, providers)
         self._vehicles = Guest(models, VEHICLES, providers)
         kinds = Kinds(self._vehicles)
@@ -188,14 +194,16 @@ def watchers_of(
     providers: Sequence[str] = (),
     faces: Guest | None = None,
     views: Path | None = None,
+    zone: tzinfo | None = None,
 ) -> list[Watcher]:
     """Everything that the camera is to look for and that exists.
 
-    ``faces`` are hidden in what leaves; ``views`` is where the view of a facade is kept across restarts.
+    ``faces`` are hidden in what leaves; ``views`` is where the view of a facade is kept across restarts; ``zone`` is
+    that of lists' days and hours, the process's own without it.
     """
     found: list[Watcher] = []
     if camera.vehicles is not None:
-        vehicles = VehicleWatcher(camera, models, providers, faces)
+        vehicles = VehicleWatcher(camera, models, providers, faces, zone)
         found.append(vehicles)
         if camera.vehicles.zones:
             found.append(ZoneWatcher(camera, vehicles.sight, faces))

@@ -42,7 +42,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     allow = tmp_path / "allow.csv"
-    allow.write_text(f"{PLATE}\nnonsense\n")
+    # Hours are those of the configuration's zone, whatever this machine's is.
+    allow.write_text(f"plate,hours\n{PLATE},08:00-09:00\nnonsense,\n")
     path = tmp_path / "linli.toml"
     line = [list(spot) for spot in LANE_LINE]
     path.write_text(CONFIG.format(line=line, enter=LANE_ENTER, allow=allow))
@@ -81,7 +82,7 @@ def test_replay_prints_one_record_per_line(clip: Path, config: Path, tmp_path: P
     assert (hashlib.sha256(jpeg).hexdigest(), len(jpeg)) == (picture["sha256"], picture["bytes"])
     assert data["first_time"] <= picture["frame_time"] <= data["last_time"]
     assert second["data"]["plate"]["text"] == LEAVING
-    assert "allow.csv:2" in result.stderr
+    assert "allow.csv:3" in result.stderr
     assert "nonsense" not in result.stderr
 
 

@@ -14,6 +14,7 @@ from gateway.cli.replay import play
 from gateway.clock import SystemClock
 from gateway.contract import VisionEvent
 from gateway.settings import CameraSettings
+from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.messages import Clip, Job, Message, Passage, Trouble, unpack
 from gateway.vision.worker import BEATS, Worker
 from tests.schemas import validator
@@ -148,3 +149,23 @@ def test_a_replayed_recording_has_the_same_clips_every_time(leave: str | None, p
         assert all(len(pictures(clip)) > 60 for clip in clips)
     one, other = ([clip.media for clip in ready(events)] for events in runs)
     assert one == other
+
+
+def test_a_replayed_recording_of_another_size_than_the_masks_shows_nothing(
+    passing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = camera_settings(passing, unblurred=LEAVE, vehicles=CLIP, masks=[[(0, 0), (90, 0), (90, 40)]])
+    views, stamp = tmp_path / "views", SystemClock("UTC").rfc3339
+
+    def shown() -> tuple[int, int, int]:
+        events = list(play(settings, passing, 1_700_000_000 * SECOND, tmp_path, stamp, views=views))
+        told = passages(events)
+        return len(told), sum(bool(one.media) for one in told), len(ready(events))
+
+    number, pictured, clips = shown()
+    assert number == pictured == clips > 0
+    assert not views.exists()  # it only looks
+    MaskedSize(settings, views).misfit((1920, 1080))  # what the gateway has seen
+    assert shown() == (number, 0, 0)
+    said = capsys.readouterr().err
+    assert said.count("masks were drawn for pictures of 1920 x 1080") == 1
