@@ -43,6 +43,7 @@ CAUGHT_UP = 0.25
 SELDOM = 0.15  # seconds between looks then
 BEATS = 10  # that overload is judged by
 OVERLOAD = 0.05  # of the frames
+BEHIND = 4.0  # seconds by which all looks are late then
 PR_SET_PDEATHSIG = 1
 WITHOUT_FACES = "pictures show nothing but the vehicle, and no clip is made"
 NOTHING_LEFT = 3  # exit code: said why on the pipe
@@ -71,6 +72,7 @@ class Worker:
         self._counts = [0, 0, 0]
         self._skipped = 0
         self._late = 0.0
+        self._lates = deque([0.0] * BEATS, BEATS)
         self._beats: deque[tuple[int, int]] = deque(maxlen=BEATS)
         self._trouble = ("", "")
         self._behind = False
@@ -282,13 +284,15 @@ class Worker:
 
     def _overload(self) -> tuple[str, str] | None:
         looked, dropped = (sum(beat[place] for beat in self._beats) for place in (0, 1))
-        share = OVERLOAD if self._trouble[0] != "overload" else 0.0
-        if dropped <= share * (looked + dropped):
+        told = self._trouble[0] == "overload"
+        # It is over when nothing is left for later either: what waits may be dropped next.
+        share, most, late = (0.0, LATE, max(self._lates)) if told else (OVERLOAD, BEHIND, min(self._lates))
+        if dropped <= share * (looked + dropped) and late <= most:
             return None
-        shown = self._trouble[1] if self._trouble[0] == "overload" else ""
-        return "overload", shown or (
-            f"this machine cannot keep up with the camera: {looked} of {looked + dropped} frames were looked at in the "
-            "last seconds; lower the camera's frame rate or size, or watch fewer cameras"
+        seen = f"{looked} of {looked + dropped} frames were looked at in the last seconds, {late:.0f} s late"
+        return "overload", (self._trouble[1] if told else "") or (
+            f"this machine cannot keep up with the camera: {seen}; lower the camera's frame rate or size, "
+            "or watch fewer cameras"
         )
 
     def _tell_alive(self, *, now: bool = False) -> None:
@@ -299,6 +303,7 @@ class Worker:
             self._beats.append((news[1], news[2]))
             self._keep_eyes()
             self._say(Beat(news[0], news[1], news[2], self._may_clip, round(self._late, 3)))
+            self._lates.append(self._late)
             self._late = 0.0
             if self._opened is not None:
                 self._tell_trouble()

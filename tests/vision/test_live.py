@@ -1,6 +1,7 @@
 """Live streams over real RTSP (a small server of our own): both transports, logins, and what goes wrong for years."""
 
 import contextlib
+import io
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,11 @@ from gateway.vision import capture as capturing
 from gateway.vision import live as living
 from gateway.vision.capture import Capture, Frame
 from gateway.vision.live import Live
+from gateway.vision.messages import Job
 from gateway.vision.ring import Coded, PacketRing
+from gateway.vision.worker import BEATS, BEHIND, Worker
 from tests.vision.coded import coded, write_small_clip
+from tests.vision.lane import camera_settings
 from tests.vision.rtsp import RtspServer, pictures
 from tests.vision.test_camera import running
 
@@ -176,3 +180,20 @@ def test_large_pictures_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     live = all_of([coded(index, 30_000, key=True) for index in range(20)], 60.0)
     assert len(taken(live)) <= 3
     assert live.dropped >= 17
+
+
+def test_what_is_far_behind_says_so_before_anything_is_dropped(tmp_path: Path) -> None:
+    worker = Worker(Job(camera_settings(vehicles=None).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
+    worker._beats.append((250, 0))
+    worker._lates.extend([BEHIND + 5] * (BEATS - 1))
+    assert worker._overload() is None  # a moment is no sign of a slow machine
+    worker._lates.append(BEHIND + 5)
+    reason, sentence = worker._overload() or ("", "")
+    assert reason == "overload"
+    assert "250 of 250 frames" in sentence
+    assert "9 s late" in sentence
+    worker._trouble = (reason, sentence)
+    worker._lates.extend([2.0] * BEATS)  # it catches up, but has not yet: the state does not come and go
+    assert worker._overload() == (reason, sentence)
+    worker._lates.extend([0.1] * BEATS)
+    assert worker._overload() is None
