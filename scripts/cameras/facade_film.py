@@ -16,18 +16,20 @@ RATE = 25.0
 KEY_EVERY = 50
 
 
-def facade_films(folder: Path, count: int, seconds: float) -> list[Path]:
-    """Film what is not there yet: 1080p25 H.264, one thing that falls and one distractor in each."""
+def facade_films(folder: Path, count: int, seconds: float, *, calm: bool = False) -> list[Path]:
+    """Film what is not there yet: 1080p25 H.264, one thing that falls and one distractor in each, or neither."""
     made = []
     for number in range(count):
-        path = folder / f"facade-{number}-{seconds:g}.mp4"
+        path = folder / f"{'calm' if calm else 'facade'}-{number}-{seconds:g}.mp4"
         made.append(path)
         if path.with_suffix(".json").exists():
             continue
         seed = SEEDS + number
-        take = random_take(np.random.default_rng(seed), seconds, 1, [KINDS[number % len(KINDS)]])
+        take = random_take(
+            np.random.default_rng(seed), seconds, 0 if calm else 1, [] if calm else [KINDS[number % len(KINDS)]]
+        )
         take = replace(take, rate=RATE, codec="h264", bit_rate=BITS, key_every=KEY_EVERY, lost=0.0, doubled=False)
-        print(f"drawing {path.name}: {', '.join(take.distractors)}", flush=True)
+        print(f"drawing {path.name}: {', '.join(take.distractors) or 'calm'}", flush=True)
         Film(Scene(seed), take, seed).write(path, "faster")  # its truth is written last
     return made
 
