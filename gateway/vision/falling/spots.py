@@ -19,7 +19,8 @@ LEAST_STEP = 7.0  # grey levels above the noise
 NOISES = 4.5  # the threshold in units of a pixel's own mean difference
 LEARN_EVERY = 4  # frames
 MEMORY = 0.03  # share of a new frame in a pixel's noise
-APART = 0.063  # seconds at least between frames that are compared: what is large or slow covers itself until then
+APART = 0.063  # seconds at least between a frame and the later one that it is compared with
+EARLIER = 0.13  # the same for the one before: what is large or slow covers itself until then, and this costs no time
 FLOOD = 600  # outlines of one frame from which nothing can be told apart: a new exposure, a flash
 EDGE = 0.6  # pixels of the picture that is looked at by which a thing seems larger than it is
 ASIDE = 2  # frames at least between them: some cameras send every third frame twice
@@ -100,7 +101,7 @@ class SpotFinder:
         answers = []
         while len(window) > self._next + ASIDE and time - window[self._next][0] >= APART:
             moment, middle = window[self._next]
-            while self._next > ASIDE and window[1][0] <= moment - APART:
+            while self._next > ASIDE and window[1][0] <= moment - EARLIER:
                 self._idle.append(window.popleft()[1])
                 self._next -= 1
             last = next(picture for at, picture in islice(window, self._next + ASIDE, None) if at >= moment + APART)
