@@ -264,7 +264,7 @@ class FallWatch:
             wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))
             size_cm = round(way.size() / wall * 100, 1)
             speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
-        picture = draw_way(told.frame, places, origin, self._veil)
+        picture = draw_way(told.frame, places, origin, self.facade, self._veil)
         if told.done:
             shown = told.frame
             told.frame = np.zeros((0, 0, 3), np.uint8)
