@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from gateway.cli.client import find, place
-from gateway.cli.output import Line, Word, json_option, print_json, show
+from gateway.cli.output import Line, Table, Word, json_option, print_json, show, size
 from gateway.contract import LinliError
 
 
 @click.group()
 def evidence() -> None:
-    """Take out evidence, and prove it."""
+    """Take out evidence, hold it, and prove it."""
 
 
 @evidence.command()
@@ -51,6 +51,50 @@ def export(
         return
     show([Line([Word(str(to), "strong"), f"{len(made['records'])} records, {len(made['media'])} files"])])
     show([Line([f"prove it anywhere with: linli evidence verify {to}"])])
+
+
+@evidence.command()
+@click.argument("records", metavar="RECORD...", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why, and for whom: it is recorded, and must not name the plate.")
+@place
+@json_option
+def hold(records: tuple[str, ...], reason: str, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Keep RECORDs (their ids), with pictures, clips and signed links, until they are released.
+
+    No age, quota or `linli vehicles delete` takes them then. A clip that comes later is kept by holding once more.
+    """
+    done = find(config, state).ask("evidence", what="hold", records=" ".join(records), reason=reason)
+    if as_json:
+        print_json(done)
+        return
+    show([Line([Word("held", "good"), f"{len(done['held'])} records with their files, {size(done['bytes'])}"])])
+
+
+@evidence.command()
+@click.argument("records", metavar="RECORD...", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why: it is recorded, and must not name the plate.")
+@place
+@json_option
+def release(records: tuple[str, ...], reason: str, config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Let go of held RECORDs: what the store has still goes by its age, what it had given up is deleted."""
+    done = find(config, state).ask("evidence", what="release", records=" ".join(records), reason=reason)
+    if as_json:
+        print_json(done)
+        return
+    show([Line([Word("released", "good"), f"{len(done['released'])} records, {size(done['bytes'])}"])])
+
+
+@evidence.command()
+@place
+@json_option
+def held(config: Path | None, state: Path | None, as_json: bool) -> None:
+    """Show what is held, since when, by whom and why."""
+    cases = find(config, state).ask("evidence", what="held")["cases"]
+    if as_json:
+        print_json(cases)
+        return
+    rows = [[case["record"], case["since"], case["by"], case["reason"], size(case["bytes"])] for case in cases]
+    show([Table(("record", "since", "by", "why", "size"), rows)] if rows else [Line(["Nothing is held."])])
 
 
 @evidence.command()

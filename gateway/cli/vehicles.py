@@ -50,6 +50,8 @@ def find_plate(plate: str, reason: str, config: Path | None, state: Path | None,
     show([Line([Word(f"{total} records, {len(found['files'])} pictures and clips", "strong" if total else "")])])
     if found["more"]:
         click.echo("More than fit into one answer: what is shown are the oldest.", err=True)
+    if found["held"]:
+        click.echo(f"Held as evidence besides: {', '.join(found['held'])} (linli evidence held).", err=True)
 
 
 @vehicles.command("export")
@@ -106,7 +108,7 @@ def delete_plate(
 
     Gap records with the cause `erased` say which numbers are gone; platforms that have them already are told so by
     these. A plate on a list stays there: lists are yours. Nothing can be erased inside a database that was set aside
-    as damaged: --damaged-too deletes these whole.
+    as damaged: --damaged-too deletes these whole. What is under a legal hold stays, and is said.
     """
     text = _spelled(plate)
     asked = {"plate": text, "reason": reason, "damaged_too": damaged_too}
@@ -124,6 +126,10 @@ def delete_plate(
             "whole, give this command once more with --damaged-too.",
             err=True,
         )
+    for record in done["held"]:
+        click.secho(f"NOT ERASED: a copy of record {record} is under a legal hold as evidence.", err=True, bold=True)
+    if done["held"]:
+        click.echo("It goes when it is released: linli evidence release RECORD --reason WHY", err=True)
     if as_json:
         print_json(done)
         return
@@ -215,7 +221,7 @@ async def _offline(config: Path, work: Work) -> Any:  # noqa: ANN401 - any JSON
         with _as_owner(settings.gateway.state):
             store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, {})
             try:
-                done = await work(Personal(store, clock))
+                done = await work(Personal(store, clock, settings.gateway.state))
                 await store.committed()
                 return msgspec.json.decode(msgspec.json.encode(done))
             finally:

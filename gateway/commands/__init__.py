@@ -47,7 +47,9 @@ VERBS: dict[str, dict[str, Argument]] = {
     "alarms": {"all": Argument(bool, default=False)},
     "ack": {"alarm": Argument(str, required=True), "note": Argument(str)},
     "records": RANGE,
-    "evidence": {"records": Argument(str, required=True), "reason": Argument(str, required=True)},
+    "evidence": {
+        name: Argument(str, default=usual) for name, usual in (("what", "export"), ("records", ""), ("reason", ""))
+    },
     "replay": RANGE,
     "frames": {"line": Argument(str), "after": Argument(int), "wait_ms": Argument(int, default=0, most=60_000)},
     "vehicles-find": {**PLATE, "export": Argument(bool, default=False)},
@@ -114,7 +116,7 @@ class Vouching(Viewed, Protocol):
     def problems(self) -> Sequence[Problem]:
         """What keeps it from signing."""
 
-    async def export(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+    async def answer(self, what: str, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
         """Everything of a bundle but its files."""
 
 
@@ -327,7 +329,8 @@ class Commands:
             return await self.parking.reset(values["area"], values["inside"], actor, values["note"])
         from gateway.commands.personal import Personal  # asked for a few times a year
 
-        personal, plate, reason = Personal(self._store, self._clock), values["plate"], values["reason"]
+        personal = Personal(self._store, self._clock, self._settings.gateway.state)
+        plate, reason = values["plate"], values["reason"]
         if verb == "vehicles-erase":
             try:
                 return await personal.erase(plate, reason, actor, damaged_too=values["damaged_too"])
@@ -362,7 +365,7 @@ class Commands:
     async def _take_out(self, values: Mapping[str, Any], actor: str) -> dict[str, Any]:
         if self.evidence is None:
             raise CommandError("this gateway has no camera, so it has no evidence", 404)
-        return await self.evidence.export(values["records"].split(), values["reason"], actor)
+        return await self.evidence.answer(values["what"], values["records"].split(), values["reason"], actor)
 
     async def _records(self, values: Mapping[str, Any]) -> dict[str, Any]:
         cursor = self._cursor(values["stream"], values["after"])

@@ -6,11 +6,14 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from gateway.contract import STREAMS, Clock, CommandError, Draft, Stream, record_id
+from gateway.store.chain import FOLDER
+from gateway.store.held import Held
 
 if TYPE_CHECKING:
     from gateway.store import Store
@@ -49,8 +52,10 @@ class Found:
 class Personal:
     """Answers for one store."""
 
-    def __init__(self, store: "Store", clock: Clock) -> None:
+    def __init__(self, store: "Store", clock: Clock, state: Path) -> None:
+        """``state`` is the folder in which the store, and what is held as evidence, lie."""
         self._store, self._clock = store, clock
+        self._held = Held(state / FOLDER)
 
     async def find(self, plate: str, reason: str, by: str, what: Literal["find", "export"]) -> dict[str, Any]:
         """All records of a plate, in their stored bytes, and who asked for them is on record.
@@ -73,6 +78,7 @@ class Personal:
             "counts": found.counts,
             "files": list(found.files),
             "more": len(shown) < len(found.records),
+            "held": await asyncio.to_thread(self._held.naming, plate),
         }
 
     async def erase(self, plate: str, reason: str, by: str, *, damaged_too: bool = False) -> dict[str, Any]:
@@ -90,8 +96,9 @@ class Personal:
             data = {"by": by, "reason": reason, "records": {}, "files": 0, "set_aside": deleted}
             await self._store.put([self._draft("erased", data)], urgent=True)
         left = [str(path) for path in self._store.asides.paths()]
+        held = await asyncio.to_thread(self._held.naming, plate)
         if not any(records.values()) and not files and not deleted:
-            raise CommandError(_nothing(left), 404)
+            raise CommandError(_nothing(left, held), 404)
         log.info("%s erased %d records and %d files of one plate", by, sum(records.values()), files)
         mentions = await self._mentions(plate)
         return {
@@ -99,6 +106,7 @@ class Personal:
             "files": files,
             "bytes": size,
             "mentions": mentions,
+            "held": held,
             "set_aside": {"deleted": deleted, "left": left},
         }
 
@@ -206,17 +214,27 @@ def _files(value: object) -> Iterator[str]:
             yield from _files(inner)
 
 
+def says(text: str, plate: str) -> bool:
+    """Whether a text names a plate, however it is spelled, with or without its province."""
+    written = "".join(sign for sign in unicodedata.normalize("NFKC", text).upper() if sign.isalnum())
+    return plate.upper() in written or plate[1:].upper() in written
+
+
 def _reason(reason: str, plate: str) -> str:
     text = " ".join(reason.split())
     if len(text) < LEAST_REASON:
         raise CommandError("say why, in a few words: the reason goes into the record of this")
-    written = "".join(sign for sign in unicodedata.normalize("NFKC", text).upper() if sign.isalnum())
-    if plate.upper() in written or plate[1:].upper() in written:
+    if says(text, plate):
         raise CommandError("the reason names the plate, but it stays on record when the plate is gone: say it without")
     return text[:500]
 
 
-def _nothing(left: Sequence[str]) -> str:
+def _nothing(left: Sequence[str], held: Sequence[str]) -> str:
+    if held:
+        return (
+            f"all that is recorded of this plate is under a legal hold as evidence: {', '.join(held)}; it goes when it "
+            "is released: linli evidence release"
+        )
     if not left:
         return "nothing is recorded of this plate"
     return (

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import msgspec
 from gateway.commands.diagnosis import Problem
 from gateway.contract import Clock, CommandError, Draft, Stream, record_id
 from gateway.store import Store
-from gateway.store.bundle import FORMAT, Entry, File, Manifest
+from gateway.store.bundle import FORMAT, LINKS, MANIFEST, RECORDS, Entry, File, Manifest
 from gateway.store.chain import FOLDER, Chain, EvidenceError, Link, media_of, peek
+from gateway.store.held import Held, NoRoomError
 
 STREAM: Stream = "perception"  # where records with media stand
 AT_ONCE = 500
@@ -31,8 +32,10 @@ log = logging.getLogger("linli.evidence")
 class Evidence:
     """The chain of this gateway, opened by ``run``; it is behind the store and never in its way."""
 
-    def __init__(self, gateway: str, state: Path, store: Store, clock: Clock) -> None:
+    def __init__(self, gateway: str, state: Path, store: Store, clock: Clock, hold: int = 1 << 30) -> None:
+        """``hold``: bytes that may be under a legal hold together."""
         self._gateway, self._folder, self._store, self._clock = gateway, state / FOLDER, store, clock
+        self._held = Held(self._folder, hold)
         self._chain: Chain | None = None
         self._failing = ""
         self._since = 0
@@ -103,20 +106,84 @@ class Evidence:
 
     # ------------------------------------------------------------------------------------------------------ bundles
 
-    async def export(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
-        """Make everything of a bundle but its files, and record who took it; CommandError when that is impossible."""
+    async def answer(self, what: str, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+        """``export``, ``hold``, ``release`` or ``held``; CommandError when that is impossible.
+
+        The reason stays on record for long: it must not name the plate that these records do.
+        """
+        if what == "held":
+            return {"cases": [case._asdict() for case in await asyncio.to_thread(self._held.cases)]}
+        if len(reason.strip()) < 2:
+            raise CommandError("say why: --reason")
+        if not 1 <= len(records) <= MOST:
+            raise CommandError(f"name from 1 to {MOST} records")
+        doing = {"export": self._export, "hold": self._hold, "release": self._release}.get(what)
+        if doing is None:
+            raise CommandError(f"nobody knows how to {what[:40]} evidence: export, hold, release or held")
+        return await doing(records, reason, actor)
+
+    async def _export(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+        """Make everything of a bundle but its files, and record who took it."""
+        manifest, chain, jsons = await self._bundle(records, reason, actor)
+        _refuse_plates(reason, jsons.values())
+        files = [f"{file.sha256}.{file.suffix}" for entry in manifest.records for file in entry.media if file.suffix]
+        about = {
+            "what": "export",
+            "records": {STREAM: len(manifest.records)},
+            "files": len(files),
+            "ids": [entry.id for entry in manifest.records],
+            "sha256": hashlib.sha256(msgspec.json.encode(manifest)).hexdigest(),
+        }
+        await self._record("accessed", {"by": actor, "reason": reason, **about})
+        return {"manifest": self._sealed(manifest), "chain": chain, "records": jsons, "media": files}
+
+    async def _hold(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+        """Keep a bundle of each record, with its files, until it is released."""
+        bundles = [(record, *await self._bundle([record], reason, actor)) for record in records]
+        for *_, jsons in bundles:
+            _refuse_plates(reason, jsons.values())
+        size = 0
+        for record, manifest, chain, jsons in bundles:
+            files = {f"{RECORDS}/{name}.json": text.encode() for name, text in jsons.items()}
+            files |= {MANIFEST: self._sealed(manifest).encode(), LINKS: "".join(f"{line}\n" for line in chain).encode()}
+            named = (file.sha256 for entry in manifest.records for file in entry.media)
+            there = [found[0] for sha256 in named if (found := self._store.media(sha256)) is not None]
+            try:
+                size += await asyncio.to_thread(self._held.keep, record, files, {path.name: path for path in there})
+            except NoRoomError as error:
+                raise CommandError(str(error), 409) from error
+            except OSError as error:
+                raise CommandError(f"the disk does not take what is to be held: {error.strerror}", 503) from error
+        await self._record("held", {"by": actor, "reason": reason, "what": "hold", "ids": list(records), "bytes": size})
+        return {"held": list(records), "bytes": size}
+
+    async def _release(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
+        """Let go of what is held: from now on it goes by its age."""
+        known = {case.record for case in await asyncio.to_thread(self._held.cases)}
+        for record in records:
+            if record not in known:
+                raise CommandError(f"record {record[:80]} is not held", 404)
+            _refuse_plates(reason, await asyncio.to_thread(self._held.texts, record))
+        try:
+            size = sum([await asyncio.to_thread(self._held.release, record) for record in records])
+        except OSError as error:
+            raise CommandError(f"the disk does not delete what was held: {error.strerror}", 503) from error
+        about = {"what": "release", "ids": list(records), "bytes": size}
+        await self._record("held", {"by": actor, "reason": reason, **about})
+        return {"released": list(records), "bytes": size}
+
+    async def _bundle(
+        self, records: Sequence[str], reason: str, actor: str
+    ) -> tuple[Manifest, list[str], dict[str, str]]:
+        """A manifest, the chain's lines from the first to the last record, and the records' JSON by id."""
         chain = self._chain
         if chain is None:
             raise CommandError(self._failing or "the evidence is being opened; try again", 503)
-        if not 1 <= len(records) <= MOST:
-            raise CommandError(f"name from 1 to {MOST} records")
-        if len(reason.strip()) < 2:
-            raise CommandError("say why the evidence is taken out: reason")
         lines = await asyncio.to_thread(chain.around, records)
         if len(lines) > LONGEST_CHAIN:
             raise CommandError(f"{len(lines)} links lie between these records; take them out in several bundles")
         chosen = [link for link in map(peek, lines) if link.record in records or link.of in records]
-        known = {link.record for link in chosen}
+        known = {link.record for link in chosen} | {link.of for link in chosen}
         for record in records:
             if record not in known:
                 raise CommandError(
@@ -131,13 +198,12 @@ class Evidence:
         head = hashlib.sha256(lines[-1]).hexdigest()
         stamp = self._clock.rfc3339(self._clock.wall())
         manifest = Manifest(FORMAT, self._gateway, chain.signer.public, stamp, actor, reason, tuple(entries), head)
-        await self._record(manifest)
-        return {
-            "manifest": chain.signer.seal(manifest).decode(),
-            "chain": [line.decode() for line in lines],
-            "records": jsons,
-            "media": [f"{file.sha256}.{file.suffix}" for entry in entries for file in entry.media if not file.missing],
-        }
+        return manifest, [line.decode() for line in lines], jsons
+
+    def _sealed(self, manifest: Manifest) -> str:
+        if self._chain is None:
+            raise CommandError(self._failing or "the evidence is being opened; try again", 503)
+        return self._chain.signer.seal(manifest).decode()
 
     def _file(self, sha256: str) -> File:
         found = self._store.media(sha256)
@@ -148,21 +214,24 @@ class Evidence:
             for record in await self._store.records(STREAM, link.sequence - 1, 1):
                 if record.sequence == link.sequence:
                     return record.json
+        place = self._held.place(link.of or link.record)
+        held = f"; it is held, whole, in {place}" if await asyncio.to_thread(place.is_dir) else ""
         raise CommandError(
-            f"record {link.record} is no longer here: its time to be kept is over, or it was erased", 410
+            f"record {link.record} is no longer here: its time to be kept is over, or it was erased{held}", 410
         )
 
-    async def _record(self, manifest: Manifest) -> None:
-        """Copying evidence is itself recorded (Order 799 of the State Council regulates its viewing and retrieval)."""
+    async def _record(self, what: str, data: dict[str, Any]) -> None:
+        """What is done with evidence is itself recorded (Order 799 of the State Council regulates its retrieval)."""
         now = self._clock.wall()
-        data = {
-            "by": manifest.by,
-            "reason": manifest.reason,
-            "what": "export",
-            "records": {STREAM: len(manifest.records)},
-            "files": sum(not file.missing for entry in manifest.records for file in entry.media),
-            "ids": [entry.id for entry in manifest.records],
-            "sha256": hashlib.sha256(msgspec.json.encode(manifest)).hexdigest(),
-        }
-        draft = Draft("disposal", "linli.disposal.accessed.v1", "", "evidence", now, data, record_id(now))
+        draft = Draft("disposal", f"linli.disposal.{what}.v1", "", "evidence", now, data, record_id(now))
         await self._store.put([draft], urgent=True)
+
+
+def _refuse_plates(reason: str, records: Iterable[str]) -> None:
+    """CommandError when a reason says the plate of a record, however it is spelled."""
+    from gateway.commands.personal import says  # asked for a few times a year
+
+    for text in records:
+        plate = (msgspec.json.decode(text)["data"].get("plate") or {}).get("text")
+        if plate and says(reason, plate):
+            raise CommandError("the reason names the plate, but it stays on record for long: say it without")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.vision.presence import Presence
 
 ALARM_FACTS = "alarm/"
+HELD_SHARE = 4  # what is under a legal hold takes so much of the quota of media at most, beside it
 LEVELS = {"warning": logging.WARNING, "minor": logging.WARNING, "major": logging.ERROR, "critical": logging.CRITICAL}
 
 log = logging.getLogger("linli.daemon")
@@ -177,7 +178,8 @@ def _evidence(plan: Plan, store: Store, clock: SystemClock) -> "Evidence | None"
         return None
     from gateway.daemon.evidence import Evidence  # only cameras make media
 
-    return Evidence(plan.settings.gateway.id, plan.settings.gateway.state, store, clock)
+    gateway, hold = plan.settings.gateway, plan.settings.store.media // HELD_SHARE
+    return Evidence(gateway.id, gateway.state, store, clock, hold)
 
 
 def _openings(plan: Plan) -> dict[str, GateAction]:

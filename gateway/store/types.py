@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.contract import STREAMS, Stream
 from gateway.store.falls import DROP_TEST, FALL, LABEL
-from gateway.store.vehicles import ACCESSED, DWELL, ERASED, OCCUPANCY, PASSAGE, RECOUNT
+from gateway.store.vehicles import ACCESSED, DWELL, ERASED, HELD, OCCUPANCY, PASSAGE, RECOUNT
 from gateway.store.words import (
     FILE_NEEDED,
     SHA256,
@@ -221,6 +221,7 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     ),
     "linli.disposal.erased.v1": (DISPOSAL, "personal data was erased; gap records say which numbers", ERASED),
     "linli.disposal.accessed.v1": (DISPOSAL, "somebody has looked up or taken out personal data", ACCESSED),
+    "linli.disposal.held.v1": (DISPOSAL, "evidence is kept until it is released, or was released", HELD),
     "linli.disposal.labelled.v1": (
         DISPOSAL,
         "somebody has called a fall true or false; the last word counts",

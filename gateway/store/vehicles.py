@@ -76,6 +76,15 @@ ACCESSED = table(
         "files": whole("pictures and clips they name"),
     }
 )
+HELD = table(
+    {
+        "by": text("uid:<user>"),
+        "reason": text("why; it names no plate"),
+        "what": one_of("hold", "release"),
+        "ids": list_of(text("id of a record", UUID7_PATTERN)),
+        "bytes": whole("of the records, their links and files"),
+    }
+)
 RECOUNT = table(
     {
         "by": text("uid:<user>"),

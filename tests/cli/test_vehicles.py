@@ -141,10 +141,10 @@ async def test_nothing_is_erased_while_a_damaged_database_still_comes_back(tmp_p
         await store.put([passage(PLATE)])
         store.asides.salvaging = lambda: True
         with pytest.raises(CommandError, match="still coming back") as refused:
-            await Personal(store, clock).erase(PLATE, "asked by its owner", "uid:0")
+            await Personal(store, clock, tmp_path).erase(PLATE, "asked by its owner", "uid:0")
         assert refused.value.status == 409
         store.asides.salvaging = lambda: clock.now < 1100.0
-        done = await Personal(store, clock).erase(PLATE, "asked by its owner", "uid:0")
+        done = await Personal(store, clock, tmp_path).erase(PLATE, "asked by its owner", "uid:0")
         assert done["records"]["perception"] == 1
 
 

@@ -21,6 +21,7 @@ from gateway.cli import linli
 from gateway.cli.evidence import _write
 from gateway.cli.status import _store as store_lines
 from gateway.clock import SystemClock
+from gateway.commands.personal import Personal
 from gateway.contract import CommandError, Draft, record_id
 from gateway.daemon.evidence import Evidence
 from gateway.store import Store
@@ -87,7 +88,7 @@ async def bundle(tmp_path: Path) -> Path:
             await store.put([reading()])
         await ready(store, names[0], b"clip" * 300)
         await until(evidence, 4)
-        made = await evidence.export([names[0], names[2]], "case 7", "uid:0")
+        made = await evidence.answer("export", [names[0], names[2]], "case 7", "uid:0")
         await store.committed()
         said = [each for each in await everything(store, "disposal") if each["type"] == "linli.disposal.accessed.v1"]
         assert [each["data"]["reason"] for each in said] == ["case 7"]
@@ -241,17 +242,98 @@ async def test_what_is_gone_from_the_store_is_not_handed_out(tmp_path: Path) -> 
         name = await passage(store, b"one")
         await until(evidence, 1)
         with pytest.raises(CommandError, match="no link for record"):
-            await evidence.export(["01a2020b-e930-7d50-81a2-b828f73f8934"], "case 7", "uid:0")
+            await evidence.answer("export", ["01a2020b-e930-7d50-81a2-b828f73f8934"], "case 7", "uid:0")
         with pytest.raises(CommandError, match="reason"):
-            await evidence.export([name], " ", "uid:0")
+            await evidence.answer("export", [name], " ", "uid:0")
         found = store.media(hashlib.sha256(b"one").hexdigest())
         assert found is not None
         found[0].unlink()
-        made = await evidence.export([name], "case 7", "uid:0")
+        made = await evidence.answer("export", [name], "case 7", "uid:0")
         to = write(made, store, tmp_path / "bundle")
     proof = verify(to)
     assert proof.faults == []
     assert "deleted before" in proof.notes[0]
+
+
+async def seen(store: Store, picture: bytes, plate: str) -> str:
+    now = SystemClock().wall()
+    told = {"text": plate, "kind": "ordinary", "status": "accepted", "confidence": 0.9}
+    stamp = SystemClock().rfc3339(now)
+    data = {"lane": "main", "direction": "in", "plate": told, "first_time": stamp, "last_time": stamp}
+    data["picture"] = await store.put_media(picture, "image/jpeg", "jpg")
+    name = record_id(now)
+    await store.put([Draft("perception", "linli.vehicle.passage.v1", "gate", "main", now, data, name)])
+    return name
+
+
+def holding(state: Path, plate: str) -> list[Path]:
+    return [path for path in state.rglob("*") if path.is_file() and plate.encode() in path.read_bytes()]
+
+
+async def test_what_is_held_outlives_age_quota_and_erasure_until_it_is_released(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, following(store, tmp_path) as evidence:
+        name = await seen(store, b"one" * 1000, "沪A12345")
+        await ready(store, name, b"clip" * 1000)
+        await until(evidence, 2)
+        for reason in ("case of 沪A·12345", "case of a12345"):
+            with pytest.raises(CommandError, match="names the plate"):
+                await evidence.answer("hold", [name], reason, "uid:7")
+        with pytest.raises(CommandError, match="no link for record"):
+            await evidence.answer("hold", [record_id(1)], "case 7", "uid:7")
+        for _ in range(2):  # once more is no harm
+            done = await evidence.answer("hold", [name], "case 7", "uid:7")
+        assert done["held"] == [name]
+        assert done["bytes"] > 7000
+        personal = Personal(store, SystemClock(), tmp_path)
+        assert (await personal.find("沪A12345", "asked by its owner", "uid:7", "find"))["held"] == [name]
+        erased = await personal.erase("沪A12345", "asked by its owner", "uid:7")
+        assert (erased["files"], erased["held"]) == (2, [name])
+        with pytest.raises(CommandError, match="under a legal hold") as refused:
+            await personal.erase("沪A12345", "asked by its owner", "uid:7")
+        assert refused.value.status == 404
+        with pytest.raises(CommandError, match="it is held, whole, in") as gone:
+            await evidence.answer("export", [name], "case 7", "uid:7")
+        proof = verify(Path(str(gone.value).rpartition(" in ")[2]))
+        assert (proof.faults, proof.notes, proof.links) == ([], [], 2)
+        (case,) = (await evidence.answer("held", [], "", "uid:7"))["cases"]
+        assert (case["record"], case["by"], case["reason"]) == (name, "uid:7", "case 7")
+        assert case["bytes"] == done["bytes"]
+        with pytest.raises(CommandError, match="is not held"):
+            await evidence.answer("release", [name, "other"], "over", "uid:7")
+        with pytest.raises(CommandError, match="names the plate"):
+            await evidence.answer("release", [name], "沪A12345 is free", "uid:7")
+        await evidence.answer("release", [name], "over", "uid:7")
+        assert (await evidence.answer("held", [], "", "uid:7"))["cases"] == []
+        assert holding(tmp_path, "沪A12345") == []
+        await store.committed()
+        told = [each for each in await everything(store, "disposal") if each["type"] == "linli.disposal.held.v1"]
+        assert [(each["data"]["what"], each["data"]["ids"]) for each in told] == [
+            ("hold", [name]),
+            ("hold", [name]),
+            ("release", [name]),
+        ]
+
+
+async def test_no_more_is_held_than_there_is_room_for(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        evidence = Evidence(GATEWAY, tmp_path, store, SystemClock(), hold=20_000)
+        task = asyncio.create_task(evidence.run())
+        names = [await seen(store, bytes([place]) * 9000, f"沪A1234{place}") for place in range(3)]
+        await until(evidence, 3)
+        await evidence.answer("hold", names[:1], "case 7", "uid:7")
+        with pytest.raises(CommandError, match="then release them") as refused:
+            await evidence.answer("hold", names[1:], "case 8", "uid:7")
+        assert refused.value.status == 409
+        with pytest.raises(CommandError, match="hold, release or held"):
+            await evidence.answer("eat", names, "case 8", "uid:7")
+        half = tmp_path / "evidence" / "held" / f"{names[2]}.new"
+        half.mkdir()
+        (half / MANIFEST).write_text("{}")  # as a power cut leaves it
+        (tmp_path / "evidence" / "held" / names[1] / MANIFEST).parent.mkdir(exist_ok=True)
+        assert [case["record"] for case in (await evidence.answer("held", [], "", "uid:7"))["cases"]] != []
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def link(number: int) -> Found:
