@@ -58,13 +58,14 @@ class Steadier:
         """Slopes of the learnt picture, its own brightness and one: what a shift, a gain and an offset add."""
         across = cv2.Sobel(self._usual, cv2.CV_32F, 1, 0, scale=1 / 8)
         down = cv2.Sobel(self._usual, cv2.CV_32F, 0, 1, scale=1 / 8)
-        self._slopes = np.stack([np.asarray(part).ravel() for part in (across, down, self._usual)])
+        self._slopes = np.stack([_some(part) for part in (across, down, self._usual)])
         self._slopes -= self._slopes.mean(axis=1, keepdims=True)
+        self._seen = _some(self._usual)
         power = np.linalg.inv(self._slopes @ self._slopes.T + FLAT * self._slopes.shape[1] * np.eye(3))
         self._power = power.astype(np.float32)
 
     def _shift(self, coarse: Any) -> tuple[float, float]:  # noqa: ANN401 - OpenCV
-        away = (coarse - self._usual).ravel()
+        away = _some(coarse) - self._seen
         away -= away.mean()
         found = self._power @ (self._slopes @ away)
         for _ in range(ROUNDS):
@@ -90,7 +91,13 @@ def _coarse(small: Pixels) -> Any:  # noqa: ANN401 - OpenCV
     return np.asarray(cv2.GaussianBlur(part, (5, 5), 1.0), np.float32)
 
 
+def _some(coarse: Any) -> Any:  # noqa: ANN401 - OpenCV
+    """Every second pixel: neighbours of a blurred picture say the same."""
+    return np.asarray(coarse)[:, ::2].ravel()
+
+
 def _shifted(small: Pixels, x: float, y: float) -> Pixels:
-    way = np.array([[1, 0, x], [0, 1, y]], np.float32)
-    size = (small.shape[1], small.shape[0])
-    return np.asarray(cv2.warpAffine(small, way, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    # The same weights for every pixel: eight times as quick as a warp.
+    tall, wide = small.shape
+    middle = (wide - 1) / 2 - x, (tall - 1) / 2 - y
+    return np.asarray(cv2.getRectSubPix(small, (wide, tall), middle), np.uint8)
