@@ -33,6 +33,7 @@ class PacketRing:
         self._keys: deque[float] = deque()
         self._lock = threading.Lock()
         self._on = True
+        self.late = 0.0  # seconds by which whoever asks is behind: so much more is kept
 
     def keep(self, *, on: bool) -> None:
         """Whether packets are kept at all; what is kept goes when not."""
@@ -49,7 +50,8 @@ class PacketRing:
             self._bytes += coded.size
             if coded.key:
                 self._keys.append(coded.time)
-            while (len(self._keys) > 1 and self._keys[1] < coded.time - self._seconds) or self._bytes > self._most:
+            oldest = coded.time - self._seconds - self.late
+            while (len(self._keys) > 1 and self._keys[1] < oldest) or self._bytes > self._most:
                 self._forget_group()
 
     def _forget_group(self) -> None:
@@ -90,4 +92,7 @@ class PacketRing:
         if not keys:
             return []
         first = max((place for place in keys if kept[place].wall <= begin), default=keys[0])
-        return [coded for coded in kept[first:] if coded.wall <= end]
+        found = [coded for coded in kept[first:] if coded.wall <= end]
+        while found and not found[0].key:  # the clock was set back meanwhile
+            del found[0]
+        return found

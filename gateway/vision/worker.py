@@ -143,7 +143,10 @@ class Worker:
                         if self._in_time(frame, live.lag):
                             self._analyse(feed, capture, frame)
                         self._tell_alive()
-                    self._late = max(self._late, time.monotonic() - coded.arrived)
+                    late = time.monotonic() - coded.arrived
+                    self._late = max(self._late, late)
+                    if self._ring is not None:
+                        self._ring.late = late
                     # What a wake has to catch up with is no sign of a slow machine.
                     self._behind = self._behind or (asleep and not feed.asleep)
                 self._counts[0], self._counts[2] = live.offered, live.dropped + self._skipped

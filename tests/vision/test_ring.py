@@ -1,5 +1,7 @@
 """The ring of packets: whole groups, bounded by seconds and bytes."""
 
+from dataclasses import replace
+
 from gateway.vision.ring import PacketRing
 from tests.vision.coded import SECOND, coded
 
@@ -52,3 +54,28 @@ def test_where_no_clip_may_be_made_nothing_is_kept() -> None:
     assert filled(ring, 50).newest is None
     ring.keep(on=True)
     assert filled(ring, 50).newest is not None
+
+
+def test_who_is_behind_finds_what_was_there_before() -> None:
+    ring = PacketRing(2.0)
+    ring.late = 4.0
+    found = filled(ring, 500).between(0, 100 * SECOND)
+    assert 6.0 <= found[-1].time - found[0].time < 7.1
+    ring.late = 0.0
+    ring.add(coded(500, key=True))
+    assert ring.between(0, 100 * SECOND)[0].time > 16.9
+
+
+def test_a_clock_that_is_set_back_leaves_no_group_without_its_key_frame() -> None:
+    ring = PacketRing(60.0)
+    for index in range(100):
+        packet = coded(index, key=index % 25 == 0)
+        ring.add(replace(packet, wall=packet.wall + (3600 * SECOND if index < 60 else 0)))
+    found = ring.between(0, 100 * SECOND)
+    assert [found[0].index, found[-1].index] == [75, 99]
+
+
+def test_what_is_forgotten_is_gone_and_the_rest_stays() -> None:
+    ring = filled(PacketRing(60.0), 100)
+    ring.forget(60)
+    assert [one.index for one in ring.between(0, 100 * SECOND)] == list(range(75, 100))
