@@ -1,6 +1,7 @@
 """`linli camera droptest` before a real daemon: told live, as a test, into the records and into the report."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -93,10 +94,17 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     missed = run("droptest", "tower", "--throws", "1", "--each", "1", *where, "--json")
     assert missed.exit_code == 1, missed.output
     assert json.loads(missed.stdout)["throws"] == [{"from": None, "record": None}]
+    asked = [sys.executable, "-m", "gateway", "camera", "droptest", "tower", *where]
+    broken = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    online(daemon, "droptest")
+    broken.send_signal(signal.SIGINT)
+    said, complaints = broken.communicate(timeout=60)
+    assert (broken.returncode, "0 of 0 throws" in said) == (1, True), complaints
     for words, why in (
         (("towel",), "did you mean"),
         (("tower", "--floors", "3,x"), "expected up to"),
         (("tower", "--floors", "3,4", "--throws", "3"), "give one of them"),
+        (("tower", "--floors", "3,13"), "the facade of tower has 12 floors"),
         (("tower", "--throws", "20", "--each", "120"), "more than 30 minutes"),
     ):
         refused = run("droptest", *words, *where)

@@ -54,7 +54,7 @@ def droptest(
     Shows what is told of each throw, ends after the last one or by Ctrl-C, and puts the result into the gateway's
     records and into `linli camera report`. Meanwhile every fall of this camera is recorded as a test (`test`: true):
     alarms are only told as a test, and nothing is set off. The gateway ends it by itself after 30 minutes at most.
-    Exits with 1 when a throw was not told.
+    Exits with 1 when a throw was not told, or not made.
     """
     if end:
         result = find(config, state).ask("drop-test", camera=camera)
@@ -71,7 +71,7 @@ def droptest(
         )
     daemon = find(config, state)
     status = daemon.ask("status")
-    row = next((one for one in status["cameras"] if one["name"] == camera), None)
+    row = _camera(status, camera, planned)
     after = str(Cursor(status["epoch"], "perception", status["streams"]["perception"]["last"]))
     began = daemon.ask("drop-test", camera=camera, seconds=seconds)
     if not as_json:
@@ -92,7 +92,7 @@ def droptest(
         print_json(result)
     else:
         show(result_tables(result))
-    if any(throw.told is None for throw in done):
+    if len(done) < len(planned) or any(throw.told is None for throw in done):
         sys.exit(1)
 
 
@@ -167,6 +167,15 @@ def _planned(throws: int | None, floors: str | None) -> Sequence[int | None]:
     if throws not in (None, len(named)):
         raise click.UsageError(f"--throws {throws} and {len(named)} floors; give one of them")
     return named
+
+
+def _camera(status: Row, name: str, planned: Sequence[int | None]) -> Row | None:
+    """The camera's row of the status; UsageError when its facade has no such floors."""
+    row: Row | None = next((one for one in status["cameras"] if one["name"] == name), None)
+    facade = ((row or {}).get("falling") or {}).get("facade")
+    if facade and any(floor and floor > facade["floors"] for floor in planned):
+        raise click.UsageError(f"--floors: the facade of {name} has {facade['floors']} floors")
+    return row
 
 
 def _row(record: dict[str, Any]) -> Row:
