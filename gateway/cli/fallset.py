@@ -1,6 +1,7 @@
 """A folder of clips in which something falls, or does not: what is known of each, how it is written and read."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,8 @@ def read_set(folder: Path) -> FallSet:
         before = {clip.file: _recorded(clip) for clip in clips if clip.falls is not None}
         if (folder / BEFORE).exists():
             before |= msgspec.json.decode((folder / BEFORE).read_bytes(), type=dict[str, Told])
+        # What is remembered and gone would else count as if nothing had been lost.
+        clips += [Clip(name) for name in before if head is None and not (folder / name).exists()]
     except OSError as error:
         raise LinliError(f"{error.filename or folder}: {error.strerror}") from error
     except msgspec.DecodeError as error:
@@ -247,8 +250,13 @@ def _manifest(folder: Path) -> tuple[Head, list[Clip]]:
 
 
 def _plain(folder: Path) -> list[Clip]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS and path.is_file())
-    return [Clip(str(path.relative_to(folder))) for path in files]
+    """The clips of a folder and of those below it; OSError when one of them may not be read."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    files = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
+    return [Clip(str(path.relative_to(folder))) for path in sorted(files) if path.suffix.lower() in VIDEOS]
 
 
 def _recorded(clip: Clip) -> Told:

@@ -200,6 +200,13 @@ def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: 
     assert verdicts == {"c.mp4": "same", "false/b.mp4": "false", "true/a.mp4": "lost"}
     assert run("replay", "tower", folder, "-c", config, "--keep").exit_code == 1
     assert run("replay", "tower", folder, "-c", config).exit_code == 0
+    for name in ("c.mp4", "true/a.mp4"):
+        (folder / name).unlink()
+    gone = run("replay", "tower", folder, "-c", config, "--keep", "--json")
+    assert gone.exit_code == 1
+    verdicts = {row["file"]: row["verdict"] for row in json.loads(gone.stdout)["clips"]}
+    assert verdicts == {"c.mp4": "unplayable", "false/b.mp4": "same", "true/a.mp4": "unplayable"}
+    assert run("replay", "tower", folder, "-c", config).exit_code == 0
 
 
 def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
