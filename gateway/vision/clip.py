@@ -111,8 +111,12 @@ def _encoded(
 
 def _frames(packets: Sequence[Coded], stream: Any, masks: Polygons, begin: int) -> Iterator[Frame]:  # noqa: ANN401
     """The pictures from ``begin`` on that can be decoded, each masked once it is looked at."""
-    decoder: Any = av.CodecContext.create(stream.codec_context.name, "r")
-    decoder.extradata = stream.codec_context.extradata
+    known_as: Any = stream.codec_context
+    decoder: Any = av.CodecContext.create(known_as.name, "r")
+    decoder.extradata = known_as.extradata
+    if known_as.width and known_as.height and known_as.pix_fmt:
+        # Uncompressed pictures, as V4L2 gives them, do not say these themselves.
+        decoder.width, decoder.height, decoder.pix_fmt = known_as.width, known_as.height, known_as.pix_fmt
     decoder.thread_count = 1
     decoder.copy_opaque = True
     known = {coded.index: coded for coded in packets}

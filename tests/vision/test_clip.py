@@ -52,6 +52,21 @@ def test_broken_packets_are_stepped_over(tmp_path: Path) -> None:
     assert len(shown(make_clip(packets, capture.stream, LEFT, 0), tmp_path / "out.mp4")) > 40
 
 
+@pytest.mark.parametrize(("codec", "pixels"), [("rawvideo", "yuyv422"), ("mjpeg", "yuvj422p")])
+def test_what_v4l2_cameras_give_becomes_a_clip(codec: str, pixels: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.avi"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, pixels
+        for level in range(60, 160, 10):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), level, np.uint8), format="bgr24")
+            container.mux(stream.encode(frame.reformat(format=pixels)))
+        container.mux(stream.encode(None))
+    capture, packets = packets_of(path)
+    frames = shown(make_clip(packets, capture.stream, (), 0), tmp_path / "out.mp4")
+    assert [round(float(picture.mean()), -1) for _, picture in frames] == list(range(60, 160, 10))
+
+
 def test_no_packets_no_clip(tmp_path: Path) -> None:
     capture, _ = packets_of(write_small_clip(tmp_path / "c.mp4", 0.2))
     with pytest.raises(ClipError, match="no picture"):
