@@ -9,7 +9,7 @@ from gateway.contract import Clock, VisionEvent
 from gateway.daemon.actions import Actions
 from gateway.settings.parking import GateAction
 
-STALE = 3.0  # seconds between the camera's word and here: later it may be about another car
+STALE = 3.0  # seconds from the frame's arrival to here: later another car may stand there
 
 INSIDE = "not opened for a plate that is in already; open it by hand, or set passback back to mark"
 TIMELESS = "not opened for a plate that may pass at certain times only, while the time is not known; set the clock"
@@ -40,7 +40,8 @@ class Gates:
             return
         now = self._clock.monotonic()
         way = str(event.data.get("way"))
-        if now - event.monotonic > STALE or (gate.way != "any" and way != gate.way):
+        seen = event.monotonic - float(event.data.get("age", 0.0))  # a worker that lags tells late of what it saw
+        if now - seen > STALE or (gate.way != "any" and way != gate.way):
             return
         plate = hashlib.blake2b(str(event.data.get("plate")).encode(), key=self._key, digest_size=12).digest()
         self._opened = {key: at for key, at in self._opened.items() if now - at < self._gates[key[0]].again}

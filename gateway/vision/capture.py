@@ -35,10 +35,10 @@ av.logging.set_level(None)  # libav prints addresses with passwords
 class Frame:
     """One picture: its time (seconds of the stream), its wall time (ns since 1970) and, on demand, its masked pixels.
 
-    ``index`` counts the camera's pictures, also those that nobody looked at.
+    ``index`` counts the camera's pictures, also those that nobody looked at. ``arrived``: monotonic, 0 if not known.
     """
 
-    __slots__ = ("_bgr", "_luma", "_masks", "_video", "index", "time", "wall")
+    __slots__ = ("_bgr", "_luma", "_masks", "_video", "arrived", "index", "time", "wall")
 
     def __init__(
         self,
@@ -47,8 +47,10 @@ class Frame:
         index: int,
         masks: Sequence[Sequence[tuple[float, float]]],
         wall: int = 0,
+        arrived: float = 0.0,
     ) -> None:
         self._video, self.time, self.index, self._masks, self.wall = video, seconds, index, masks, wall
+        self.arrived = arrived
         self._luma: Pixels | None = None
         self._bgr: Pixels | None = None
 
@@ -202,7 +204,7 @@ class Capture:
         if not pictures:
             return None
         self._broken = 0
-        return Frame(pictures[-1], self._onward(coded.time), coded.index, self._masks, coded.wall)
+        return Frame(pictures[-1], self._onward(coded.time), coded.index, self._masks, coded.wall, coded.arrived)
 
     def skip(self, frame: Frame, coded: Coded) -> None:
         """This picture has been shown: what is decoded again up to it is not shown twice."""
@@ -248,7 +250,7 @@ class Capture:
                     continue
                 self._seen = None
             self._last = self._onward(coded.time)
-            frames.append(Frame(picture, self._last, coded.index, self._masks, coded.wall))
+            frames.append(Frame(picture, self._last, coded.index, self._masks, coded.wall, coded.arrived))
         return frames
 
     def _onward(self, seconds: float) -> float:

@@ -77,8 +77,12 @@ def clip_data(clip: Clip, stamp: Callable[[int], str], size: tuple[int, int] | N
 
 
 def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:
-    """What gates and rules hear while the vehicle is still there; no record, which comes when it is gone."""
-    data = {"plate": sure.text, "way": sure.way, "limited": sure.limited}
+    """What gates and rules hear while the vehicle is still there; no record, which comes when it is gone.
+
+    ``age``: seconds since its frame came from the camera, as far as that is known.
+    """
+    age = max(0.0, monotonic - sure.arrived) if sure.arrived else 0.0
+    data = {"plate": sure.text, "way": sure.way, "limited": sure.limited, "age": age}
     return VisionEvent(camera, sure.time, monotonic, "", camera, data, sure.listed)
 
 

@@ -160,7 +160,8 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     """A plate of a list was read surely while its vehicle is still there; its ``Passage`` follows when it is gone.
 
     ``way``: as far as it moved in the picture, toward, away, left, right or none. ``time``: ns since 1970.
-    ``limited``: it may pass, or not, at certain times only.
+    ``limited``: it may pass, or not, at certain times only. ``arrived``: when its frame came from the camera, seconds
+    of the machine's monotonic clock, 0 if that is not known.
     """
 
     text: str
@@ -168,6 +169,7 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     way: str
     time: int
     limited: bool = False
+    arrived: float = 0.0
 
 
 class Dwell(msgspec.Struct, frozen=True, tag=True):

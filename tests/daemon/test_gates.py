@@ -10,6 +10,8 @@ from gateway.daemon.gates import Gates
 from gateway.daemon.parts import _is_in_already
 from gateway.settings import CameraSettings
 from gateway.settings.parking import GateAction
+from gateway.vision.events import sure_event
+from gateway.vision.messages import Sure
 from gateway.vision.presence import Presence
 from tests.conftest import FakeClock
 
@@ -70,6 +72,18 @@ def test_what_opens_nothing(fake_clock: FakeClock) -> None:
     site.hear(camera="south")
     site.hear(late=4.0)
     assert site.opened == 0
+
+
+@pytest.mark.parametrize(("lag", "late", "opened"), [(0.5, 0.0, 1), (2.0, 0.9, 1), (2.0, 1.1, 0), (20.0, 0.0, 0)])
+def test_a_word_is_as_old_as_the_frame_that_it_is_about(
+    fake_clock: FakeClock, lag: float, late: float, opened: int
+) -> None:
+    """A worker that cannot keep up sends its word at once, of a car that was there long ago."""
+    site = Site(fake_clock)
+    told = fake_clock.monotonic() - late
+    word = Sure("沪A12345", "allow", "toward", fake_clock.wall(), arrived=told - lag)
+    site.gates.take(sure_event("north", word, told))
+    assert site.opened == opened
 
 
 def test_a_plate_that_may_pass_at_times_waits_until_the_time_is_known(
