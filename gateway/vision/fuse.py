@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.vision.grammar import colour_agrees, kind_of
 from gateway.vision.plates import PlateRead
@@ -119,6 +119,15 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     )
     status = "accepted" if sure else "uncertain"
     return Verdict(best, kind, colour, status, tuple(round(min(1.0, value), 4) for value in characters))
+
+
+def reconsidered(reads: Sequence[WeighedRead], again: Sequence[WeighedRead]) -> Verdict | None:
+    """Fuse ``reads`` with reads ``again`` of looks that are among them: they may change the text, but accept none.
+
+    The same pixels read twice are no second witness.
+    """
+    verdict = fuse([*reads, *again])
+    return verdict and replace(verdict, status="uncertain")
 
 
 def _weight(read: WeighedRead, rule: Rule) -> float:

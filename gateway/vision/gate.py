@@ -9,12 +9,12 @@ from gateway.vision.evidence import vehicle_box
 from gateway.vision.kinds import Kinds
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
-from gateway.vision.look import GOOD_WIDTH, READABLE, READS_ENOUGH, PlateSight, look_at
+from gateway.vision.look import GOOD_WIDTH, READABLE, READS_ENOUGH, PlateSight, look_again, look_at
 from gateway.vision.lost import LostPlates
 from gateway.vision.messages import Passage, Sure
 from gateway.vision.motion import MotionGate
 from gateway.vision.moving import MotionFollower
-from gateway.vision.passages import PassageBook
+from gateway.vision.passages import SIGHTINGS, PassageBook
 from gateway.vision.plates import FoundPlate
 from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box, around
@@ -66,6 +66,7 @@ class VehicleGate:
         self._lost = LostPlates()
         self._moving = MotionFollower()
         self._looked = -LOOK_EVERY
+        self._arrived = 0.0
         self._widely = -WIDE_SETTLED
         self._number = 0
         self._narrowly = False
@@ -76,7 +77,7 @@ class VehicleGate:
         now = frame.time
         if now - self._looked < LOOK_EVERY - 1e-4:
             return None
-        self._looked = now
+        self._looked, self._arrived = now, frame.arrived
         if self._size not in ((0, 0), (frame.width, frame.height)):
             passages = self.finish()
             self._resize(frame)
@@ -106,6 +107,7 @@ class VehicleGate:
     def finish(self) -> list[Passage]:
         """Close everything that is open: the stream ended or broke."""
         for track in [*self._lost.held, *self._plates]:
+            self._look_again(track)
             self._book.plate_ended(track, self._moving.known)
         for motion in self._moving.known.values():
             self._book.motion_ended(motion, self._size)
@@ -232,6 +234,7 @@ class VehicleGate:
                 self._lost.held.append(track)
             elif track.standing and track.anchor is not None and now - track.anchor.time > STAYS and not track.misses:
                 if track.moved:
+                    self._look_again(track)
                     self._book.plate_arrived(track, known)
                 track.forget()
         for track in self._lost.over(now, moving, lambda one: self._book.crossed(one, known)):
@@ -241,8 +244,13 @@ class VehicleGate:
         return self._book.take(now, [*self._plates, *self._lost.held])
 
     def _end(self, track: PlateTrack, now: float, known: Mapping[int, MotionTrack]) -> None:
+        self._look_again(track)
         if self._book.plate_ended(track, known):
             self._lost.remember(track, self._book.direction(track, known), now)
+
+    def _look_again(self, track: PlateTrack) -> None:
+        if self._sight is not None and track.moved and len(track.path) >= SIGHTINGS:
+            look_again(self._sight, track)
 
     def _announce(self, track: PlateTrack) -> None:
         """A gate opens, or an alarm sounds, before the vehicle has gone through; what does not move is parked."""
@@ -254,7 +262,8 @@ class VehicleGate:
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
             limited = self._lists.limited(verdict.text)
-            self._sure.append(Sure(verdict.text, listed, movement(track.path), track.last_wall, limited))
+            way = movement(track.path)
+            self._sure.append(Sure(verdict.text, listed, way, track.last_wall, limited, self._arrived))
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float, picture: Box) -> bool:

@@ -3,12 +3,15 @@
 import math
 from typing import NamedTuple, Protocol
 
+import cv2
+import numpy as np
+
 from gateway.vision.appearance import paint_of
 from gateway.vision.evidence import Pixels
 from gateway.vision.fuse import WeighedRead
 from gateway.vision.plates import FoundPlate, PlateRead, background_colour, rectified, sharpness
 from gateway.vision.shapes import Box
-from gateway.vision.track import PlateTrack
+from gateway.vision.track import KeptLook, PlateTrack
 
 SURE = 0.9  # weakest character below which a read is not left alone; chosen by scripts/eval_plates
 TWO_ROWS = 2
@@ -16,10 +19,11 @@ READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
-SECOND_ENOUGH = 2  # reads of the second reader for one plate: each costs as much as five of the first
-SECOND_GROWN = 1.2  # and only of a plate that has come nearer since
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 ONE_ROW_COLOURS = frozenset({"blue", "green", "black"})
+PATCH = (0.65, 0.45)  # plate widths around its middle that are kept of a look: a plate with two rows and some air
+DARKEST, BRIGHTEST = 25, 225  # to which a plate's contrast is stretched when it is read once more
+LEAST_CONTRAST = 20
 
 
 class PlateSight(Protocol):
@@ -32,7 +36,7 @@ class PlateSight(Protocol):
         """Read a rectified plate."""
 
     def second(self, crop: Pixels) -> PlateRead | None:
-        """The opinion of another reader, None without one; asked only where the first is not sure."""
+        """The opinion of another reader, None without one; it costs several times as much."""
 
 
 def read_plate(
@@ -79,15 +83,55 @@ def look_at(
         return None
     crop = rectified(picture, plate)
     track.read_at = track.last
-    ask = track.asked < SECOND_ENOUGH and plate.width > SECOND_GROWN * track.asked_width
-    read, asked = read_plate(sight, picture, plate, crop, ask=ask, rows=track.rows)
-    if asked:
-        track.asked, track.asked_width = track.asked + 1, plate.width
+    read, _ = read_plate(sight, picture, plate, crop, ask=False, rows=track.rows)
     clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
+    weight, colour = min(1.0, plate.width / GOOD_WIDTH) * clear, background_colour(crop)
+    track.keep(KeptLook(*_patch(picture, plate), *when, colour, weight))
     if read is not None:
-        weight = min(1.0, plate.width / GOOD_WIDTH) * clear
-        track.add_read(WeighedRead(*when, read, background_colour(crop), weight, paint_of(picture, plate)))
+        track.add_read(WeighedRead(*when, read, colour, weight, paint_of(picture, plate)))
     return Look(clear, read)
+
+
+def look_again(sight: PlateSight, track: PlateTrack) -> None:
+    """Read the best looks of a passage that is over once more, if it would be uncertain.
+
+    Each with its contrast stretched, which reads dark plates better and errs otherwise than the first time; the best
+    one also by the second reader, whose read costs as much as five.
+    """
+    verdict = track.verdict
+    if verdict is not None and verdict.status == "accepted":
+        return
+    again: list[WeighedRead] = []
+    for place, look in enumerate(track.looks):
+        crop = rectified(look.patch, look.plate)
+        patch = _stretched(look.patch, crop)
+        rows = track.rows or (1 if look.colour in ONE_ROW_COLOURS else 0)
+        read, _ = read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)
+        readings = [read]
+        if place == 0:
+            double = read.double if read is not None else rows == TWO_ROWS
+            readings.append(sight.second(rectified(look.patch, look.plate, rows=2) if double else crop))
+        again += [
+            WeighedRead(look.time, look.wall, one, look.colour, look.weight) for one in readings if one is not None
+        ]
+    track.reconsider(again)
+
+
+def _patch(picture: Pixels, plate: FoundPlate) -> tuple[Pixels, FoundPlate]:
+    """A copy of what is around a plate, and the plate in it."""
+    x, y = plate.middle
+    across, down = PATCH[0] * plate.width, PATCH[1] * plate.width
+    left, top = max(0, int(x - across)), max(0, int(y - down))
+    patch: Pixels = picture[top : int(y + down) + 1, left : int(x + across) + 1].copy()
+    begins, ends = (plate.box.left - left, plate.box.top - top), (plate.box.right - left, plate.box.bottom - top)
+    return patch, FoundPlate(Box(*begins, *ends), plate.corners - np.array([left, top], np.float32), plate.score)
+
+
+def _stretched(patch: Pixels, crop: Pixels) -> Pixels:
+    """A patch with the contrast of its plate (``crop``) brought to a day's."""
+    low, high = np.percentile(crop, (2, 98))
+    levels = (np.arange(256) - low) * (BRIGHTEST - DARKEST) / max(LEAST_CONTRAST, high - low) + DARKEST
+    return np.asarray(cv2.LUT(patch, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def _worth_reading(track: PlateTrack, plate: FoundPlate) -> bool:

@@ -1,16 +1,19 @@
 """Tracks: one plate, or one moving region, followed through the looks at a lane."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.vision.capture import Frame
-from gateway.vision.fuse import Verdict, WeighedRead, fuse, settled
+from gateway.vision.evidence import Pixels
+from gateway.vision.fuse import Verdict, WeighedRead, fuse, reconsidered, settled
 from gateway.vision.lanes import Place
 from gateway.vision.plates import FoundPlate
 from gateway.vision.shapes import Box, Spot
 
 KEPT = 400  # places of one track; beyond that every second one goes
 READS_KEPT = 32
+LOOKS_KEPT = 5  # chosen by the tune split: three gain half as much, ten no more
 MOVED = 1.0  # plate widths: what moved less stands
 GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
 STILL = 0.3  # plate widths: within this it has not left its spot
@@ -64,17 +67,31 @@ class MotionTrack:
         self.last_wall = wall
 
 
+@dataclass(frozen=True, slots=True)
+class KeptLook:
+    """What may be read once more: a patch of a frame, the plate in it, its time (s and ns since 1970) and worth."""
+
+    patch: Pixels
+    plate: FoundPlate
+    time: float
+    wall: int
+    colour: str
+    weight: float
+
+
 @dataclass
 class PlateTrack:
     """One plate: where it was, what was read, whether it stands.
 
-    ``asked`` counts opinions of the second reader, ``asked_width`` is the plate's at the last one (pixels);
+    ``looks`` are the best ones, for ``reread``: what was read of them once more when the passage was over.
     ``again`` is the direction with which the same vehicle was told a moment ago, empty if it was not.
     """
 
     number: int
     path: list[Place] = field(default_factory=list)
     reads: list[WeighedRead] = field(default_factory=list)
+    looks: list[KeptLook] = field(default_factory=list)
+    reread: list[WeighedRead] = field(default_factory=list)
     plate: FoundPlate | None = None
     first_wall: int = 0
     last_wall: int = 0
@@ -85,8 +102,6 @@ class PlateTrack:
     moving_wall: int = 0
     moved: bool = False
     read_at: Place | None = None
-    asked: int = 0
-    asked_width: float = 0.0
     again: str = ""
     judged: int = 0  # reads when it was last asked whether its list may be told; -1: it was
     best: tuple[float, Frame, int, Box, Box | None] | None = None
@@ -110,7 +125,7 @@ class PlateTrack:
 
     def _judged(self) -> tuple[int, Verdict | None, bool]:
         if self._fused[0] != self._changes:
-            verdict = fuse(self.reads)
+            verdict = reconsidered(self.reads, self.reread) if self.reread else fuse(self.reads)
             self._fused = (self._changes, verdict, settled(self.reads, verdict))
         return self._fused
 
@@ -150,9 +165,8 @@ class PlateTrack:
     def forget(self) -> None:
         """Begin anew from where it stands: what came before belongs to another passage, or to none."""
         self.path = self.path[-1:]
-        self.reads = []
+        self.reads, self.looks, self.reread = [], [], []
         self._changes += 1
-        self.asked, self.asked_width = 0, 0.0
         self.again = ""
         self.read_at = None
         self.best = None
@@ -164,6 +178,8 @@ class PlateTrack:
         """Join what was lost a moment ago to this track: it is the same plate."""
         self.path = thinned([*lost.path, *self.path])
         self.reads = [*lost.reads, *self.reads]
+        for look in lost.looks:
+            self.keep(look)
         self._changes += 1
         self.again = lost.again
         self.first_wall = lost.first_wall
@@ -180,6 +196,15 @@ class PlateTrack:
         if len(self.reads) > READS_KEPT:
             worst = min(self.reads, key=lambda kept: kept.weight)
             self.reads.remove(worst)
+
+    def keep(self, look: KeptLook) -> None:
+        """Keep a look if it is among the best."""
+        self.looks = sorted([*self.looks, look], key=lambda kept: -kept.weight)[:LOOKS_KEPT]
+
+    def reconsider(self, again: Sequence[WeighedRead]) -> None:
+        """Let reads of its looks once more vote for its text."""
+        self.reread = [*again]
+        self._changes += 1
 
     def expected(self, time: float) -> Spot:
         """Where it should be at ``time`` if it goes on as it went."""

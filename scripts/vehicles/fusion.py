@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.vision.beam import Guess
 from gateway.vision.fuse import RULE, Rule, Verdict, WeighedRead, fuse
-from gateway.vision.look import GOOD_SHARPNESS, GOOD_WIDTH, ONE_ROW_COLOURS, SECOND_ENOUGH, SECOND_GROWN, SURE
+from gateway.vision.look import GOOD_SHARPNESS, GOOD_WIDTH, SURE
 from gateway.vision.plates import PlateRead
 
 Look = list[dict[str, Any]]  # what the readers said of one crop in one row, and, if it was read so too, in two
@@ -83,13 +83,12 @@ def _rules() -> list[tuple[str, Callable[[list[Look]], Answer]]]:
         ("surest read of our own", lambda looks: _single(_top(own(looks), lambda r: r.read.weakest))),
         ("surest read of both readers", lambda looks: _single(_top(both(looks), lambda r: r.read.weakest))),
         ("most frequent text of our own", lambda looks: _majority(own(looks))),
-        ("fused, our own", by(own, RULE)),
         ("fused, PP-OCRv4", by(ocr, RULE)),
         ("fused, both on every look", by(both, RULE)),
-        ("fused, our own, PP-OCRv4 where unsure (the rule in use)", by(asked, RULE)),
+        ("fused, our own (the rule in use, but for the looks once more)", by(own, RULE)),
     ]
     for name, value in VARIANTS:
-        rules.append((f"  in use, but {name}", by(asked, value)))
+        rules.append((f"  in use, but {name}", by(own, value)))
     return rules
 
 
@@ -106,28 +105,6 @@ def ocr(looks: list[Look]) -> list[WeighedRead]:
 def both(looks: list[Look]) -> list[WeighedRead]:
     """Two votes a look."""
     return own(looks) + ocr(looks)
-
-
-def asked(looks: list[Look]) -> list[WeighedRead]:
-    """As gateway/vision/look.py does it."""
-    reads: list[WeighedRead] = []
-    count, width = 0, 0.0
-    for look in looks:
-        single = _weighed(look[0], 0)
-        found = [single]
-        part = look[0]
-        unsure = single is None or single.read.weakest < SURE
-        if unsure and len(look) > 1 and look[0]["colour"] not in ONE_ROW_COLOURS:
-            double = _weighed(look[1], 0)
-            if double is not None and (single is None or double.read.likelihood > single.read.likelihood):
-                found, part = [single, double], look[1]
-        if not any(one is not None and one.read.weakest >= SURE for one in found) and (
-            count < SECOND_ENOUGH and part["width"] > SECOND_GROWN * width
-        ):
-            count, width = count + 1, part["width"]
-            found.append(_weighed(part, 1))
-        reads += _best(found)
-    return reads
 
 
 def _best(found: Sequence[WeighedRead | None]) -> list[WeighedRead]:

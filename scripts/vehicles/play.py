@@ -64,21 +64,23 @@ class Watched:
             self._weigh(crop, read)
         return read
 
-    def _plate(self, crop: Pixels) -> FoundPlate:
+    def _plate(self, crop: Pixels) -> FoundPlate | None:
+        """The one that was just found here; None for a look of earlier that is read once more."""
         rows = 1 if crop.shape[0] < 60 else 2
-        return next(
-            one
-            for one in self._found
-            if (rectified(self._picture, one, rows) == crop).all()  # type: ignore[arg-type]
-        )
+        now = (one for one in self._found if (rectified(self._picture, one, rows) == crop).all())  # type: ignore[arg-type]
+        return next(now, None)
 
     def _weigh(self, crop: Pixels, read: PlateRead) -> None:
         plate = self._plate(crop)
+        if plate is None:
+            return
         clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
         self.clear[self.wall, read.text] = min(1.0, plate.width / GOOD_WIDTH) * clear
 
     def _note(self, crop: Pixels, read: PlateRead | None) -> None:
         plate = self._plate(crop)
+        if plate is None:
+            return
         other = self.inner.second(crop)
         self.looks.append(
             {

@@ -26,7 +26,7 @@ from scenes import HEIGHT, RATE, WIDTH, Passing, Weather, weather, where
 
 from gateway.vision.fuse import RULE, Verdict, fuse
 from gateway.vision.gate import SETTLED_EVERY
-from gateway.vision.look import SURE, PlateSight, look_at
+from gateway.vision.look import SURE, PlateSight, look_again, look_at
 from gateway.vision.shapes import Box
 from gateway.vision.track import PlateTrack
 
@@ -146,6 +146,9 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
             track.add(now, wall, plate)
             look_at(sight, track, canvas, (now, wall), plate)
         spent += time.process_time() - began
+    began = time.process_time()
+    look_again(sight, track)
+    spent += time.process_time() - began
     verdict = track.verdict
     reads = track.reads
     best = max(reads, key=lambda read: read.weight, default=None)

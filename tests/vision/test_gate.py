@@ -135,7 +135,9 @@ def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     told = []
     for frame in Capture(str(demo_clip)).frames():
         passed = watcher.offer(frame, round(frame.time * 1e9)) or []
-        told += [*watcher.sure(), *passed]
+        sure = watcher.sure()
+        assert {each.arrived for each in sure} <= {frame.arrived}
+        told += [*sure, *passed]
     told += watcher.finish()
     kinds = [(type(each).__name__, each.text, each.listed) for each in told]
     assert kinds[0] == ("Sure", PLATE, "allow")

@@ -4,9 +4,10 @@ import numpy as np
 
 from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
-from gateway.vision.look import read_plate
+from gateway.vision.look import look_again, look_at, read_plate
 from gateway.vision.plates import FoundPlate, PlateRead, rectified
 from gateway.vision.shapes import Box
+from gateway.vision.track import LOOKS_KEPT, PlateTrack
 
 YELLOW, BLUE = (20, 180, 230), (150, 60, 10)
 PLATE = FoundPlate(Box(100, 100, 220, 138), np.array([[100, 100], [220, 100], [220, 138], [100, 138]], np.float32), 1.0)
@@ -68,3 +69,93 @@ def test_the_second_reader_is_asked_only_while_it_may_be() -> None:
 
 def test_nothing_read_by_anybody_is_nothing() -> None:
     assert look(Told(None, None, None), YELLOW) == (None, True)
+
+
+class Passing(Told):
+    """Reads ``texts`` in turn, and keeps how bright and how dark each crop was."""
+
+    def __init__(self, texts: list[str], second: PlateRead | None = None) -> None:
+        super().__init__(None, None, second)
+        self.texts, self.levels = texts, []  # type: ignore[var-annotated]
+
+    def read(self, crop: Pixels) -> PlateRead | None:
+        self.levels.append((int(crop.min()), int(crop.max())))
+        self.asked.append("one" if crop.shape[0] < 60 else "two")
+        text = self.texts.pop(0)
+        return said(text, 0.8) if text else None
+
+
+def passed(sight: Passing, count: int, ground: tuple[int, int, int] = BLUE) -> PlateTrack:
+    """A track after ``count`` looks at a dim plate that comes nearer."""
+    track = PlateTrack(1)
+    for step in range(count):
+        picture = np.full((240, 320, 3), ground, np.uint8) // 4
+        picture[108:130, 106:214:12] = 80
+        grown = PLATE.corners + np.array([[0, 0], [24 * step, 0], [24 * step, 7 * step], [0, 7 * step]], np.float32)
+        plate = FoundPlate(PLATE.box, grown, 1.0)
+        track.add(step / 10, step, plate)
+        look_at(sight, track, picture, (step / 10, step), plate)
+    return track
+
+
+def test_an_uncertain_passage_reads_its_best_looks_once_more_with_more_contrast() -> None:
+    sight = Passing(["沪A12345"] * 3 + ["沪A12845"] * 5 + ["京A12845"] * LOOKS_KEPT, said("京A12845", 0.8))
+    track = passed(sight, 8)
+    before = track.verdict
+    sight.levels.clear()
+    look_again(sight, track)
+    assert len(sight.levels) == LOOKS_KEPT
+    assert all(high > 180 for _, high in sight.levels)
+    assert sight.asked[-1] == "one"
+    assert sight.asked.count("second") == 1
+    assert before is not None
+    assert track.verdict is not None
+    assert (before.text, track.verdict.text, track.verdict.status) == ("沪A12845", "京A12845", "uncertain")
+    assert [read.read.text for read in track.reads].count("京A12845") == 0
+
+
+def test_reads_of_the_same_looks_accept_nothing() -> None:
+    sight = Passing(["沪A12345"] * 3)
+    track = passed(sight, 3)
+    sight.read = lambda crop: said("沪A12345", 0.99)  # type: ignore[method-assign]
+    look_again(sight, track)
+    assert track.verdict is not None
+    assert (track.verdict.text, track.verdict.status) == ("沪A12345", "uncertain")
+    assert not track.settled
+
+
+def test_what_is_accepted_is_left_alone() -> None:
+    sight = Passing([])
+    sight.read = lambda crop: said("沪A12345", 0.99)  # type: ignore[method-assign]
+    track = passed(sight, 6)
+    sight.read = sight.second = lambda crop: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    look_again(sight, track)
+    assert track.verdict is not None
+    assert track.verdict.status == "accepted"
+
+
+def test_a_plate_that_was_never_read_may_be_read_at_last() -> None:
+    sight = Passing([""] * 4 + ["", "沪A12345", "", ""])
+    track = passed(sight, 4)
+    assert track.verdict is None
+    look_again(sight, track)
+    assert track.verdict is not None
+    assert (track.verdict.text, track.verdict.status) == ("沪A12345", "uncertain")
+
+
+def test_a_kept_look_is_read_as_its_frame_was() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+    track = PlateTrack(1)
+    track.add(0.0, 0, PLATE)
+    look_at(Passing([""] * 2), track, picture, (0.0, 0), PLATE)
+    assert track.looks[0].patch.size < picture.size / 3
+    for rows in (1, 2):
+        kept = rectified(track.looks[0].patch, track.looks[0].plate, rows=rows)
+        assert np.abs(kept.astype(int) - rectified(picture, PLATE, rows=rows)).max() <= 1
+
+
+def test_what_is_taken_over_keeps_the_best_looks_of_both() -> None:
+    one, other = passed(Passing(["沪A12345"] * 4), 4), passed(Passing(["沪A12345"] * 4), 4)
+    one.take_over(other)
+    assert len(one.looks) == LOOKS_KEPT
+    assert min(look.weight for look in one.looks) >= sorted(look.weight for look in other.looks)[1]
