@@ -10,15 +10,22 @@ from gateway.vision.grammar import discreet
 from gateway.vision.suspects import PAGE
 
 STOP_SECONDS = 2.0
+# One thread computes. What is as large as a coloured picture goes back to the machine once it is not needed; threads
+# share two heaps: else glibc keeps 60 MB of a lane's models and 10 MB of a facade's pictures (scripts/bench_cameras).
+ALONE = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "4194304",
+    "MALLOC_TRIM_THRESHOLD_": "4194304",
+}
 
 log = logging.getLogger("linli.vision")
 
 
 async def start_worker(page: int) -> asyncio.subprocess.Process:
     """Start one; its job goes to its standard input. ``page`` is the descriptor on which it says what is at work."""
-    # With a heap for every thread a worker holds 8 MB more (scripts/bench_cameras).
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-    environment = {**os.environ, **threads, PAGE: str(page)}
+    environment = {**os.environ, **ALONE, PAGE: str(page)}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
