@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.settings import CameraSettings
+from gateway.vision.areas import SizedAreas
 from gateway.vision.capture import Frame
 from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
@@ -62,6 +63,7 @@ class VehicleWatcher:
         providers: Sequence[str] = (),
         faces: Guest | None = None,
         zone: tzinfo | None = None,
+        areas: SizedAreas | None = None,
     ) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
@@ -69,8 +71,15 @@ class VehicleWatcher:
         self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None}, zone)
         self.sight = LiveSight(models, providers)
         self._vehicles = Guest(models, VEHICLES, providers)
-        kinds = Kinds(self._vehicles)
-        self._gate = VehicleGate(camera, self.sight, self._lists, veil_of(camera, self.sight, faces, kinds), kinds)
+        self._camera, self._areas = camera, areas or SizedAreas(camera, None)
+        self._kinds = Kinds(self._vehicles)
+        self._veil = veil_of(camera, self.sight, faces, self._kinds)
+        self._size = (0, 0)
+        self._misfit = ""
+        self._gate = self._made(camera)
+
+    def _made(self, camera: CameraSettings) -> VehicleGate:
+        return VehicleGate(camera, self.sight, self._lists, self._veil, self._kinds)
 
     @property
     def busy(self) -> bool:
@@ -85,6 +94,8 @@ class VehicleWatcher:
             return self.sight.trouble
         if self._vehicles.trouble:
             return "models_refused", f"{self._vehicles.trouble}; until then what moves and plates tell vehicles"
+        if self._misfit:
+            return "lanes", self._misfit
         problems = self._lists.problems
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -95,8 +106,19 @@ class VehicleWatcher:
         """Give the plates that this frame makes sure, and the passages that it ends."""
         self.sight.renew()
         self._vehicles.renew()
+        over = self._resize((frame.width, frame.height))
         passages = self._gate.offer(frame, wall)
-        return passages if passages is None else [*self._gate.sure(), *passages]
+        return passages if passages is None and not over else [*over, *self._gate.sure(), *(passages or ())]
+
+    def _resize(self, size: tuple[int, int]) -> list[Passage]:
+        """Bring the lanes to pictures of this size; the passages that end with those of another."""
+        if size == self._size:
+            return []
+        over = self._gate.finish()
+        self._size = size
+        vehicles, self._misfit = self._areas.brought(size)
+        self._gate = self._made(self._camera.model_copy(update={"vehicles": vehicles}))
+        return over
 
     def finish(self) -> Sequence[Message]:
         """Give the passages that were open."""
@@ -117,12 +139,19 @@ class ZoneWatcher:
     busy = False
     trouble = ("", "")
 
-    def __init__(self, camera: CameraSettings, sight: LiveSight, faces: Guest | None = None) -> None:
-        zones = camera.vehicles.zones if camera.vehicles else ()
-        self._watch = DwellWatch(zones, veil_of(camera, sight, faces))
+    def __init__(
+        self, camera: CameraSettings, sight: LiveSight, faces: Guest | None = None, areas: SizedAreas | None = None
+    ) -> None:
+        self._areas = areas or SizedAreas(camera, None)
+        self._veil = veil_of(camera, sight, faces)
+        self._size = (0, 0)
+        self._watch = DwellWatch((), self._veil)
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give what has stood for too long, and what has left."""
+        if (frame.width, frame.height) != self._size:
+            self._size = (frame.width, frame.height)
+            self._watch = DwellWatch(self._areas.brought(self._size)[0].zones, self._veil)
         return self._watch.look(frame, wall)
 
     def finish(self) -> Sequence[Message]:
@@ -195,18 +224,21 @@ def watchers_of(
     faces: Guest | None = None,
     views: Path | None = None,
     zone: tzinfo | None = None,
+    areas: SizedAreas | None = None,
 ) -> list[Watcher]:
     """Everything that the camera is to look for and that exists.
 
-    ``faces`` are hidden in what leaves; ``views`` is where the view of a facade is kept across restarts; ``zone`` is
-    that of lists' days and hours, the process's own without it.
+    ``faces`` are hidden in what leaves; ``views`` is where the view of a facade, and the size that was drawn in, are
+    kept across restarts; ``zone`` is that of lists' days and hours, the process's own without it. ``areas`` brings
+    lanes and zones to the pictures' size in another way.
     """
     found: list[Watcher] = []
     if camera.vehicles is not None:
-        vehicles = VehicleWatcher(camera, models, providers, faces, zone)
+        areas = areas or SizedAreas(camera, views)
+        vehicles = VehicleWatcher(camera, models, providers, faces, zone, areas)
         found.append(vehicles)
         if camera.vehicles.zones:
-            found.append(ZoneWatcher(camera, vehicles.sight, faces))
+            found.append(ZoneWatcher(camera, vehicles.sight, faces, areas))
     if camera.falling is not None:
         found.append(FallWatcher(camera, models, providers, faces, views))
     return found
