@@ -41,8 +41,8 @@ class Eyes:
     ) -> None:
         """``faces`` are hidden in pictures; LinkError when the camera looks for nothing.
 
-        ``views`` is where the gateway keeps of which size the pictures were that masks and lanes were drawn in, ``zone``
-        is that of lists.
+        ``views`` is where the gateway keeps the size of the pictures that masks and lanes were drawn in; ``zone`` is
+        that of lists.
         """
         from gateway.vision.areas import SizedAreas
         from gateway.vision.drawn_for import MaskedSize

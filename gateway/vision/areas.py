@@ -44,8 +44,8 @@ def _outside(lanes: Sequence[LaneSettings], size: Size) -> str:
         across, down = zip(*lane.line, strict=True)
         if max(across) < 0 or min(across) >= size[0] or max(down) < 0 or min(down) >= size[1]:
             return (
-                f"the line of lane {lane.name} lies outside the pictures, which have {size[0]} x {size[1]}: no way can be "
-                "told, and nothing is counted; draw it anew"
+                f"the line of lane {lane.name} lies outside the pictures, which have {size[0]} x {size[1]}: no way can "
+                "be told, and nothing is counted; draw it anew"
             )
     return ""
 
