@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
+from itertools import groupby, islice
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ MEMORY = 0.03  # share of a new frame in a pixel's noise
 APART = 0.063  # seconds at least between a frame and the later one that it is compared with
 EARLIER = 0.13  # the same for the one before: what is large or slow covers itself until then, and this costs no time
 FLOOD = 600  # outlines of one frame from which nothing can be told apart: a new exposure, a flash
+BAND = 36  # rows that are looked through together
+LOOK_ROWS = 61  # every so many-th row of a frame is compared first
 EDGE = 0.6  # pixels of the picture that is looked at by which a thing seems larger than it is
 ASIDE = 2  # frames at least between them: some cameras send every third frame twice
 
@@ -94,7 +96,7 @@ class SpotFinder:
         In order. A frame that only repeats the one before is passed over.
         """
         window = self._window
-        if window and not cv2.hasNonZero(cv2.absdiff(small, window[-1][1], dst=self._difference)):
+        if window and self._repeats(small, window[-1][1]):
             self._idle.append(small)
             return []
         window.append((time, small))
@@ -109,6 +111,12 @@ class SpotFinder:
             self._next += 1
         return answers
 
+    def _repeats(self, small: Pixels, before: Pixels) -> bool:
+        """Whether a frame is the one before; a few rows tell it of most."""
+        if not np.array_equal(small[::LOOK_ROWS], before[::LOOK_ROWS]):
+            return False
+        return not cv2.hasNonZero(cv2.absdiff(small, before, dst=self._difference))
+
     def _compare(self, first: Pixels, middle: Pixels, last: Pixels) -> list[Spot]:
         # An edge that shakes, a light that is switched, a new exposure: one of the two differences is small or has
         # the other sign. What passes by stands out against before and after alike.
@@ -120,14 +128,25 @@ class SpotFinder:
         marks: Any = cv2.compare(self._difference, self._limit, cv2.CMP_GT, dst=self._marks)
         if self._allowed is not None:
             cv2.bitwise_and(marks, self._allowed, dst=marks)
-        if not cv2.hasNonZero(marks):
+        outlines = self._outlines(marks)
+        if not outlines:
             self._raised = max(0.0, self._raised - 0.05)
             return []
-        # A pixel more all around joins the parts of one thing; it is taken off its size again.
-        outlines, _ = cv2.findContours(
-            cv2.dilate(marks, _CROSS, dst=self._dark), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-        )
         return self._spots(outlines)
+
+    def _outlines(self, marks: Any) -> list[Any]:  # noqa: ANN401 - OpenCV
+        """Around everything that is marked; most of the picture has no mark and is not looked at twice."""
+        height = self.size[1]
+        # From below, as one search of the whole picture would find them.
+        bands = [top for top in range(0, height, BAND) if cv2.hasNonZero(marks[top : top + BAND])][::-1]
+        outlines: list[Any] = []
+        for _, run in groupby(enumerate(bands), lambda entry: entry[0] * BAND + entry[1]):
+            tops = [top for _, top in run]
+            rows = slice(max(0, tops[-1] - 1), min(height, tops[0] + BAND + 1))
+            # A pixel more all around joins the parts of one thing; it is taken off its size again.
+            part = cv2.dilate(marks[rows], _CROSS, dst=self._dark[rows])
+            outlines += cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(0, rows.start))[0]
+        return outlines
 
     def _learn(self) -> None:
         """Every pixel's own restlessness: leaves, laundry and edges that shake get a threshold of their own."""

@@ -57,7 +57,7 @@ class Track:
         if count < 4:
             span = ages[0]
             return last.x + (xs[0] - last.x) / span * ahead, last.y + (ys[0] - last.y) / span * ahead
-        return _straight(ages, xs, ahead), _bent(ages, ys, ahead)
+        return _ahead(ages, xs, ys, ahead)
 
     @property
     def speed(self) -> float:
@@ -211,27 +211,28 @@ def _patience(track: Track) -> float:
     return LONGEST_GAP if len(track.times) >= GROWN else YOUNG_GAP
 
 
-def _straight(ages: Sequence[float], values: Sequence[float], ahead: float) -> float:
-    mean_age, mean = sum(ages) / len(ages), sum(values) / len(values)
-    spread = sum((age - mean_age) ** 2 for age in ages)
-    slope = sum((age - mean_age) * (value - mean) for age, value in zip(ages, values, strict=True)) / max(1e-9, spread)
-    return mean + slope * (ahead - mean_age)
+def _ahead(ages: Sequence[float], xs: Sequence[float], ys: Sequence[float], ahead: float) -> tuple[float, float]:
+    """A line through the xs and a parabola through the ys, by least squares, read ``ahead``.
 
-
-def _bent(ages: Sequence[float], values: Sequence[float], ahead: float) -> float:
-    """A parabola through the values, by least squares, read ``ahead``; numpy is too slow for so few points."""
+    One plain loop: for so few points numpy is too slow.
+    """
     count = len(ages)
-    middle = sum(ages) / count
-    xs = [age - middle for age in ages]
-    s2 = sum(x * x for x in xs)
-    s3, s4 = sum(x**3 for x in xs), sum(x**4 for x in xs)
-    mean = sum(values) / count
-    y1 = sum(x * (value - mean) for x, value in zip(xs, values, strict=True))
-    y2 = sum(x * x * (value - mean) for x, value in zip(xs, values, strict=True))
+    middle, mean_x, mean_y = sum(ages) / count, sum(xs) / count, sum(ys) / count
+    s2 = s3 = s4 = x1 = y1 = y2 = 0.0
+    for age, x, y in zip(ages, xs, ys, strict=True):
+        away = age - middle
+        square = away * away
+        s2 += square
+        s3 += square * away
+        s4 += square * square
+        x1 += away * (x - mean_x)
+        y1 += away * (y - mean_y)
+        y2 += square * (y - mean_y)
+    at = ahead - middle
+    across = mean_x + x1 / max(1e-9, s2) * at
     spread = s4 - s2 * s2 / count
     below = s2 * spread - s3 * s3
     if below <= 1e-18:
-        return _straight(ages, values, ahead)
+        return across, mean_y + y1 / max(1e-9, s2) * at
     bend, slope = (s2 * y2 - s3 * y1) / below, (spread * y1 - s3 * y2) / below
-    x = ahead - middle
-    return mean - bend * s2 / count + slope * x + bend * x * x
+    return across, mean_y - bend * s2 / count + slope * at + bend * at * at
