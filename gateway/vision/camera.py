@@ -21,7 +21,6 @@ from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
 from gateway.vision.events import clip_event, shown_passage
 from gateway.vision.messages import (
-    LONGEST,
     Ask,
     Beat,
     Clip,
@@ -32,14 +31,14 @@ from gateway.vision.messages import (
     Opened,
     Passage,
     Peek,
+    Stop,
     Sure,
     Trouble,
     View,
-    unpack,
 )
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
-from gateway.vision.process import end_worker, ending, log_complaints, start_worker
+from gateway.vision.process import NonsenseError, Spoken, end_worker, ending, log_complaints, start_worker
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
 
@@ -48,6 +47,7 @@ SILENT = 9.5  # seconds without a word after which a worker hangs: it says somet
 STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
 BACK_OFF = (0.5, 10.0)
 STEADY = 30.0  # seconds of good work after which the back-off begins anew
+LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN = 10
 DROP_TEST = "droptest"
 
@@ -230,7 +230,14 @@ class Camera:
                 worker.stdin.write(msgspec.json.encode(job) + b"\n")
                 with contextlib.suppress(ConnectionError):
                     await worker.stdin.drain()
-            await self._listen(worker, suspects)
+            spoken = Spoken(worker.stdout) if worker.stdout is not None else None
+            if spoken is None:
+                raise WorkerFailedError("the worker has no output", "worker")
+            try:
+                await self._listen(worker, spoken, suspects)
+            except asyncio.CancelledError:
+                await self._hear_out(worker, spoken)
+                raise
         finally:
             self._worker = None
             self._peeks.lost()
@@ -241,19 +248,26 @@ class Camera:
                 with contextlib.suppress(asyncio.CancelledError):
                     await complaints
 
-    async def _listen(self, worker: asyncio.subprocess.Process, suspects: Suspects) -> None:
+    async def _hear_out(self, worker: asyncio.subprocess.Process, spoken: Spoken) -> None:
+        """When the gateway stops: a fall that was told gets its record, and what is owed a clip, if it can be soon."""
+        if worker.stdin is None or not (self._teller.falling or self._owed):
+            return
+        worker.stdin.write(msgspec.json.encode(Stop()) + b"\n")
+        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError, NonsenseError):
+            async with asyncio.timeout(LAST_WORDS):
+                while not isinstance(message := await spoken.message(), Gone):
+                    if isinstance(message, Fall | Clip):  # a vehicle is told when it goes, by the next worker
+                        await self._take(message)
+
+    async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
-        out = worker.stdout
-        if out is None:
-            raise WorkerFailedError("the worker has no output", "worker")
         patience = STARTS
         while True:
             try:
                 async with asyncio.timeout(patience):
-                    length = int.from_bytes(await out.readexactly(4), "big")
-                    if length > LONGEST:
-                        raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker")
-                    message = unpack(await out.readexactly(length))
+                    message = await spoken.message()
+            except NonsenseError:
+                raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker") from None
             except TimeoutError:
                 suspect = suspects.blame()
                 advice = f"model {suspect} was at work" if suspect else "check the camera"

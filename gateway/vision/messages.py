@@ -37,6 +37,10 @@ class Peek(msgspec.Struct, frozen=True, tag=True):
     """A further line of its standard input: send a ``View`` of the next frame."""
 
 
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """A further line of its standard input: tell what is open, make the clips that are owed, and end."""
+
+
 class Opened(msgspec.Struct, frozen=True, tag=True):
     """The first frame is there: its size in pixels and the codec."""
 

@@ -7,6 +7,7 @@ import os
 import sys
 
 from gateway.vision.grammar import discreet
+from gateway.vision.messages import LONGEST, Message, unpack
 from gateway.vision.suspects import PAGE
 
 STOP_SECONDS = 2.0
@@ -21,6 +22,28 @@ ALONE = {
 }
 
 log = logging.getLogger("linli.vision")
+
+
+class NonsenseError(Exception):
+    """What was said is too long to be a message: the pipe is out of step."""
+
+
+class Spoken:
+    """What a worker says, message by message; a wait that is broken off loses nothing of it."""
+
+    def __init__(self, out: asyncio.StreamReader) -> None:
+        self._out = out
+        self._length: int | None = None
+
+    async def message(self) -> Message:
+        """Wait for the next; IncompleteReadError at the end, DecodeError or NonsenseError for what is none."""
+        if self._length is None:
+            self._length = int.from_bytes(await self._out.readexactly(4), "big")
+        if self._length > LONGEST:
+            raise NonsenseError
+        body = await self._out.readexactly(self._length)
+        self._length = None
+        return unpack(body)
 
 
 async def start_worker(page: int) -> asyncio.subprocess.Process:

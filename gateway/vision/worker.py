@@ -28,7 +28,21 @@ from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.feed import Feed
 from gateway.vision.guest import Guest
 from gateway.vision.live import Live
-from gateway.vision.messages import Ask, Beat, Dwell, Fall, Gone, Job, Message, Opened, Passage, Peek, Trouble, send
+from gateway.vision.messages import (
+    Ask,
+    Beat,
+    Dwell,
+    Fall,
+    Gone,
+    Job,
+    Message,
+    Opened,
+    Passage,
+    Peek,
+    Stop,
+    Trouble,
+    send,
+)
 from gateway.vision.packs import FACES
 from gateway.vision.ring import PacketRing
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
@@ -52,7 +66,7 @@ NOTHING_LEFT = 3  # exit code: said why on the pipe
 class Worker:
     """One camera from its first frame to its end or failure; ``asked`` holds what the gateway asks for meanwhile."""
 
-    def __init__(self, job: Job, out: BinaryIO, asked: "queue.SimpleQueue[Ask | Peek] | None" = None) -> None:
+    def __init__(self, job: Job, out: BinaryIO, asked: "queue.SimpleQueue[Ask | Peek | Stop] | None" = None) -> None:
         self._job = job
         self._camera = CameraSettings.model_validate(job.camera)
         self._out = out
@@ -267,7 +281,9 @@ class Worker:
             self._clips.tick(self._stream)
         self._tell_alive()
 
-    def _owe(self, ask: Ask | Peek) -> None:
+    def _owe(self, ask: Ask | Peek | Stop) -> None:
+        if isinstance(ask, Stop):
+            raise LinkError("the gateway stops", "stopped")
         if isinstance(ask, Peek):
             self._peeked = True
             return
@@ -327,13 +343,13 @@ class Worker:
             send(self._out, message)
 
 
-def _end_with_parent(asked: "queue.SimpleQueue[Ask | Peek]") -> None:
+def _end_with_parent(asked: "queue.SimpleQueue[Ask | Peek | Stop]") -> None:
     """Never outlive the gateway: the kernel ends us with it, and so does the end of our standard input."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     def listen() -> None:
         for line in sys.stdin.buffer:
-            asked.put(msgspec.json.decode(line, type=Ask | Peek))
+            asked.put(msgspec.json.decode(line, type=Ask | Peek | Stop))
         os._exit(0)
 
     threading.Thread(target=listen, name="parent", daemon=True).start()
@@ -345,7 +361,7 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a codec prints must not get between the messages
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    asked: queue.SimpleQueue[Ask | Peek] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[Ask | Peek | Stop] = queue.SimpleQueue()
     _end_with_parent(asked)
     cv2.setNumThreads(1)
     try:

@@ -41,3 +41,15 @@ async def test_a_drop_test_ends_by_itself_and_only_one_runs(tmp_path: Path) -> N
         await one.until(lambda: [reason for _, reason in one.states][-2:] == ["droptest", "models_missing"])
         await one.camera.drop_test(0)
     assert one.camera.view()["falling"]["facade"] == {**FACADE, "storey": STOREY}
+
+
+async def test_what_falls_when_the_gateway_stops_has_its_record_and_its_clip(tmp_path: Path) -> None:
+    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
+    how = {"vehicles": None, "falling": {"facade": FACADE}, "unblurred": "a drawn wall"}
+    async with running(path, tmp_path, **how) as one:
+        await one.until(lambda: any(isinstance(item, VisionEvent) for item in one.items))
+        assert not one.passages  # only the early word so far
+    fall, clip = one.passages
+    assert (fall.type, clip.type) == ("linli.falling_object.v1", "linli.media.ready.v1")
+    assert clip.data["record"] == fall.id
+    assert clip.data["first_time"] < fall.data["first_time"] < fall.data["last_time"] <= clip.data["last_time"]
