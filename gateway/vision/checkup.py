@@ -31,6 +31,7 @@ from gateway.vision.aim import (
     plate_size,
 )
 from gateway.vision.capture import Capture, Frame
+from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.messages import PlateSize
 from gateway.vision.plates import FoundPlate
 from gateway.vision.ring import Coded
@@ -89,7 +90,10 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict on a camera: every check, and the picture (JPEG) with lanes and plate sizes drawn in."""
+    """The verdict on a camera: every check, and the picture (JPEG) with lanes and plate sizes drawn in.
+
+    The picture is empty where masks would not hide what they are to hide.
+    """
 
     checks: tuple[Check, ...]
     picture: bytes
@@ -101,9 +105,17 @@ class Report:
 
 
 def examine(
-    camera: CameraSettings, models: Path, password: str = "", seconds: float = 10.0, providers: Sequence[str] = ()
+    camera: CameraSettings,
+    models: Path,
+    password: str = "",
+    seconds: float = 10.0,
+    providers: Sequence[str] = (),
+    views: Path | None = None,
 ) -> Report:
-    """Take ``seconds`` of a camera's stream and judge it; LinkError when it gives nothing."""
+    """Take ``seconds`` of a camera's stream and judge it; LinkError when it gives nothing.
+
+    ``views`` is where the gateway keeps the size of the pictures that masks were drawn in.
+    """
     capture = Capture(camera.url, user=camera.user, password=password, masks=camera.masks, transport=camera.transport)
     try:
         stream = _take(capture, is_stream(camera.url), seconds)
@@ -113,14 +125,15 @@ def examine(
         capture.close()
     if looks.best is None:
         raise LinkError(f"{camera.name} gives no picture that can be decoded; check codec and cable", "not_playable")
+    misfit = MaskedSize(camera, views, read_only=True).misfit(looks.size)
     checks = [
         *_of_stream(camera, stream, looks, capture.period),
-        *_of_pictures(camera, looks, aim),
+        *_of_pictures(camera, looks, aim, misfit),
         _cost(stream, looks),
     ]
     frame, found = looks.best
     wide = CLEAR if camera.unblurred is not None else COARSE if aim.sees else BLIND
-    return Report(tuple(checks), drawn(frame.bgr, camera, found, wide))
+    return Report(tuple(checks), b"" if misfit else drawn(frame.bgr, camera, found, wide))
 
 
 def _take(capture: Capture, live: bool, seconds: float) -> Stream:
@@ -283,10 +296,12 @@ def _losses(steps: Sequence[float], step: float, looks: Looks) -> Check:
 # ----------------------------------------------------------------------------------------------------- the pictures
 
 
-def _of_pictures(camera: CameraSettings, looks: Looks, aim: Aim) -> list[Check]:
+def _of_pictures(camera: CameraSettings, looks: Looks, aim: Aim, misfit: str) -> list[Check]:
     checks = [_exposure(looks.light), _sharpness(looks.sharp)]
     area = outside(camera, looks.size)
-    if area:
+    if misfit:
+        checks.append(Check("areas", "bad", *misfit.split(": ", 1)))
+    elif area:
         checks.append(Check("areas", "bad", f"{area} is outside", "draw it anew for this picture size"))
     elif camera.masks or (camera.vehicles and camera.vehicles.lanes):
         checks.append(Check("areas", "good", "lanes and masks lie in the picture"))

@@ -11,6 +11,8 @@ pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.cli.camera import camera
 from gateway.cli.demo.clip import LANE_ENTER, LANE_LINE, DrawnCar, write_gate_clip
+from gateway.settings import CameraSettings
+from gateway.vision.drawn_for import MaskedSize
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, file, lane in cameras:
         text += f'[[camera]]\nname = "{name}"\nurl = "{folder / file}"\npurpose = "vehicle gate"\n[camera.vehicles]\n'
         text += f'lanes = [{{ name = "main", line = {lane}, enter = "{LANE_ENTER}" }}]\n'
+    text += f'[[camera]]\nname = "masked"\nurl = "{folder}/gate.mp4"\npurpose = "vehicle gate"\n'
+    text += "masks = [[[0, 0], [90, 0], [90, 90]]]\n[camera.vehicles]\n"
     path = folder / "linli.toml"
     path.write_text(text)
     return path
@@ -70,6 +74,24 @@ def test_pictures_are_written_without_a_daemon(config: Path, tmp_path: Path) -> 
     assert "jpeg" not in second
     assert out.read_bytes().startswith(b"\xff\xd8")
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_no_picture_of_another_size_than_the_masks_is_written(config: Path, tmp_path: Path) -> None:
+    settings = CameraSettings.model_validate(
+        {"name": "masked", "url": "x", "purpose": "gate", "masks": [[[0, 0], [90, 0], [90, 90]]]}
+    )
+    views, to = config.parent / "state" / "views", tmp_path / "seen.jpg"
+    shown = run("test", "masked", "-c", str(config), "--seconds", "1", "--picture", str(to))
+    assert to.exists()  # nobody knows of another size
+    to.unlink()
+    MaskedSize(settings, views).misfit((1920, 1080))
+    shown = run("test", "masked", "-c", str(config), "--seconds", "1", "--picture", str(to))
+    assert shown.exit_code == 1
+    assert "no picture was written" in shown.output
+    shown = run("aim", "masked", "-c", str(config), "--out", str(to), "--count", "1")
+    assert shown.exit_code == 1
+    assert "1920 x 1080" in shown.output
+    assert not to.exists()
 
 
 def test_the_page_needs_a_daemon(config: Path) -> None:

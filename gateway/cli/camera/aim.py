@@ -94,12 +94,14 @@ def _alone(config: Path, camera: str, every: float) -> Iterator[dict[str, Any]]:
 
         from gateway.vision.aim import Aim
         from gateway.vision.capture import Capture
+        from gateway.vision.drawn_for import MaskedSize
         from gateway.vision.peek import told
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
     cv2.setNumThreads(1)
     settings = chosen.settings
     stamp = SystemClock(chosen.plan.settings.gateway.timezone).rfc3339
+    masked = MaskedSize(settings, chosen.plan.settings.gateway.state / "views", read_only=True)
     looking = Aim(settings, chosen.models, chosen.plan.settings.vision.providers)
     capture = Capture(
         settings.url, user=settings.user, password=chosen.password, masks=settings.masks, transport=settings.transport
@@ -110,6 +112,8 @@ def _alone(config: Path, camera: str, every: float) -> Iterator[dict[str, Any]]:
             if frame.time < due:
                 continue
             due = frame.time + every
+            if misfit := masked.misfit((frame.width, frame.height)):
+                raise LinkError(misfit, "masks")
             yield told(camera, looking.look(frame), stamp)
             if not live:
                 time.sleep(every)

@@ -38,10 +38,10 @@ def test(camera: str, config: Path, seconds: float, picture: Path | None, as_jso
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
     cv2.setNumThreads(1)
-    providers = chosen.plan.settings.vision.providers
+    providers, views = chosen.plan.settings.vision.providers, chosen.plan.settings.gateway.state / "views"
     try:
-        report = checkup.examine(chosen.settings, chosen.models, chosen.password, seconds, providers)
-        if picture is not None:
+        report = checkup.examine(chosen.settings, chosen.models, chosen.password, seconds, providers, views)
+        if picture is not None and report.picture:
             picture.write_bytes(report.picture)
     except LinkError as error:
         raise click.ClickException(str(error)) from error
@@ -55,6 +55,8 @@ def test(camera: str, config: Path, seconds: float, picture: Path | None, as_jso
         lines = [Line((Word(camera, "strong"), f"({chosen.settings.purpose}):", Word(verdict, tone)))]
         show([*lines, Table(("", "", "found", "what to do"), rows)])
         if picture is not None:
-            click.echo(f"the picture is {picture}")
+            click.echo(
+                f"the picture is {picture}" if report.picture else "no picture: it would show what masks are to hide"
+            )
     if report.level == "bad":
         sys.exit(1)
