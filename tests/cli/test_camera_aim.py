@@ -81,9 +81,6 @@ def test_no_picture_of_another_size_than_the_masks_is_written(config: Path, tmp_
         {"name": "masked", "url": "x", "purpose": "gate", "masks": [[[0, 0], [90, 0], [90, 90]]]}
     )
     views, to = config.parent / "state" / "views", tmp_path / "seen.jpg"
-    shown = run("test", "masked", "-c", str(config), "--seconds", "1", "--picture", str(to))
-    assert to.exists()  # nobody knows of another size
-    to.unlink()
     MaskedSize(settings, views).misfit((1920, 1080))
     shown = run("test", "masked", "-c", str(config), "--seconds", "1", "--picture", str(to))
     assert shown.exit_code == 1

@@ -55,8 +55,7 @@ def test(camera: str, config: Path, seconds: float, picture: Path | None, as_jso
         lines = [Line((Word(camera, "strong"), f"({chosen.settings.purpose}):", Word(verdict, tone)))]
         show([*lines, Table(("", "", "found", "what to do"), rows)])
         if picture is not None:
-            click.echo(
-                f"the picture is {picture}" if report.picture else "no picture: it would show what masks are to hide"
-            )
+            none = "no picture was written: it would show what masks are to hide"
+            click.echo(f"the picture is {picture}" if report.picture else none)
     if report.level == "bad":
         sys.exit(1)
