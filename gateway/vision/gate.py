@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gateway.settings import CameraSettings
 from gateway.vision.capture import Frame
@@ -39,6 +40,14 @@ STAYS = 120.0  # seconds after which a vehicle that came and stands has arrived
 SURE_READS = 4  # below which no verdict is accepted, so none is asked for
 
 
+class Search(NamedTuple):
+    """Where to look for plates, for which width (pixels, 0: any), and whether for black ones."""
+
+    region: Box
+    expected: float
+    dark: bool
+
+
 class VehicleGate:
     """Takes every frame of a camera in order, gives each vehicle that went through once."""
 
@@ -69,7 +78,7 @@ class VehicleGate:
         self._arrived = 0.0
         self._widely = -WIDE_SETTLED
         self._number = 0
-        self._narrowly = False
+        self._wides = 0
         self._size = (0, 0)
 
     def offer(self, frame: Frame, wall: int) -> list[Passage] | None:
@@ -121,12 +130,14 @@ class VehicleGate:
 
     def _follow_plates(self, sight: PlateSight, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
         now = frame.time
-        regions = [(region, size) for region, size in self._regions(frame, boxes) if region.area > 0]
+        searches = [search for search in self._searches(frame, boxes) if search.region.area > 0]
         found: list[FoundPlate] = []
-        for region, size in regions:
-            for plate in sight.find(frame.bgr, region, size):
+        dark: list[bool] = []
+        for search in searches:
+            for plate in sight.find(frame.bgr, search.region, search.expected, dark=search.dark):
                 if all(plate.box.overlap(other.box) < 0.3 for other in found):
                     found.append(plate)
+                    dark.append(search.dark)
         pairs = sorted(
             (
                 (math.dist(track.expected(now), plate.middle) / track.reach(now), place, track)
@@ -142,25 +153,26 @@ class VehicleGate:
             if place not in taken and track.number not in seen:
                 taken.add(place)
                 seen.add(track.number)
+                track.dark = dark[place]
                 self._sighted(sight, track, frame, wall, found[place])
         for track in self._plates:
             spot = track.expected(now)
             gone = not Box(0, 0, *self._size).holds(spot)
-            if track.number not in seen and (gone or any(region.holds(spot) for region, _ in regions)):
+            if track.number not in seen and (gone or any(search.region.holds(spot) for search in searches)):
                 track.misses += 1
                 track.tried = now
         for place, plate in enumerate(found):
             if place not in taken:
                 self._number += 1
-                track = PlateTrack(self._number)
+                track = PlateTrack(self._number, dark=dark[place])
                 self._plates.append(track)
                 self._sighted(sight, track, frame, wall, plate)
 
-    def _regions(self, frame: Frame, boxes: Sequence[Box]) -> list[tuple[Box, float]]:
+    def _searches(self, frame: Frame, boxes: Sequence[Box]) -> list[Search]:
         """Where to look for plates now, and for which width: around those followed, at times in all that moves."""
         width, height = self._size
         now = frame.time
-        due: list[tuple[Box, float]] = []
+        due: list[Search] = []
         followed = False
         for track in self._plates:
             spot = track.expected(now)
@@ -176,16 +188,18 @@ class VehicleGate:
             if now - track.tried >= wait - 1e-4:
                 across = track.around(now)
                 box = Box(spot[0] - across, spot[1] - 0.7 * across, spot[0] + across, spot[1] + 0.7 * across)
-                due.append((box.within(width, height), track.last.size))
+                due.append(Search(box.within(width, height), track.last.size, track.darkly))
         known = all(motion.plates for motion in self._moving.seen)
         if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_KNOWN if known else WIDE_EVERY) - 1e-4:
             self._widely = now
             wide = around([self._plates_place(box) for box in boxes]).within(width, height)
-            outside = [(box, size) for box, size in due if wide.meets(box).area < 0.9 * box.area]
-            # A detector may see another vehicle than the one that matters: every second look is at everything.
-            self._narrowly = not self._narrowly
-            parts = self._kinds.candidates(frame.bgr, wide, boxes) if self._narrowly else [wide]
-            return [*((part, 0.0) for part in parts), *outside]
+            self._wides += 1
+            dark = self._wides % 2 == 0  # black plates and all others by turns: both at once costs twice as much
+            outside = [one for one in due if one.dark != dark or wide.meets(one.region).area < 0.9 * one.region.area]
+            # A detector may see another vehicle than the one that matters: every second pair of looks is at everything.
+            narrowly = self._wides % 4 in (1, 2)
+            parts = self._kinds.candidates(frame.bgr, wide, boxes) if narrowly else [wide]
+            return [*outside, *(Search(part, 0.0, dark) for part in parts)]
         return due
 
     def _plates_place(self, box: Box) -> Box:

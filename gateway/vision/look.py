@@ -29,8 +29,11 @@ LEAST_CONTRAST = 20
 class PlateSight(Protocol):
     """What finds and reads plates; the real one runs models."""
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
-        """Plates in a region of a BGR picture, in pixels of the whole; ``expected`` is a known plate's width."""
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
+        """Plates in a region of a BGR picture, in pixels of the whole; ``expected`` is a known plate's width.
+
+        ``dark`` finds black ones better and others worse.
+        """
 
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate."""
@@ -86,6 +89,7 @@ def look_at(
     read, _ = read_plate(sight, picture, plate, crop, ask=False, rows=track.rows)
     clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
     weight, colour = min(1.0, plate.width / GOOD_WIDTH) * clear, background_colour(crop)
+    track.dark = colour == "black" if colour != "unknown" else track.dark
     track.keep(KeptLook(*_patch(picture, plate), *when, colour, weight))
     if read is not None:
         track.add_read(WeighedRead(*when, read, colour, weight, paint_of(picture, plate)))

@@ -23,6 +23,8 @@ DETECTOR_SIDE = (480, 640)  # pixels of the longer side: less when that shrinks 
 DETECTOR_SHRINK = 0.35
 EXPECTED_WIDTH = 72.0  # pixels to which a plate is brought whose size is known from the look before
 DETECTOR_SCORE = 0.4  # low: what is no plate does not read like one, several times, in motion
+# The detector knows few black plates: what is darker than DARK is tinted with blue, with TINT when it is FADES darker.
+DARK, FADES, TINT = 110, 60, 110
 OVERLAP = 0.3
 MEAN = (104.0, 117.0, 123.0)
 STRIDES = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
@@ -62,10 +64,11 @@ class PlateDetector:
         """PackError when the pack (without ``pack``, the folder's own) is missing or not what its manifest says."""
         self._session = open_session(pack or pack_for(folder, DETECTION))
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
         """Look at one region of a BGR picture, shrunk to at most 640 pixels a side; best first.
 
-        ``expected`` is the width (pixels) of the plate that should be there, 0 when that is not known.
+        ``expected`` is the width (pixels) of the plate that should be there, 0 when that is not known. ``dark`` finds
+        black plates better and others worse.
         """
         left, top = int(region.left), int(region.top)
         part: Any = picture[top : math.ceil(region.bottom), left : math.ceil(region.right)]
@@ -77,6 +80,7 @@ class PlateDetector:
             scale = min(scale, max(0.1, EXPECTED_WIDTH / expected))
         if scale < 1.0:
             part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        part = _tinted(part) if dark else part
         tall, wide = part.shape[:2]
         blob = cv2.dnn.blobFromImage(part, 1.0, (wide, tall), MEAN, swapRB=False)
         offsets, scores, corners = (
@@ -100,6 +104,13 @@ class PlateDetector:
             for at in np.argsort(-scores[likely, 1])
         ]
         return _best(found)
+
+
+def _tinted(part: Pixels) -> Pixels:
+    """What is dark made blue: a black plate becomes one of those that the detector has learned."""
+    tints = np.clip((DARK - np.arange(256)) / FADES * TINT, 0, TINT).astype(np.uint8)
+    blue: Any = part[..., 0]
+    return np.dstack((cv2.add(blue, cv2.LUT(part.max(axis=2), tints)), part[..., 1:]))
 
 
 def _best(found: list[FoundPlate]) -> list[FoundPlate]:

@@ -16,9 +16,9 @@ class ModelSight:
         self._detector = PlateDetector(folder)
         self._reader, *self._others = open_readers(folder, readers)
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
-        """Plates in a region of a BGR picture, in pixels of the whole."""
-        return self._detector.find(picture, region, expected)
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
+        """Plates in a region of a BGR picture, in pixels of the whole; ``dark`` for black ones."""
+        return self._detector.find(picture, region, expected, dark=dark)
 
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate under the grammar."""

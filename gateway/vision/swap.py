@@ -135,11 +135,14 @@ class LiveSight:
             return "provider", f"{sentence}; install an onnxruntime that has it, or change providers"
         return self._trouble
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
-        """Plates in a region of a BGR picture, in pixels of the whole; none while a pack is lacking."""
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
+        """Plates in a region of a BGR picture, in pixels of the whole; none while a pack is lacking.
+
+        ``dark`` for black ones.
+        """
         if self._lacking:
             return []
-        return self._look(DETECTION, lambda model: model.find(picture, region, expected)) or []
+        return self._look(DETECTION, lambda model: model.find(picture, region, expected, dark=dark)) or []
 
     def search(self, picture: Pixels, region: Box) -> list[FoundPlate]:
         """As ``find``, for what must not be passed over: one of MISFITS when a look fails, or nobody can look."""

@@ -85,6 +85,7 @@ class PlateTrack:
 
     ``looks`` are the best ones, for ``reread``: what was read of them once more when the passage was over.
     ``again`` is the direction with which the same vehicle was told a moment ago, empty if it was not.
+    ``dark``: it is, or was found as, a black one.
     """
 
     number: int
@@ -97,6 +98,7 @@ class PlateTrack:
     last_wall: int = 0
     motions: set[int] = field(default_factory=set)
     misses: int = 0
+    dark: bool = False
     tried: float = 0.0
     anchor: Place | None = None
     moving_wall: int = 0
@@ -128,6 +130,11 @@ class PlateTrack:
             verdict = reconsidered(self.reads, self.reread) if self.reread else fuse(self.reads)
             self._fused = (self._changes, verdict, settled(self.reads, verdict))
         return self._fused
+
+    @property
+    def darkly(self) -> bool:
+        """Whether to look for it as for a black plate: as it was found, then by turns."""
+        return self.dark != bool(self.misses % 2)
 
     @property
     def rows(self) -> int:

@@ -36,9 +36,9 @@ class Watched:
         self._found: list[FoundPlate] = []
         self._frame = -1
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
         began = time.process_time()
-        found = self.inner.find(picture, region, expected)
+        found = self.inner.find(picture, region, expected, dark=dark)
         self._count("find", began)
         if self._frame != self.wall:
             self._found, self._frame = [], self.wall

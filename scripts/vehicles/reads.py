@@ -130,7 +130,7 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
     track = PlateTrack(1)
     wide, tall = PATCH[0] + 2 * AIR, PATCH[1] + 2 * AIR
     canvas = np.zeros((HEIGHT + tall, WIDTH + wide, 3), np.uint8)
-    spent, looked = 0.0, -1.0
+    spent, looked, dark = 0.0, -1.0, True
     for now, (left, top), patch in approach.frames():
         known = track.last.size if track.path else 0.0
         wait = SETTLED_EVERY if track.settled else 0.0
@@ -142,7 +142,11 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
         region = Box(left, top, left + wide, top + tall)
         began = time.process_time()
         wall = round(now * 1e9)
-        for plate in sight.find(canvas, region, known)[:1]:
+        dark = track.darkly if track.path else not dark
+        found = sight.find(canvas, region, known, dark=dark)[:1]
+        track.misses += 1
+        for plate in found:
+            track.dark = dark
             track.add(now, wall, plate)
             look_at(sight, track, canvas, (now, wall), plate)
         spent += time.process_time() - began

@@ -99,12 +99,29 @@ def test_scenes(scene: str, clip: Clip, sight: ModelSight) -> None:
 
 def test_an_idle_lane_costs_no_model(clip: Clip) -> None:
     class NoSight:
-        def find(self, *_: Any) -> Any:
+        def find(self, *_: Any, **__: Any) -> Any:
             raise AssertionError("nothing moves: there is nothing to look for")
 
         read = second = find
 
     assert passages(clip([PARKED], 3), NoSight()) == []
+
+
+def test_what_moves_is_searched_for_black_plates_by_turns(demo_clip: Path) -> None:
+    class Blind:
+        def __init__(self) -> None:
+            self.dark: list[bool] = []
+
+        def find(self, *_: Any, dark: bool = False) -> list[Any]:
+            self.dark.append(dark)
+            return []
+
+        read = second = find
+
+    blind = Blind()
+    passages(demo_clip, blind)
+    searched = blind.dark[:20]
+    assert searched == [False, True] * 10
 
 
 def test_what_is_masked_is_not_seen(demo_clip: Path, sight: ModelSight) -> None:

@@ -1,6 +1,7 @@
 """One look: the quick reader alone where it is sure, two rows or the second reader where it is not."""
 
 import numpy as np
+import pytest
 
 from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
@@ -24,7 +25,7 @@ class Told:
         self.answers = {"one": one, "two": two, "second": second}
         self.asked: list[str] = []
 
-    def find(self, picture: Pixels, region: Box, expected: float = 0.0) -> list[FoundPlate]:
+    def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
         raise AssertionError("a look finds nothing")
 
     def read(self, crop: Pixels) -> PlateRead | None:
@@ -159,3 +160,23 @@ def test_what_is_taken_over_keeps_the_best_looks_of_both() -> None:
     one.take_over(other)
     assert len(one.looks) == LOOKS_KEPT
     assert min(look.weight for look in one.looks) >= sorted(look.weight for look in other.looks)[1]
+
+
+def test_a_plate_is_searched_for_as_it_was_found_then_by_turns() -> None:
+    track = PlateTrack(1, dark=True)
+    track.add(0.0, 0, PLATE)
+    assert track.darkly
+    track.misses = 1
+    assert not track.darkly
+    track.misses = 2
+    assert track.darkly
+
+
+@pytest.mark.parametrize(("ground", "dark"), [((20, 20, 20), True), (BLUE, False)])
+def test_the_colour_of_its_ground_tells_how_to_look_for_it(ground: tuple[int, int, int], dark: bool) -> None:
+    track = PlateTrack(1, dark=not dark)
+    track.add(0.0, 0, PLATE)
+    picture = np.full((240, 320, 3), ground, np.uint8)
+    picture[108:130, 106:214:12] = 230
+    look_at(Passing([""] * 2), track, picture, (0.0, 0), PLATE)
+    assert track.darkly is dark

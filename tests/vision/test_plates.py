@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gateway.vision import plates
 from gateway.vision.look import read_plate
 from gateway.vision.plates import FoundPlate, background_colour, rectified, sharpness
 from gateway.vision.shapes import Box
@@ -77,3 +78,11 @@ def test_blur_lowers_the_sharpness() -> None:
     crisp = cv2.resize(crop, (192, 48), interpolation=cv2.INTER_NEAREST)
     assert sharpness(crisp) > 2 * sharpness(cv2.GaussianBlur(crisp, (0, 0), 3))
     assert sharpness(np.zeros((48, 192, 3), np.uint8)) == 0.0
+
+
+def test_dark_ground_is_tinted_for_the_detector_and_bright_ground_is_not() -> None:
+    part = np.full((2, 3, 3), 20, np.uint8)
+    part[:, 1], part[:, 2] = (90, 85, 60), (200, 190, 180)
+    tinted = plates._tinted(part)
+    assert tinted[0].tolist() == [[130, 20, 20], [126, 85, 60], [200, 190, 180]]
+    assert part[0, 0, 0] == 20

@@ -164,7 +164,7 @@ class Model:
         self.name, self.error, self.work = name, error, work
         self.calls = 0
 
-    def find(self, *_: object) -> list[str]:
+    def find(self, *_: object, **__: object) -> list[str]:
         self.calls += 1
         sum(range(self.work))
         if self.error is not None:
