@@ -34,6 +34,9 @@ BREAKS_OFF = 1.0  # seconds
 RECENT = 8  # boxes: a slow or smooth part of a vehicle is not in every one
 RESTS = 600.0  # seconds for which a vehicle that was told may stand before it goes on
 FLICKERS = 0.2  # seconds
+FLAT = 0.3  # of its width: a region that is no higher is an edge of a vehicle, not all of it
+TALLEST = 1.3  # widths: two pieces that together are higher are two vehicles
+PIECES_LOOKS = 5  # in which two pieces were seen together
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
@@ -261,7 +264,8 @@ class PassageBook:
 
     def _told_already(self, motion: MotionTrack) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
-        if any(_broke_off(motion, region) or _became(motion, region) for region in self._told_regions):
+        regions = self._told_regions
+        if any(_broke_off(motion, one) or _became(motion, one) or _pieces(motion, one) for one in regions):
             return True
         ends = (motion.path[0], motion.path[-1])
         if any(_rides_on(spot, plate) for plate in self._told_plates for spot in ends):
@@ -308,6 +312,20 @@ def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:
 def _became(motion: MotionTrack, whole: MotionTrack) -> bool:
     """Whether a region ended where a told one had just begun: its vehicle was seen as two for a while."""
     return motion.last.time - whole.path[0].time < BREAKS_OFF and _broke_off(whole, motion)
+
+
+def _pieces(one: MotionTrack, other: MotionTrack) -> bool:
+    """Whether two regions were parts of one vehicle: a dark one on a dark road shows its roof and its foot alone."""
+    boxes = {place.time: box for place, box in zip(other.path, other.boxes, strict=False)}
+    pairs = [(box, boxes[place.time]) for place, box in zip(one.path, one.boxes, strict=False) if place.time in boxes]
+    return len(pairs) >= PIECES_LOOKS and sum(_one_vehicle(*pair) for pair in pairs) > 0.6 * len(pairs)
+
+
+def _one_vehicle(one: Box, other: Box) -> bool:
+    """Whether one lies above the other, about as wide, one of them flat, and together no higher than a vehicle."""
+    both, common = around((one, other)), min(one.right, other.right) - max(one.left, other.left)
+    flat = min(one.height / max(1.0, one.width), other.height / max(1.0, other.width)) <= FLAT
+    return flat and common > 0.6 * both.width and both.height <= TALLEST * both.width
 
 
 def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:

@@ -170,3 +170,32 @@ def test_a_region_that_became_the_told_one_is_no_vehicle_of_its_own() -> None:
     passages.plate_ended(track, {2: told})
     passages.motion_ended(roof, SIZE)
     assert [each.text for each in passages.take(math.inf, [])] == ["沪A12345"]
+
+
+def dark_van(number: int, seen: str, *, behind: float = 0.0) -> MotionTrack:
+    """What is seen of a dark van that goes up the picture: its foot, its roof and at last all of it, or all always."""
+    boxes = []
+    for step in range(20 if seen == "foot" else 26):
+        top = 300 + behind - 24 * step
+        part = "all" if seen == "roof" and step >= 20 else seen
+        begins, ends = {"roof": (0, 40), "foot": (130, 270), "all": (0, 270)}[part]
+        boxes.append(Box(140, top + begins, 390, top + ends))
+    return region(number, 1.0, boxes)
+
+
+def test_the_roof_and_the_foot_of_a_dark_vehicle_are_one() -> None:
+    passages = book()
+    for part in (dark_van(1, "roof"), dark_van(2, "foot")):
+        passages.motion_ended(part, SIZE)
+    assert [each.direction for each in passages.take(math.inf, [])] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "behind"),
+    [("all", "all", 300.0), ("roof", "foot", 120.0), ("roof", "all", 220.0)],
+)
+def test_two_without_plates_right_behind_each_other_are_two(first: str, second: str, behind: float) -> None:
+    passages = book()
+    for part in (dark_van(1, first), dark_van(2, second, behind=behind)):
+        passages.motion_ended(part, SIZE)
+    assert len(passages.take(math.inf, [])) == 2
