@@ -19,7 +19,7 @@ SEVERITIES = ("warning", "minor", "major", "critical")
 ACTIVE = ("unacknowledged", "acknowledged")
 STORE_PARTS = {"records": "bytes", "media": "media_bytes"}
 # What a status shows of perception records: a consumer without that stream does not see it.
-PERCEIVED = {"devices": ("last",), "cameras": ("last_picture", "last_passages")}
+PERCEIVED = {"devices": ("last",), "cameras": ("last_picture", "last_passages", "last_falls")}
 
 STATUS_SCHEMA = {
     "type": "object",

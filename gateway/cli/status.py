@@ -8,6 +8,7 @@ import click
 from gateway.cli.alarms import alarm_table
 from gateway.cli.client import find, place
 from gateway.cli.devices import device_table
+from gateway.cli.fell import measures
 from gateway.cli.output import (
     STATE_TONES,
     Block,
@@ -118,17 +119,26 @@ def _cameras(state: dict[str, Any]) -> Table:
     rows: list[list[Cell]] = []
     for camera in state["cameras"]:
         frames = camera.get("frames") or {}
-        passages = camera.get("last_passages") or []
         rows.append(
             [
                 Word(camera["name"], "strong"),
                 Word(camera["state"], STATE_TONES.get(camera["state"], "")),
                 camera.get("purpose", ""),
                 f"{frames.get('offered', 0)} offered, {frames.get('looked', 0)} looked at",
-                _passage(passages[0], state["time"]) if passages else camera.get("text") or "",
+                _last(camera, state["time"]),
             ]
         )
-    return Table(("camera", "state", "purpose", "frames", "last passage"), rows)
+    return Table(("camera", "state", "purpose", "frames", "last"), rows)
+
+
+def _last(camera: dict[str, Any], now: str) -> str:
+    """What was seen last, or else how the camera is."""
+    passages, falls = (camera.get(key) or [] for key in ("last_passages", "last_falls"))
+    if falls and (not passages or falls[0]["time"] > passages[0]["time"]):
+        floor, size, *_ = measures(falls[0])
+        words = ["test: " if falls[0]["test"] else "", "fell from floor ", floor] if floor != "-" else ["fell"]
+        return f"{''.join(words)}, {size}, {since(falls[0]['time'], now)}"
+    return _passage(passages[0], now) if passages else camera.get("text") or ""
 
 
 def _passage(passage: dict[str, Any], now: str) -> str:

@@ -19,7 +19,7 @@ from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import clip_event, shown_passage
+from gateway.vision.events import clip_event, shown_fall, shown_passage
 from gateway.vision.messages import (
     Ask,
     Beat,
@@ -48,7 +48,7 @@ STARTS = 20.0  # seconds that a worker may take to load its libraries and models
 BACK_OFF = (0.5, 10.0)
 STEADY = 30.0  # seconds of good work after which the back-off begins anew
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
-PASSAGES_SHOWN = 10
+PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
 
 log = logging.getLogger("linli.vision")
@@ -106,6 +106,7 @@ class Camera:
         self._trouble = Trouble("", "")
         self._picture: str | None = None
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
+        self._falls: deque[dict[str, Any]] = deque(maxlen=FALLS_SHOWN)
         self._worker: asyncio.subprocess.Process | None = None
         self._owed: dict[str, Owed] = {}
         self._peeks = Peeks(self.name, clock)
@@ -129,6 +130,7 @@ class Camera:
             "frames": dict(self._frames),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
+            "last_falls": list(reversed(self._falls)),
             "falling": falling.model_dump(mode="json", include={"facade"}) if falling is not None else None,
         }
 
@@ -318,6 +320,8 @@ class Camera:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
         if isinstance(found, Passage):
             self._passages.append(found)
+        if isinstance(found, Fall):
+            self._falls.append(shown_fall(found, self._clock.rfc3339, test="test" in event.data))
         plate = found.text if isinstance(found, Passage) else ""
         await self._put(self._promised(event, found.clip, plate) if isinstance(found, Passage | Fall) else event)
 

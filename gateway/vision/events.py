@@ -144,6 +144,22 @@ def _pictured(picture: Picture, stamp: Callable[[int], str]) -> tuple[dict[str, 
     return told, (picture.jpeg, "image/jpeg", "jpg")
 
 
+def shown_fall(fall: Fall, stamp: Callable[[int], str], *, test: bool = False) -> dict[str, Any]:
+    """What the status may show of a fall."""
+    origin = fall.origin
+    return {
+        "time": stamp(fall.time),
+        "floor": origin.floor if origin else None,
+        "interval": list(origin.interval) if origin else None,
+        "column": origin.column if origin else None,
+        "size_px": fall.size_px,
+        "size_cm": fall.size_cm,
+        "impact_speed": fall.speed,
+        "confidence": fall.confidence,
+        "test": test,
+    }
+
+
 def shown_passage(passage: Passage, stamp: Callable[[int], str]) -> dict[str, Any]:
     """What the status may show of a passage; the plate is shortened, the record has all of it."""
     return {

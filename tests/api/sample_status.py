@@ -214,6 +214,20 @@ def _passage(plate: str, color: str, direction: str, time: str, listed: str | No
     }
 
 
+def _fall(floor: int | None, interval: list[int] | None, column: int | None, time: str) -> dict[str, Any]:
+    return {
+        "time": f"2026-11-21T{time}+08:00",
+        "floor": floor,
+        "interval": interval,
+        "column": column,
+        "size_px": 6.1,
+        "size_cm": 31.0 if floor else None,
+        "impact_speed": 24.0 if floor else None,
+        "confidence": 0.97,
+        "test": False,
+    }
+
+
 CAMERAS = [
     {
         "name": "north-gate",
@@ -242,6 +256,10 @@ CAMERAS = [
         "frames": {"offered": 41_200_312, "looked": 41_200_312},
         "last_picture": None,
         "last_passages": [],
+        "last_falls": [
+            _fall(12, [11, 13], 3, "06:41:07.120"),
+            _fall(None, None, None, "05:02:44.900"),
+        ],
     },
 ]
 

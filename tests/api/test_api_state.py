@@ -16,7 +16,9 @@ async def test_status_is_the_commands_status(served):
 async def test_status_hides_perception_from_those_without_it(served):
     served.commands.answer = {
         "devices": [{"name": "sump-level", "state": "online", "last": {"level": {"value": 1.8}}}],
-        "cameras": [{"name": "north-gate", "state": "online", "last_picture": "ab", "last_passages": [{}]}],
+        "cameras": [
+            {"name": "north-gate", "state": "online", "last_picture": "ab", "last_passages": [{}], "last_falls": [{}]}
+        ],
     }
     whole = (await served.get("/v1/status")).json
     assert whole["devices"][0]["last"]

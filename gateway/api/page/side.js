@@ -30,6 +30,7 @@ function cameraCard(camera, state, pictureOf) {
     : h("span", {}, word("noPicture"));
   const frames = camera.frames ?? {};
   const passages = (camera.last_passages ?? []).slice(0, PASSAGES);
+  const falls = (camera.last_falls ?? []).slice(0, PASSAGES);
   const about = [camera.purpose, word("frames", count(frames.offered), count(frames.looked))];
   return h(
     "article",
@@ -51,6 +52,22 @@ function cameraCard(camera, state, pictureOf) {
     passages.length
       ? h("ul", { class: "passages" }, passages.map((passage) => passageRow(passage, state)))
       : null,
+    falls.length ? h("ul", { class: "passages" }, falls.map((fall) => fallRow(fall, state))) : null,
+  );
+}
+
+// Where something fell from, and how large it was, as far as the facade's calibration tells it.
+function fallRow(fall, state) {
+  const [low, high] = fall.interval ?? [];
+  const floor = low < high ? `${fall.floor} (${low}–${high})` : fall.floor;
+  const size = fall.size_cm ? `${fall.size_cm} cm` : `${fall.size_px} px`;
+  return h(
+    "li",
+    {},
+    h("b", {}, fall.floor == null ? word("fell") : word("fellFrom", floor, fall.column)),
+    h("span", { class: "way" }, size),
+    fall.test ? h("span", { class: "tag" }, word("fellTest")) : null,
+    h("time", {}, clock(fall.time, state.time)),
   );
 }
 

@@ -25,6 +25,8 @@ async def test_a_fall_has_its_early_word_its_record_and_its_clip(tmp_path: Path)
     assert early.event == "fall"
     assert fall.id
     assert clip.data["record"] == fall.id
+    (shown,) = one.camera.view()["last_falls"]
+    assert (shown["floor"], shown["test"]) == (fall.data["origin"]["floor"], False)
     assert clip.data["first_time"] < fall.data["first_time"] < fall.data["last_time"] <= clip.data["last_time"]
 
 
