@@ -10,7 +10,7 @@ from gateway.vision.evidence import vehicle_box
 from gateway.vision.kinds import Kinds
 from gateway.vision.lanes import movement
 from gateway.vision.lists import PlateLists
-from gateway.vision.look import GOOD_WIDTH, READABLE, READS_ENOUGH, PlateSight, look_again, look_at
+from gateway.vision.look import GOOD_WIDTH, READABLE, READS_ENOUGH, PlateSight, darkly, look_again, look_at
 from gateway.vision.lost import LostPlates
 from gateway.vision.messages import Passage, Sure
 from gateway.vision.motion import MotionGate
@@ -188,7 +188,7 @@ class VehicleGate:
             if now - track.tried >= wait - 1e-4:
                 across = track.around(now)
                 box = Box(spot[0] - across, spot[1] - 0.7 * across, spot[0] + across, spot[1] + 0.7 * across)
-                due.append(Search(box.within(width, height), track.last.size, track.darkly))
+                due.append(Search(box.within(width, height), track.last.size, darkly(track)))
         known = all(motion.plates for motion in self._moving.seen)
         if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_KNOWN if known else WIDE_EVERY) - 1e-4:
             self._widely = now

@@ -68,6 +68,11 @@ def read_plate(
     return max(readings, key=lambda reading: reading.likelihood, default=None), asked
 
 
+def darkly(track: PlateTrack) -> bool:
+    """Whether to search for a plate as for a black one: as it was found, and where it is missed, by turns."""
+    return track.dark != bool(track.misses % 2)
+
+
 class Look(NamedTuple):
     """What a look was worth: how clear the plate was (0 to 1), and what was read, if anything."""
 

@@ -132,11 +132,6 @@ class PlateTrack:
         return self._fused
 
     @property
-    def darkly(self) -> bool:
-        """Whether to look for it as for a black plate: as it was found, then by turns."""
-        return self.dark != bool(self.misses % 2)
-
-    @property
     def rows(self) -> int:
         """In how many rows it is read, once its reads agree; 0 while that is not known."""
         if len(self.reads) < ROWS_KNOWN:

@@ -26,7 +26,7 @@ from scenes import HEIGHT, RATE, WIDTH, Passing, Weather, weather, where
 
 from gateway.vision.fuse import RULE, Verdict, fuse
 from gateway.vision.gate import SETTLED_EVERY
-from gateway.vision.look import SURE, PlateSight, look_again, look_at
+from gateway.vision.look import SURE, PlateSight, darkly, look_again, look_at
 from gateway.vision.shapes import Box
 from gateway.vision.track import PlateTrack
 
@@ -142,7 +142,7 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
         region = Box(left, top, left + wide, top + tall)
         began = time.process_time()
         wall = round(now * 1e9)
-        dark = track.darkly if track.path else not dark
+        dark = darkly(track) if track.path else not dark
         found = sight.find(canvas, region, known, dark=dark)[:1]
         track.misses += 1
         for plate in found:

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
-from gateway.vision.look import look_again, look_at, read_plate
+from gateway.vision.look import darkly, look_again, look_at, read_plate
 from gateway.vision.plates import FoundPlate, PlateRead, rectified
 from gateway.vision.shapes import Box
 from gateway.vision.track import LOOKS_KEPT, PlateTrack
@@ -165,11 +165,11 @@ def test_what_is_taken_over_keeps_the_best_looks_of_both() -> None:
 def test_a_plate_is_searched_for_as_it_was_found_then_by_turns() -> None:
     track = PlateTrack(1, dark=True)
     track.add(0.0, 0, PLATE)
-    assert track.darkly
+    assert darkly(track)
     track.misses = 1
-    assert not track.darkly
+    assert not darkly(track)
     track.misses = 2
-    assert track.darkly
+    assert darkly(track)
 
 
 @pytest.mark.parametrize(("ground", "dark"), [((20, 20, 20), True), (BLUE, False)])
@@ -179,4 +179,4 @@ def test_the_colour_of_its_ground_tells_how_to_look_for_it(ground: tuple[int, in
     picture = np.full((240, 320, 3), ground, np.uint8)
     picture[108:130, 106:214:12] = 230
     look_at(Passing([""] * 2), track, picture, (0.0, 0), PLATE)
-    assert track.darkly is dark
+    assert darkly(track) is dark
