@@ -33,6 +33,7 @@ STILL_THERE = 0.6  # seconds before and after a plate is seen that its vehicle f
 BREAKS_OFF = 1.0  # seconds
 RECENT = 8  # boxes: a slow or smooth part of a vehicle is not in every one
 RESTS = 600.0  # seconds for which a vehicle that was told may stand before it goes on
+PICTURED = 5.0  # seconds after which nothing is told any more of what has gone
 FLICKERS = 0.2  # seconds
 FLAT = 0.3  # of its width: a region that is no higher is an edge of a vehicle, not all of it
 TALLEST = 1.3  # widths: two pieces that together are higher are two vehicles
@@ -133,11 +134,20 @@ class PassageBook:
             self._told_plates = [path for path in self._told_plates if now - path[-1].time < SECONDS_REMEMBERED]
             self._ended = [one for one in self._ended if now - one.last.time < SECONDS_REMEMBERED]
             self._told_regions = [one for one in self._told_regions if now - one.last.time < SECONDS_REMEMBERED]
+            self._resting = [rest for rest in self._resting if now - rest[0].last.time < RESTS]
+            self._forget_pictures(now)
         else:
             self._told, self._told_plates, self._told_motions = [], [], set()
             self._told_regions, self._ended = [], []
         ready, self._ready = self._ready, []
         return sorted(ready, key=lambda passage: passage.time)
+
+    def _forget_pictures(self, now: float) -> None:
+        """What is over and told needs no picture any more: each keeps a decoded frame, and its colours."""
+        waiting = {motion.number for motion in self._waiting}
+        for motion in (*self._ended, *(motion for motion, _ in self._resting)):
+            if now - motion.last.time > PICTURED and motion.number not in waiting:
+                motion.best = None
 
     def _course(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> Course:
         if not self._lanes:
