@@ -126,6 +126,8 @@ async def test_a_browser_shows_what_is_so(shown):
         "41% busy",
         "House 7 meter is silent",
         "raised sump-high",
+        "floor 12 (11–13), column 3 31 cm",
+        "something fell 6.1 px",
     ):
         assert expected in text, expected
     assert "no picture yet" in text  # of the second camera
