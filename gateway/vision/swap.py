@@ -99,7 +99,10 @@ class LiveSight:
 
     def _lack(self, task: str, error: PackError | None) -> None:
         none = PackError(f"no model pack for {task} in {self._folder}; run: linli model pull", "models_missing")
-        self._lacking[task] = error or none
+        error = error or none
+        # That nobody else can do it says less than why the one that could was put aside.
+        if task not in self._lacking or error.reason != "models_missing":
+            self._lacking[task] = error
         self._again = self._clock() + AGAIN
 
     def _other_reader(self) -> Opened | None:
@@ -206,7 +209,7 @@ class LiveSight:
         self._put_aside(pack, f"{sentence}, and {other.pack.title} does its work" if other else sentence)
         self._seats[task] = Seat(other)
         if other is None:
-            self._lacking[task] = PackError(sentence, "models_refused")
+            self._lacking[task] = PackError(f"{sentence} (another one: linli model use NAME)", "models_refused")
             self._start_loading()
 
     def _put_aside(self, pack: Pack, sentence: str) -> None:

@@ -427,6 +427,8 @@ def test_a_detector_that_fails_again_and_again_is_put_aside(bench: Bench) -> Non
     assert "passages come without plates" in sight.trouble[1]
     with pytest.raises(RuntimeError):
         sight.search(CROP, place)
+    bench.renew(sight)
+    assert "eyes fails at work: no boxes" in sight.trouble[1]  # not that there is no pack
     bench.add("glasses", DETECTION)
     bench.order[DETECTION] = ["eyes", "glasses"]
     choose(bench.folder, DETECTION, None)
