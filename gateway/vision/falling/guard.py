@@ -32,6 +32,7 @@ LEARN = 0.02  # share of a look in the reference: shadows and seasons move slowl
 # Looks in a row until a state is told, and until it is over.
 PATIENCE = {"frozen": 1, "dark": 8, "covered": 4, "moved": 8, "spider": 15}
 OVER = 5
+ASKED = 20  # looks after a restart until which it is found out whether the view is the one that was kept
 SENTENCES = {
     "frozen": "the picture has not changed at all for some time; restart the camera",
     "dark": "the picture is too dark to see falling objects; give the facade light or the camera infrared",
@@ -54,6 +55,7 @@ class ViewGuard:
         self._hidden = 0
         self._fresh = self._kept is not None and is_fresh(file)
         self._untold = 0
+        self._asked = ASKED if self._kept is not None else 0
         self._good = 0
         self.reason = ""
         self.misshapen = False  # the picture has another shape than the one that the facade was found in
@@ -76,12 +78,18 @@ class ViewGuard:
         """Whether what would be seen now means nothing."""
         return self.misshapen or self.reason in BLIND
 
+    @property
+    def undecided(self) -> bool:
+        """Whether, after a restart, it is not known yet that the camera still looks where it did."""
+        return self._asked > 0 and not self.blind
+
     def look(self, luma: Pixels, time: float) -> None:
         """Take a frame's brightness at ``time`` (s); most frames are passed over."""
         if 0 <= time - self._due < EVERY:
             return
         self._due = time
         small = _small(luma)
+        self._asked -= self.undecided
         found = "moved" if self.misshapen else self._examine(small)
         self._before = None if self.misshapen else small
         if found and found == self._suspect:
@@ -92,6 +100,7 @@ class ViewGuard:
             self._calm = 0
             if self._count >= PATIENCE[found]:
                 self.reason = found
+                self._asked = 0 if found == "moved" else self._asked
         else:
             self._calm += 1
             if self._calm >= OVER:
@@ -122,13 +131,21 @@ class ViewGuard:
             return "covered" if self._hidden >= HIDDEN_FOR else ""
         if len(self._changes) == PATIENCE["spider"] and sum(self._changes) > 0.8 * PATIENCE["spider"]:
             return "spider"
-        turned = self._turned(edges)
-        away, alike = _away(self._edges, edges)
-        if turned or alike < ALIKE or away > MOVED_SHARE or _rolled(self._edges, edges):
+        if self._elsewhere(edges):
             return "moved"
         self._learn(edges, strength, LEARN)
         self._keep()
         return ""
+
+    def _elsewhere(self, edges: Any) -> bool:  # noqa: ANN401 - OpenCV
+        """Whether the camera looks elsewhere than before, or than the view that was kept."""
+        turned = self._turned(edges)
+        away, alike = _away(self._edges, edges)
+        if turned or alike < ALIKE or away > MOVED_SHARE or _rolled(self._edges, edges):
+            return True
+        if self._kept is None or self._untold:
+            self._asked = 0
+        return False
 
     def _went_on(self, shape: tuple[int, ...]) -> bool:
         """Begin with the view that was kept a moment ago, as if nobody had stopped looking; False without one."""

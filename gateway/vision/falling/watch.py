@@ -1,5 +1,6 @@
 """Watches one facade: every frame goes in, an early word for each fall and later its whole record come out."""
 
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ BEFORE = 1.0  # seconds before a way
 AROUND = (15.0, 45.0)  # pixels of the reduced picture around its beginning
 GUESSED = 20.0  # pixels a metre where no facade is configured
 
+log = logging.getLogger("linli.vision")
 
 Places = npt.NDArray[np.float64]
 
@@ -98,9 +100,25 @@ class FallWatch:
         self._number = 0
         self._guard = ViewGuard(file_for(views, camera))
         self._steadier = Steadier()
+        self._held: list[Fell | Fall] = []
 
     def feed(self, frame: Frame, wall: int) -> list[Fell | Fall]:
-        """Look at one frame that came at ``wall`` (ns since 1970)."""
+        """Look at one frame that came at ``wall`` (ns since 1970).
+
+        After a restart falls wait until it is known that the camera still looks where it did.
+        """
+        asking = self._guard.undecided
+        found = self._watched(frame, wall)
+        if self._guard.undecided:
+            self._held += found
+            return []
+        found, self._held = self._held + found, []
+        if asking and found and self._guard.reason == "moved":
+            log.warning("what seemed to fall before a camera that was moved is not told; calibrate it anew")
+            return []
+        return found
+
+    def _watched(self, frame: Frame, wall: int) -> list[Fell | Fall]:
         found: list[Fell | Fall] = []
         if self._finder is not None and self._size != (frame.width, frame.height):
             found += self.finish()
@@ -135,6 +153,7 @@ class FallWatch:
             found += self._end(chain)
         # A file that is played again begins at the same times: its falls are new ones.
         self._finder, self._told = None, []
+        found, self._held = self._held + found, []
         return found
 
     @property

@@ -11,7 +11,8 @@ from gateway.vision.falling.guard import FROZEN_FOR, HIDDEN_FOR, KEEP_FIRST, OVE
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.remembered import file_for
 from gateway.vision.falling.watch import FallWatch
-from tests.vision.falling.drawn import FACADE, HEIGHT, START, WIDTH, camera, frames, wall
+from gateway.vision.messages import Fall, Fell
+from tests.vision.falling.drawn import FACADE, HEIGHT, START, WIDTH, Dropped, camera, frames, wall
 
 STILL = wall()
 
@@ -202,3 +203,44 @@ def test_a_watch_keeps_its_view_in_the_folder_it_is_given(tmp_path: Path) -> Non
         watch.feed(frame, START + round(frame.time * 1e9))
     kept = sorted(file.name for file in (tmp_path / "views").iterdir())
     assert kept == [file_for(tmp_path, camera()).name, "tower-facade.json"]
+
+
+def begun(views: Path, change=lambda picture, time, index: picture) -> tuple[FallWatch, list]:
+    """A watch that was started anew beside a kept view, and what it told of a fall in its first seconds, with times."""
+    file = file_for(views, camera())
+    before = FallWatch(camera(), RuleJudge(), views=views)
+    for frame in frames([], KEEP_FIRST + 3.0, 1.0):
+        before.feed(frame, START + round(frame.time * 1e9))
+    assert file is not None
+    assert file.exists()
+    watch, told = FallWatch(camera(), RuleJudge(), views=views), []
+    for frame in frames([Dropped(1.0, 10)], PATIENCE["moved"] + 2.0, 15.0, change=change):
+        told += [(frame.time, message) for message in watch.feed(frame, START + round(frame.time * 1e9))]
+    return watch, told + [(99.0, message) for message in watch.finish()]
+
+
+def test_after_a_restart_a_turned_camera_tells_no_falls_but_that_it_was_moved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch, told = begun(tmp_path, lambda picture, time, index: turned(picture, 5, 25))
+    assert told == []
+    assert watch.trouble[0] == "moved"
+    assert "camera that was moved" in caplog.text
+
+
+def test_after_a_restart_the_first_fall_is_told_as_ever(tmp_path: Path) -> None:
+    watch, told = begun(tmp_path)
+    assert [type(message) for _, message in told] == [Fell, Fall]
+    assert told[0][0] < 2.5
+    assert watch.trouble[0] == ""
+
+
+def test_a_fall_waits_while_the_view_is_in_doubt_and_is_told_when_it_is_not(tmp_path: Path) -> None:
+    # Somebody leans against the mast for five seconds.
+    def leant(picture: np.ndarray, time: float, index: int) -> np.ndarray:
+        return turned(picture, 5, 25) if time < 5.5 else picture
+
+    watch, told = begun(tmp_path, leant)
+    assert [type(message) for _, message in told] == [Fell, Fall]
+    assert 5.5 < told[0][0] < 8.0
+    assert watch.trouble[0] == ""
