@@ -107,11 +107,12 @@ def look_again(sight: PlateSight, track: PlateTrack) -> None:
     Each with its contrast stretched, which reads dark plates better and errs otherwise than the first time; the best
     one also by the second reader, whose read costs as much as five.
     """
+    looks, track.looks = track.looks, []  # what is told is remembered, but not its pictures
     verdict = track.verdict
     if verdict is not None and verdict.status == "accepted":
         return
     again: list[WeighedRead] = []
-    for place, look in enumerate(track.looks):
+    for place, look in enumerate(looks):
         crop = rectified(look.patch, look.plate)
         patch = _stretched(look.patch, crop)
         rows = track.rows or (1 if look.colour in ONE_ROW_COLOURS else 0)

@@ -109,6 +109,7 @@ def test_an_uncertain_passage_reads_its_best_looks_once_more_with_more_contrast(
     assert all(high > 180 for _, high in sight.levels)
     assert sight.asked[-1] == "one"
     assert sight.asked.count("second") == 1
+    assert track.looks == []
     assert before is not None
     assert track.verdict is not None
     assert (before.text, track.verdict.text, track.verdict.status) == ("沪A12845", "京A12845", "uncertain")
@@ -133,6 +134,7 @@ def test_what_is_accepted_is_left_alone() -> None:
     look_again(sight, track)
     assert track.verdict is not None
     assert track.verdict.status == "accepted"
+    assert track.looks == []
 
 
 def test_a_plate_that_was_never_read_may_be_read_at_last() -> None:
