@@ -35,7 +35,7 @@ function cameraCard(camera, state, pictureOf) {
   return h(
     "article",
     { class: "camera" },
-    h("div", { class: "shot" }, shot),
+    h("div", { class: camera.falling ? "shot whole" : "shot" }, shot),
     h(
       "div",
       { class: "title" },
