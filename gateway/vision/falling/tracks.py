@@ -1,6 +1,7 @@
 """Links spots of successive frames to tracks that go on smoothly, several at once, over short gaps."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,24 @@ class Track:
         return math.hypot(last.x - first.x, last.y - first.y) / max(1e-6, seconds)
 
 
+class _Across:
+    """The spots of one frame from left to right, to find those near a place without asking all."""
+
+    def __init__(self, spots: Sequence[Spot]) -> None:
+        self._spots = spots
+        self._order = sorted(range(len(spots)), key=lambda place: spots[place].x)
+        self._xs = [spots[place].x for place in self._order]
+
+    def places(self, x: float, reach: float) -> list[int]:
+        """Which spots are no farther than this to either side, and perhaps one that is by a hair."""
+        reach += 1e-6
+        return self._order[bisect_left(self._xs, x - reach) : bisect_right(self._xs, x + reach)]
+
+    def near(self, x: float, reach: float) -> list[Spot]:
+        """The same, the spots themselves."""
+        return [self._spots[place] for place in self.places(x, reach)]
+
+
 class Linker:
     """Holds the open tracks; ``feed`` returns those that ended."""
 
@@ -79,7 +98,7 @@ class Linker:
         self._before = 0.0
         # Seconds between frames: a slow camera, or one that sends every third frame twice, needs more patience.
         self._paces: deque[float] = deque([0.0], maxlen=4)
-        self._spots: Sequence[Spot] = ()
+        self._across = _Across(())
         self._loose: deque[tuple[float, list[Spot]]] = deque(maxlen=14)
 
     def feed(self, time: float, spots: Sequence[Spot]) -> list[Track]:
@@ -103,13 +122,16 @@ class Linker:
 
     def _fresh(self, spots: Sequence[Spot]) -> set[int]:
         """The spots that are not just where one was in the frame before: that frame was sent twice, or it flickers."""
-        before, self._spots = self._spots, spots
+        before, self._across = self._across, _Across(spots)
         everyone = set(range(len(spots)))
-        if not (spots and before) or min(self._paces) < PACE:
+        if min(self._paces) < PACE:
             return everyone
-        here, there = (np.array([spot[:2] for spot in part], np.float64) for part in (spots, before))
-        stay = (np.abs(here[:, None, :] - there[None]).max(axis=2) < STILL).any(axis=1)
-        return everyone.difference(np.flatnonzero(stay).tolist())
+        for place, spot in enumerate(spots):
+            for other in before.near(spot.x, STILL):
+                if abs(spot.x - other.x) < STILL and abs(spot.y - other.y) < STILL:
+                    everyone.discard(place)
+                    break
+        return everyone
 
     def _follow(self, time: float, spots: Sequence[Spot], free: set[int]) -> None:
         tracks = sorted(self.open, key=lambda track: -len(track.times))
@@ -124,14 +146,13 @@ class Linker:
             + SIZE_SHARE * math.sqrt(track.spots[-1].area)
             for track in tracks
         ]
-        places = np.array([spot[:2] for spot in spots], np.float64)
-        near = np.abs(np.array(expected)[:, None, :] - places[None]).sum(axis=2) <= 1.5 * np.array(reaches)[:, None]
-        choices: dict[int, list[int]] = {}
-        for one, place in np.argwhere(near).tolist():
-            choices.setdefault(one, []).append(place)
-        for one, given in choices.items():
-            track = tracks[one]
-            chosen = _nearest(track.spots[-1], spots, free.intersection(given), expected[one], reaches[one])
+        for track, (x, y), reach in zip(tracks, expected, reaches, strict=True):
+            given = {
+                place
+                for place in self._across.places(x, 1.5 * reach)
+                if place in free and abs(x - spots[place].x) + abs(y - spots[place].y) <= 1.5 * reach
+            }
+            chosen = _nearest(track.spots[-1], spots, given, (x, y), reach)
             if chosen is not None:
                 free.discard(chosen)
                 track.add(time, spots[chosen])
