@@ -135,6 +135,15 @@ async def test_wait_answers_for_any_of_several_streams_and_gives_up(tmp_path):
         assert not await store.wait("management", {"management": 1}, 0.01)
 
 
+async def test_who_waits_for_a_store_that_has_ended_lets_the_others_end_too(tmp_path):
+    async with opened(tmp_path) as store:
+        pass
+    others = []
+    asyncio.get_running_loop().call_soon(others.append, "the end")
+    assert not await store.wait("perception", {}, 10)
+    assert others == ["the end"]
+
+
 async def test_positions_never_go_back_and_survive(tmp_path):
     async with opened(tmp_path) as store:
         await store.put([reading() for _ in range(10)])
