@@ -109,8 +109,9 @@ class PlateDetector:
 def _tinted(part: Pixels) -> Pixels:
     """What is dark made blue: a black plate becomes one of those that the detector has learned."""
     tints = np.clip((DARK - np.arange(256)) / FADES * TINT, 0, TINT).astype(np.uint8)
-    blue: Any = part[..., 0]
-    return np.dstack((cv2.add(blue, cv2.LUT(part.max(axis=2), tints)), part[..., 1:]))
+    blue, green, red = cv2.split(part)
+    brightest = cv2.max(cv2.max(blue, green), red)
+    return cv2.merge((cv2.add(blue, cv2.LUT(brightest, tints)), green, red))  # type: ignore[return-value]
 
 
 def _best(found: list[FoundPlate]) -> list[FoundPlate]:
