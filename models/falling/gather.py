@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from score import camera_of, play, same, truth_of
 
 from gateway.vision.falling.candidate import TRAITS, Measured
@@ -35,7 +34,7 @@ class Gatherer(FallWatch):
 
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(*given)
-        self.rows: list[tuple[int, float, list[float], list[tuple[float, float, float]]]] = []
+        self.rows: list[tuple[int, float, float, list[float], list[tuple[float, float, float]]]] = []
         self.last: dict[int, Measured] = {}
         self._chains_seen: list[Chain] = []
         self._over = False
@@ -56,25 +55,29 @@ class Gatherer(FallWatch):
             way = [(at, float(x), float(y)) for at, (x, y) in zip(chain.way.times, places, strict=True)]
             age = LONGEST if self._over or len(way) < EIGHT else way[-1][0] - way[EIGHT - 1][0]
             self.last[number] = measured
-            self.rows.append((number, age, [float(value) for value in measured.vector()], way))
+            self.rows.append((number, self._frame.time, age, [float(value) for value in measured.vector()], way))
         return measured
 
 
 def gather(path: Path) -> dict[str, Any]:
-    """All measures of one clip: traits, way's number, the number of the true fall that it lies on, or -1, and the age.
+    """All measures of one clip: traits, way's number, number of the true fall that it lies on, or -1, age and moment.
 
-    The age is in seconds since the eighth sight; that of a way that ended is ``LONGEST``.
+    The age is in seconds since the eighth sight; that of a way that ended is ``LONGEST``. A moment is when it was
+    judged, in seconds of the clip.
     """
     truth = truth_of(path)
     watch = Gatherer(camera_of(truth, path), Unsure())
     play(path, watch)
     rate, part = truth["take"]["rate"], truth.get("part", 1.0)
-    labels, numbers, traits, ages = [], [], [], []
-    for number, age, row, way in watch.rows:
+    labels: list[int] = []
+    numbers, moments, traits, ages = [], [], [], []
+    for number, moment, age, row, way in watch.rows:
         way = [(at, x / part, y / part) for at, x, y in way]
         hits = [same(way, fall, rate) for fall in truth["falls"]]
-        labels.append(int(np.argmax(hits)) if hits and max(hits) else -1)
+        most = max(hits, default=0)
+        labels.append(hits.index(most) if most else -1)
         numbers.append(number)
+        moments.append(round(moment, 3))
         traits.append([round(value, 5) for value in row])
         ages.append(round(age, 3))
     origins = {}
@@ -87,6 +90,7 @@ def gather(path: Path) -> dict[str, Any]:
         "ways": numbers,
         "falls": labels,
         "ages": ages,
+        "moments": moments,
         "true": len(truth["falls"]),
     }
 

@@ -1,5 +1,6 @@
 """Decides whether a measured way is a fall: the trained verifier where its pack is there, a rule otherwise."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from gateway.vision.falling.candidate import Measured
 from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
-# Seconds after the eighth sight, and how sure the verifier has to be from then on: what was seen less has to be clear.
-ENOUGH = ((0.0, 0.99), (0.25, 0.985), (0.55, 0.975))
+# Metres from the first sight, and how sure the verifier has to be until a thing came down so far: then it may be less.
+ENOUGH = ((2.5, 0.998), (4.0, 0.99), (6.0, 0.98), (math.inf, 0.97))
+LEAST = ENOUGH[-1][1]
 
 
 class Judge(Protocol):
@@ -56,13 +58,14 @@ class Verifier:
         self._session: Any = open_session(pack)
 
     def sure(self, measured: Measured) -> float:
-        """The network's probability."""
+        """The network's probability, less what more it would need to be told after so short a way (see ``ENOUGH``)."""
         (answer,) = self._session.run(None, {"traits": measured.vector()[None]})
-        return float(np.asarray(answer).reshape(-1)[0])
+        needed = next(least for until, least in ENOUGH if measured.traits["drop"] < until)
+        return max(0.0, float(np.asarray(answer).reshape(-1)[0]) - (needed - LEAST))
 
     def enough(self, age: float) -> float:
-        """By ``ENOUGH``, which was chosen on clips of its own."""
-        return next(least for after, least in reversed(ENOUGH) if age >= after)
+        """The same at any age: the way fallen says more."""
+        return LEAST
 
 
 def best_judge(folder: Path, providers: Sequence[str] = ()) -> tuple[Judge, PackError | None]:

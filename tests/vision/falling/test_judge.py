@@ -10,9 +10,10 @@ import pytest
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.falling.candidate import TRAITS, Measured, Way, goes_down, measure
 from gateway.vision.falling.facade import Facade
-from gateway.vision.falling.judge import RuleJudge, Verifier, best_judge
+from gateway.vision.falling.judge import ENOUGH, TASK, RuleJudge, Verifier, best_judge
 from gateway.vision.falling.spots import Spot
-from gateway.vision.packs import models_folder
+from gateway.vision.packs import models_folder, pack_for
+from gateway.vision.selftest import open_tested
 from tests.vision.falling.drawn import FACADE, HEIGHT, Dropped
 
 WALL = Facade(FacadeSettings.model_validate(FACADE), HEIGHT)
@@ -55,11 +56,17 @@ def test_the_shipped_verifier_believes_the_fall_and_not_the_leaf(pack: Path) -> 
     assert judge.sure(measured(LEAF)) < 0.3
 
 
-def test_what_was_seen_for_longer_may_be_less_clear(pack: Path) -> None:
+def test_what_came_down_less_has_to_be_clearer(pack: Path) -> None:
     judge, _ = best_judge(pack)
-    asked = [judge.enough(age) for age in (0.0, 0.3, 0.6, 5.0)]
-    assert asked == sorted(asked, reverse=True)
-    assert asked[0] > asked[-1] > 0.5
+    begun, later = (measured(way(lambda t: DROPPED.at(t + 0.15), seconds)) for seconds in (0.5, 1.6))
+    assert begun.traits["drop"] < ENOUGH[0][0] < later.traits["drop"]
+    surest = 1 - (ENOUGH[0][1] - ENOUGH[-1][1])
+    assert judge.sure(begun) <= surest < judge.sure(later)
+    assert judge.enough(0.0) == judge.enough(5.0) == ENOUGH[-1][1]
+
+
+def test_the_shipped_verifier_passes_its_self_test(pack: Path) -> None:
+    assert open_tested(pack_for(pack, TASK), strict=True).pack.name == "fall-verifier"
 
 
 def test_the_rule_does_too() -> None:
