@@ -121,12 +121,12 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     return Verdict(best, kind, colour, status, tuple(round(min(1.0, value), 4) for value in characters))
 
 
-def reconsidered(reads: Sequence[WeighedRead], again: Sequence[WeighedRead]) -> Verdict | None:
+def reconsidered(reads: Sequence[WeighedRead], again: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     """Fuse ``reads`` with reads ``again`` of looks that are among them: they may change the text, but accept none.
 
     The same pixels read twice are no second witness.
     """
-    verdict = fuse([*reads, *again])
+    verdict = fuse([*reads, *again], rule)
     return verdict and replace(verdict, status="uncertain")
 
 

@@ -24,7 +24,7 @@ from kinds import TWO_ROWED, plate_of
 from render import KINDS, Drawn
 from scenes import HEIGHT, RATE, WIDTH, Passing, Weather, weather, where
 
-from gateway.vision.fuse import RULE, Verdict, fuse
+from gateway.vision.fuse import Verdict, fuse, reconsidered
 from gateway.vision.gate import SETTLED_EVERY
 from gateway.vision.look import SURE, PlateSight, darkly, look_again, look_at
 from gateway.vision.shapes import Box
@@ -166,8 +166,19 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
         "surest": [surest.read.text, surest.read.weakest >= SURE] if surest else ["", False],
         "reads": len(reads),
         "cpu": round(spent, 4),
-        "rules": {name: _told(fuse(reads, rule)) for name, rule in (("in use", RULE), *VARIANTS)} if rules else {},
+        "rules": _by_rules(track) if rules else {},
     }
+
+
+def _by_rules(track: PlateTrack) -> dict[str, tuple[str, bool]]:
+    """What each variant of the rule makes of a passage; where the one in use accepts, no look was read once more."""
+    told = {"in use": _told(track.verdict), "no look is read once more": _told(fuse(track.reads))}
+    for name, rule in VARIANTS:
+        verdict = fuse(track.reads, rule)
+        if track.reread and verdict is not None and verdict.status != "accepted":
+            verdict = reconsidered(track.reads, track.reread, rule)
+        told[name] = _told(verdict)
+    return told
 
 
 def _told(verdict: Verdict | None) -> tuple[str, bool]:
