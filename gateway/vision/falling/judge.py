@@ -36,7 +36,7 @@ class RuleJudge:
         loose = told["misfit_share"] / 0.035
         free = told["gain"] > 0.9 and 3.0 < told["acceleration"] < 16.0
         # At its terminal speed a thing seems to sink evenly: then it has to be quick, and straight for long.
-        sinking = told["speed_last"] > 6.0 and told["seconds"] > 0.8 and told["drop"] > 8.0 and told["gain"] > 0.2
+        sinking = told["speed_last"] > 6.0 and told["seconds"] > 0.8 and told["drop"] > 8.0 and told["gain"] > 0.4
         if not (free or sinking) or loose > 1.0 or told["crowd"] > 3.4:
             return 0.0
         if told["size_spread"] > 1.1:
