@@ -10,6 +10,7 @@ from gateway.plan.alarms import compile_alarms
 from gateway.plan.anew import explain_halves
 from gateway.plan.checks import check_api, check_cameras, check_http, check_lines, check_mqtt, check_names
 from gateway.plan.devices import resolve_devices
+from gateway.plan.facades import check_facades
 from gateway.plan.files import NamedFile, check_files, named_files
 from gateway.plan.findings import sketch
 from gateway.plan.gat1400 import check_gat1400
@@ -73,7 +74,8 @@ def load_plan(path: Path) -> Plan:
         explain_halves(findings, profiles)
     if sound is None:
         raise refusal(findings.errors)
-    for check in (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras):
+    checks = (check_names, check_api, check_mqtt, check_http, check_gat1400, check_lines, check_cameras, check_facades)
+    for check in checks:
         check(sound, findings)
     devices = resolve_devices(sound, profiles, findings)
     check_stations(sound, devices.stations, findings)

@@ -1,0 +1,56 @@
+"""What a configuration leaves of a facade to look at."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.plan import load_plan
+from gateway.plan.facades import hidden_floors
+from gateway.settings.camera import FacadeSettings
+
+HEAD = """[gateway]
+id = "test-gate"
+state = "state"
+[store]
+[api]
+listen = "127.0.0.1:0"
+[[camera]]
+name = "tower"
+url = "rtsp://x/1"
+purpose = "falling objects"
+masks = {masks}
+[camera.falling]
+facade = {{ floors = 12, ground = [[90, 620], [390, 620]], roof = [[140, 40], [340, 40]] }}
+ignore = {ignore}
+"""
+ALL = "[[[0, 0], [480, 0], [480, 640], [0, 640]]]"
+STREET = "[[[0, 540], [480, 540], [480, 640], [0, 640]]]"
+HALF = "[[[0, 0], [240, 0], [240, 640], [0, 640]]]"
+OTHER = "[[[240, 0], [480, 0], [480, 640], [240, 640]]]"
+
+
+@pytest.mark.parametrize(
+    ("masks", "ignore", "warned"),
+    [("[]", ALL, "ignore"), (ALL, "[]", "masks"), ("[]", STREET, ""), ("[]", HALF, ""), (HALF, OTHER, "ignore")],
+)
+def test_a_facade_that_is_hidden_is_warned_of(masks: str, ignore: str, warned: str, tmp_path: Path) -> None:
+    path = tmp_path / "linli.toml"
+    path.write_text(HEAD.format(masks=masks, ignore=ignore))
+    found = [str(problem) for problem in load_plan(path).warnings if "of the facade's 12 floors" in str(problem)]
+    assert len(found) == bool(warned)
+    if warned:
+        assert warned in found[0]
+        assert "12 of the facade's 12 floors" in found[0]
+
+
+def test_floors_are_where_the_detector_has_them() -> None:
+    pytest.importorskip("cv2", reason="the extra `vision` is not installed")
+    from gateway.vision.falling.facade import Facade
+
+    corners = {"ground": ((10, 900), (500, 930)), "roof": ((150, 30), (330, 60))}
+    settings = FacadeSettings(floors=20, **corners)
+    wall = Facade(settings, 960)
+    low, high = (wall.in_picture([(across, v) for across in (0.0, 1.0)]) for v in (6.9, 11.1))
+    area = tuple((float(x), float(y)) for x, y in np.concatenate([low, high[::-1]]))
+    assert hidden_floors(settings, [area]) == [8, 9, 10, 11]
