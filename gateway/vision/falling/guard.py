@@ -11,7 +11,7 @@ from gateway.vision.evidence import Pixels
 from gateway.vision.falling.remembered import is_fresh, keep, recall
 
 EVERY = 1.0  # seconds between two looks
-WIDE = 320  # pixels to which a look is brought
+LONG = 320  # pixels to which the longer side of a look is brought
 DARK, DARK_TOP = 26.0, 70.0  # mean and brightest grey (99 %) below which nothing that falls can be seen
 FLAT = 0.5  # of the root of its usual strong edges: what a covered lens leaves at most
 # Mean difference in grey levels of two looks, and for how many in a row. Where little moves an encoder leaves pictures
@@ -188,7 +188,8 @@ class ViewGuard:
 
 def _small(luma: Pixels) -> Any:  # noqa: ANN401 - OpenCV
     height, width = luma.shape
-    return cv2.resize(luma, (WIDE, max(8, round(height * WIDE / width))), interpolation=cv2.INTER_AREA)
+    share = LONG / max(height, width)
+    return cv2.resize(luma, (max(8, round(width * share)), max(8, round(height * share))), interpolation=cv2.INTER_AREA)
 
 
 def _edges(small: Any) -> Any:  # noqa: ANN401 - OpenCV
