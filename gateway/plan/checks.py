@@ -161,6 +161,8 @@ def check_cameras(sketch: Sketch, findings: Findings) -> None:
             findings.warning(keys, "looks for nothing; add [camera.vehicles] or [camera.falling] below it")
         if camera.vehicles is not None and camera.vehicles.clip is not None and not clips_leave(camera.unblurred):
             findings.warning((*keys, "vehicles", "clip"), f"{NO_CLIP} of it are made; {UNBLURRED}")
+        if camera.falling is not None and not clips_leave(camera.unblurred):
+            findings.warning((*keys, "falling"), f"{NO_CLIP} of falls are made; {UNBLURRED}")
         stream = "://" in camera.url or camera.url.startswith("/dev/")
         for key in ("pace", "repeat"):
             if stream and key in camera.model_fields_set:

@@ -37,7 +37,7 @@ OTHER = "[[[240, 0], [480, 0], [480, 640], [240, 640]]]"
 def test_a_facade_that_is_hidden_is_warned_of(masks: str, ignore: str, warned: str, tmp_path: Path) -> None:
     path = tmp_path / "linli.toml"
     path.write_text(HEAD.format(masks=masks, ignore=ignore))
-    found = [str(problem) for problem in load_plan(path).warnings if "of the facade's 12 floors" in str(problem)]
+    found = [problem for problem in load_plan(path).warnings if "of the facade's 12 floors" in problem]
     assert len(found) == bool(warned)
     if warned:
         assert warned in found[0]
@@ -54,3 +54,14 @@ def test_floors_are_where_the_detector_has_them() -> None:
     low, high = (wall.in_picture([(across, v) for across in (0.0, 1.0)]) for v in (6.9, 11.1))
     area = tuple((float(x), float(y)) for x, y in np.concatenate([low, high[::-1]]))
     assert hidden_floors(settings, [area]) == [8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("leave", ["", 'unblurred = "a wall without people"\n'])
+def test_falls_that_will_have_no_clip_are_warned_of(
+    leave: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINLI_MODELS", str(tmp_path))
+    path = tmp_path / "linli.toml"
+    path.write_text(HEAD.format(masks="[]", ignore="[]").replace("masks", f"{leave}masks"))
+    found = [problem for problem in load_plan(path).warnings if "no clips of falls are made" in problem]
+    assert len(found) == (not leave)
