@@ -114,7 +114,8 @@ def main() -> int:
         f"{len(tuned.truths)} clips, {hours:.2f} hours, {len(promised)} falls from 4 px and contrast 30; all synthetic"
     )
     print("\n".join(floors([{"told_column": 0, "column": 0} | row for row in tuned.origins])[:3]))
-    for leasts in itertools.product(*LEASTS):
+    # First as if everything were told at its first look: no judge is quicker, or finds more.
+    for leasts in ((0.0,) * len(LEASTS), *itertools.product(*LEASTS)):
         if list(leasts) != sorted(leasts, reverse=True):
             continue
         found: dict[tuple[int, int], float] = {}
