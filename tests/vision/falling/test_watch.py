@@ -9,6 +9,7 @@ import pytest
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.judge import RuleJudge
+from gateway.vision.falling.spots import SpotFinder
 from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Fall
 from tests.vision.falling.drawn import FACADE, START, DrawnFrame, Dropped, camera, frames, watched
@@ -49,6 +50,17 @@ def test_a_fall_is_told_alike_at_another_size(side: int) -> None:
     assert fall.trajectory[-1][2] > 2 * 560
     assert fall.size_cm == pytest.approx(30, abs=8)
     assert 14 < (fall.speed or 0) < 24
+
+
+@pytest.mark.parametrize(("width", "height"), [(2560, 1440), (1280, 720), (1440, 2560), (2305, 1297), (1920, 1080)])
+def test_a_picture_of_any_size_is_reduced_as_by_means(width: int, height: int) -> None:
+    down, across = np.mgrid[0:height, 0:width]
+    ramp = (40 + 80 * across / width + 60 * down / height).astype(np.uint8)
+    finder = SpotFinder(width, height)
+    small = finder.reduced(ramp)
+    assert min(small.shape) == 540
+    wanted = cv2.resize(ramp, finder.size, interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - wanted).max() <= 2
 
 
 def test_storeys_as_they_are_make_metres_and_gravity() -> None:
