@@ -60,7 +60,10 @@ class Tuned(NamedTuple):
 def load(folder: Path, model: Path) -> Tuned:
     """Every gathered way as the model judges it, and the truth of every clip."""
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    ways, drops, sure, falls, moments, origins, truths = [], [], [], [], [], [], []
+    ways: list[int] = []
+    drops: list[float] = []
+    truths: list[dict[str, Any]] = []
+    sure, falls, moments, origins = [], [], [], []
     for path in sorted(folder.glob("*.traits")):
         told = json.loads(path.read_text(encoding="utf-8"))
         if tuple(told["names"]) != TRAITS:
