@@ -54,32 +54,28 @@ def fit_fall(times: Values, drops: Values, stretch: tuple[float, float] = STRETC
     if len(times) > MOST:
         chosen = np.linspace(0, len(times) - 1, MOST).round().astype(int)
         times, drops = times[chosen], drops[chosen]
-    curve = np.polyfit(times, drops, 2)
-    line = np.polyfit(times, drops, 1)
-    plain = float(np.sqrt(np.mean((np.polyval(line, times) - drops) ** 2)))
-    speeds = SLOWEST + (0.985 * TERMINALS[:, None] - SLOWEST) * np.linspace(0, 1, SPEEDS) ** 1.3
-    terminals = np.broadcast_to(TERMINALS[:, None], speeds.shape)
-    ways = fallen(times, speeds[..., None], terminals[..., None])
+    plain, acceleration = _even(times, drops)
+    ways = _fallen(times, _STARTS[..., None], _TERMINALS[..., None])
     mean = ways.mean(axis=-1, keepdims=True)
     away = drops - drops.mean()
-    ways_away = ways - mean
-    power = np.maximum(1e-9, (ways_away**2).sum(axis=-1))
-    common = (ways_away * away).sum(axis=-1)
+    ways -= mean
+    power = np.maximum(1e-9, np.einsum("ijk,ijk->ij", ways, ways))
+    common = ways @ away
     stretches = np.clip(common / power, *stretch)
-    squares = np.maximum(0.0, (away**2).sum() - 2 * stretches * common + stretches**2 * power)
+    squares = np.maximum(0.0, away @ away - 2 * stretches * common + stretches**2 * power)
     misfits = np.sqrt(squares / len(times))
     offsets = drops.mean() - stretches * mean[..., 0]
     best = np.unravel_index(int(np.argmin(misfits)), misfits.shape)
     return FallFit(
-        float(speeds[best]),
-        float(terminals[best]),
+        float(_SPEEDS[best]),
+        float(_TERMINALS[best]),
         float(misfits[best]),
         plain,
-        float(2 * curve[0]),
+        acceleration,
         float(stretches[best]),
         float(drops[-1] - drops[0]),
-        terminals,
-        speeds,
+        _TERMINALS,
+        _SPEEDS,
         stretches,
         misfits,
         offsets,
@@ -88,7 +84,10 @@ def fit_fall(times: Values, drops: Values, stretch: tuple[float, float] = STRETC
 
 def fallen(times: Values, speed: Values, terminal: Values) -> Values:
     """Metres fallen after each time with quadratic drag, from ``speed`` (m/s downwards, negative is upwards)."""
-    start = np.arctanh(np.clip(speed / terminal, -0.95, 0.9999))
+    return _fallen(times, np.arctanh(np.clip(speed / terminal, -0.95, 0.9999)), terminal)
+
+
+def _fallen(times: Values, start: Values, terminal: Values) -> Values:
     turn = GRAVITY / terminal * times + start
     return np.asarray(terminal**2 / GRAVITY * (_log_cosh(turn) - _log_cosh(start)), np.float64)
 
@@ -101,6 +100,23 @@ def since(speed: Values, terminal: Values, start: Values) -> tuple[Values, Value
     return seconds, fallen(seconds, start, terminal)
 
 
+def _even(times: Values, drops: Values) -> tuple[float, float]:
+    """Root mean square about an even speed (metres), and the acceleration of a parabola (m/s²), by least squares."""
+    since_middle, below_middle = times - times.mean(), drops - drops.mean()
+    squares = since_middle * since_middle
+    s2, s3, s4 = float(squares.sum()), float(squares @ since_middle), float(squares @ squares)
+    y1, y2 = float(since_middle @ below_middle), float(squares @ below_middle)
+    rest = below_middle - y1 / s2 * since_middle
+    bend = (s2 * y2 - s3 * y1) / (s2 * (s4 - s2 * s2 / len(times)) - s3 * s3)
+    return float(np.sqrt(rest @ rest / len(times))), 2 * bend
+
+
 def _log_cosh(values: Values) -> Values:
     size = np.abs(values)
     return np.asarray(size + np.log1p(np.exp(-2 * size)) - np.log(2), np.float64)
+
+
+# Every fall that is tried: the same for each track.
+_SPEEDS = SLOWEST + (0.985 * TERMINALS[:, None] - SLOWEST) * np.linspace(0, 1, SPEEDS) ** 1.3
+_TERMINALS = np.broadcast_to(TERMINALS[:, None], _SPEEDS.shape)
+_STARTS = np.arctanh(np.clip(_SPEEDS / _TERMINALS, -0.95, 0.9999))
