@@ -16,6 +16,7 @@ from gateway.vision.selftest import MISFITS, Opened, open_tested, ranked
 from gateway.vision.shapes import Box
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
+SAME = 0.3  # overlap from which two finds are one plate
 PROBATION = 40  # looks after which a new pack is kept for good
 FAULTS = 3  # looks of so many in which a pack may fail before it is put aside
 AGAIN = 6 * 3600.0  # seconds after which what was put aside is tried again
@@ -148,12 +149,14 @@ class LiveSight:
         return self._look(DETECTION, lambda model: model.find(picture, region, expected, dark=dark)) or []
 
     def search(self, picture: Pixels, region: Box) -> list[FoundPlate]:
-        """As ``find``, for what must not be passed over: one of MISFITS when a look fails, or nobody can look."""
+        """As ``find``, both ways, for what must not be passed over; MISFITS when a look fails, or nobody can look."""
         seat = self._seats[DETECTION]
         if seat.now is None:
             raise RuntimeError("nobody looks for plates")
-        found: list[FoundPlate] = seat.now.model.find(picture, region)
-        return found
+        model = seat.now.model
+        found: list[FoundPlate] = model.find(picture, region)
+        black: list[FoundPlate] = model.find(picture, region, dark=True)
+        return [*found, *(plate for plate in black if all(plate.box.overlap(one.box) < SAME for one in found))]
 
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate under the grammar."""

@@ -14,6 +14,7 @@ import pytest
 from gateway.vision import runtime, selftest, swap
 from gateway.vision.falling.judge import best_judge
 from gateway.vision.packs import DETECTION, READING, VEHICLES, Choice, Golden, Pack, PackError, choose, packs
+from gateway.vision.plates import FoundPlate
 from gateway.vision.runtime import available, missing, usable
 from gateway.vision.selftest import Opened, open_tested, ranked, read_picture
 from gateway.vision.shapes import Box
@@ -412,6 +413,20 @@ def test_a_reader_that_fails_again_and_again_is_put_aside_for_the_other_one(benc
     assert sight.read(CROP) == ["old"]  # some hours later it is given a chance
     assert sight.second(CROP) == ["other"]
     assert sight.trouble == ("", "")
+
+
+def test_what_must_not_be_passed_over_is_searched_for_black_plates_too(bench: Bench) -> None:
+    class Eyes(Model):
+        def find(self, *_: Any, dark: bool = False) -> list[Any]:
+            boxes = [Box(0, 0, 40, 12), Box(90, 0, 130, 12)] if dark else [Box(1, 0, 41, 12)]
+            return [FoundPlate(box, np.zeros((4, 2), np.float32), 0.9) for box in boxes]
+
+    sight = sight_of(bench)
+    seat = sight._seats[DETECTION]
+    assert seat.now is not None
+    seat.now = replace(seat.now, model=Eyes("eyes"))
+    found = sight.search(CROP, Box(0, 0, 200, 100))
+    assert [plate.box.left for plate in found] == [1, 90]
 
 
 def test_a_detector_that_fails_again_and_again_is_put_aside(bench: Bench) -> None:
