@@ -96,10 +96,10 @@ class Chains:
         return chain
 
 
-def mismatch(way: Way, track: Track) -> float:
-    """How badly a track goes on where a way ended: below 1 it may be the same thing."""
+def mismatch(way: Way, track: Track | Way, hidden: float = HIDDEN) -> float:
+    """How badly a track goes on where a way ended ``hidden`` seconds before at most: below 1 it may be one thing."""
     gap = track.times[0] - way.times[-1]
-    if not 0 < gap <= HIDDEN:
+    if not 0 < gap <= hidden:
         return 1e9
     ends = min(ENDS, len(way.times)), min(ENDS, len(track.times))
     before = way.times[-1] - way.times[-ends[0]], track.times[ends[1] - 1] - track.times[0]

@@ -14,7 +14,7 @@ from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import Pixels, frame_hash
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
-from gateway.vision.falling.chains import Chain, Chains
+from gateway.vision.falling.chains import Chain, Chains, mismatch
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.fit import GRAVITY
 from gateway.vision.falling.guard import ViewGuard
@@ -38,6 +38,8 @@ LOOKS = 3  # judgements of one frame, at most
 BOUNCE = 1.5  # seconds and
 NEAR = 90.0  # pixels of the reduced picture after and around a fall's end in which what falls again is the same thing
 SAME_WAY = 12.0  # pixels of the reduced picture between two ways, in the mean, that are one thing's
+LOST = 2.5  # seconds out of sight after which what goes on as a told fall would is still that fall
+GOES_ON = 3.0  # times as far from where it would go on as a piece of one way may be
 LONGEST = 15.0  # seconds of one fall
 BEFORE = 1.0  # seconds before a way
 AROUND = (15.0, 45.0)  # pixels of the reduced picture around its beginning
@@ -235,7 +237,7 @@ class FallWatch:
         return [Fell(self._number, self._wall(chain.way.times[0]))]
 
     def _again(self, chain: Chain) -> bool:
-        """Whether it is a thing that was told before: seen twice at once, or bounced."""
+        """Whether it is a thing that was told before: seen twice at once, bounced, or long out of sight."""
         way = chain.way
         places = way.places()
         for told in self._told:
@@ -252,7 +254,7 @@ class FallWatch:
                     return True
             elif (
                 0 <= way.times[0] - other.times[-1] < BOUNCE and np.hypot(*(places[0] - theirs[-1])) < NEAR / way.scale
-            ):
+            ) or mismatch(other, way, LOST) < GOES_ON:
                 return True
         return False
 

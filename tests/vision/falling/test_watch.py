@@ -95,6 +95,11 @@ def test_what_was_hidden_behind_a_balcony_is_one_record() -> None:
     assert len(seen.words) == 1
 
 
+def test_what_was_out_of_sight_for_most_of_its_fall_is_told_once() -> None:
+    seen = watched(frames([Dropped(1.0, 12, hidden=(0.95, 2.05))], 5.0))
+    assert len(seen.words) == len(seen.falls) == 1
+
+
 def test_what_bounces_is_one_record() -> None:
     first = Dropped(1.0, 9)
     down = next(step / 100 for step in range(100, 500) if first.at(step / 100) is None)
