@@ -3,8 +3,8 @@
 A condition has three values. An input that is bad or was never read makes what depends on it unknown; ``or`` with a
 true side stays true and ``and`` with a false side stays false. Unknown holds an alarm's state and stops its ``for``
 timer, which starts again from nothing. ``event(camera, word)`` is true for 60 s after each such event, so an alarm on
-an event alone is raised at the first, prolonged by others, and cleared 60 s after the last. A camera's fault is such an
-event for as long as it lasts.
+an event alone is raised at the first, prolonged by others (and raised anew when it was acknowledged), and cleared 60 s
+after the last. A camera's fault is such an event for as long as it lasts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -174,11 +174,11 @@ class Alarm:
         self._pending = None
         return self._raised(wall, stamp)
 
-    def _raised(self, wall: int, stamp: Stamp) -> Transition:
+    def _raised(self, wall: int, stamp: Stamp, note: str | None = None) -> Transition:
         before = self.state
         occurrence = record_id(wall)
-        again = before.phase is Phase.RETURNED
-        note = f"raised again before occurrence {before.occurrence} was acknowledged" if again else None
+        if before.phase is Phase.RETURNED:
+            note = f"raised again before occurrence {before.occurrence} was acknowledged"
         self.state = replace(self._begun(occurrence, wall, note), previous=before.occurrence)
         draft = self._draft("raised", wall, stamp, occurrence)
         return Transition(self.settings, "raised", (draft,), self.state, self.settings.do)
@@ -199,6 +199,16 @@ class Alarm:
     def holds(self) -> bool:
         """Whether the condition is true now."""
         return self._when.condition() is True
+
+    def happened(self, at: float) -> bool:
+        """Whether what came at ``at`` (monotonic) is an event that its acknowledgement cannot have meant."""
+        news = any(cell.at == at and not cell.lasts for cell in self._when.events.values())
+        return news and self.state.phase is Phase.ACKNOWLEDGED and self.holds()
+
+    def anew(self, wall: int, stamp: Stamp) -> list[Transition]:
+        """End the occurrence that was acknowledged and begin another."""
+        note = f"happened again after occurrence {self.state.occurrence} was acknowledged"
+        return [self._cleared(wall, stamp, None), self._raised(wall, stamp, note)]
 
     def tested(self, wall: int, stamp: Stamp) -> Transition:
         """A test would have raised it: both ends of an alarm that calls nobody; its own state stays as it is."""

@@ -63,6 +63,10 @@ class Rules:
         if isinstance(item, VisionEvent) and TEST in item.event.split():
             return steps + self._rehearse(concerned, item)
         self._take(item)
+        if isinstance(item, VisionEvent):
+            for alarm in concerned:
+                if alarm.happened(item.monotonic):
+                    steps += alarm.anew(item.time, self.stamp)
         return steps + self._judge(concerned, item.time)
 
     def _rehearse(self, alarms: Iterable[Alarm], item: VisionEvent) -> list[Transition]:

@@ -405,3 +405,38 @@ def test_a_test_does_not_mark_what_something_else_raises() -> None:
     assert site.read(2, 3) == ["raised"]
     (state,) = site.rules.states()
     assert "test" not in state.data(site.rules.stamp)
+
+
+def test_what_happens_after_an_acknowledgement_is_another_occurrence() -> None:
+    site = Site(EVENT)
+    assert site.event(1, "fall") == ["raised"]
+    assert site.event(2, "fall") == []
+    (first,) = site.rules.states()
+    site.ack(3)
+    assert site.event(4, "deny") == []
+    assert site.event(5, "fall") == ["cleared", "raised"]
+    (again,) = site.rules.states()
+    assert again.phase.value == "unacknowledged"
+    assert again.occurrence != first.occurrence
+    assert again.note == f"happened again after occurrence {first.occurrence} was acknowledged"
+    assert site.event(6, "fall") == []
+    assert site.tick(67) == ["cleared"]
+
+
+def test_an_event_beside_an_acknowledged_alarm_that_no_longer_holds_raises_nothing() -> None:
+    site = Site({"when": "event(north-gate, fall) and sump.level > 2.5", "clear": "sump.level < 1"})
+    site.read(1, 3)
+    assert site.event(2, "fall") == ["raised"]
+    site.ack(3)
+    assert site.read(4, 2) == []
+    assert site.event(5, "fall") == []
+    assert site.read(6, 3) == []
+    assert site.event(7, "fall") == ["cleared", "raised"]
+
+
+def test_a_fault_that_goes_on_is_no_news() -> None:
+    site = Site({"when": "event(north-gate, covered)"})
+    assert site.camera(1, "degraded", "covered") == ["raised"]
+    site.ack(2)
+    assert site.camera(3, "degraded", "covered") == []
+    assert site.event(4, "fall") == []
