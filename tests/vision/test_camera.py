@@ -271,6 +271,8 @@ asyncio.run(main())
 
 
 def test_a_worker_does_not_load_the_gateways_side_of_a_camera() -> None:
-    code = "import sys, gateway.vision.worker; print(sorted({'asyncio', 'prometheus_client', 'ssl'} & set(sys.modules)))"
+    code = (
+        "import sys, gateway.vision.worker; print(sorted({'asyncio', 'prometheus_client', 'ssl'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
