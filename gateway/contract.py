@@ -121,6 +121,7 @@ class VisionEvent:
     of ``data`` (``picture``) to (bytes, content type, suffix); the store files them and fills in ``sha256``, ``bytes``
     and ``content_type``.
     An empty ``type`` is an early word for the rules alone: what is certain so far, before the record is whole.
+    ``purpose`` is why its camera looks, which every record of it has to say (PIPL, article 6).
     """
 
     camera: str
@@ -132,6 +133,7 @@ class VisionEvent:
     event: str = ""
     media: Mapping[str, tuple[bytes, str, str]] = field(default_factory=dict)
     id: str = ""
+    purpose: str = ""
 
 
 class SourceState(StrEnum):

@@ -89,5 +89,6 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
         time=event.time,
         data=data,
         id=event.id or record_id(event.time),
+        extra={"purpose": event.purpose} if event.purpose else {},
         monotonic=event.monotonic,
     )

@@ -232,6 +232,10 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
     "linli.disposal.command.v1": (DISPOSAL, "a point of a device was set, or was not", COMMAND),
 }
 
+FROM_CAMERAS = frozenset(
+    {"linli.vehicle.passage.v1", "linli.vehicle.dwell.v1", "linli.falling_object.v1", "linli.media.ready.v1"}
+)
+
 
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of one type of record; KeyError for an unknown type."""
@@ -257,6 +261,8 @@ def schema(kind: str) -> dict[str, Any]:
         "formerepoch": text("of a record salvaged from a damaged store: the epoch it stood in", "^[a-z0-9]+$"),
         "formersequence": text("and its sequence there", r"^\d{20}$"),
     }
+    if kind in FROM_CAMERAS:
+        attributes["purpose"] = text("why the camera looks, as its configuration says")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{SCHEMA_HOST}/{kind}.json",

@@ -342,7 +342,8 @@ class Camera:
             return
         now, stamp = self._clock.monotonic(), self._clock.rfc3339
         wall = self._clock.wall()
-        await self._put(clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, owed.size))
+        ready = clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, owed.size)
+        await self._put(replace(ready, purpose=self._settings.purpose))
 
     async def _become_open(self) -> None:
         trouble = self._trouble

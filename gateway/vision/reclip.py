@@ -65,7 +65,9 @@ class Recording:
             clip = Clip("", begin=first, end=last, hidden=self._concealer is not None)
             data = {"record": event.id, **clip_data(clip, stamp, (codec.width, codec.height))}
             media = {"": (mp4, CONTENT_TYPE, SUFFIX)}
-            yield VisionEvent(event.camera, last, event.monotonic, READY, event.subject, data, "", media)
+            yield VisionEvent(
+                event.camera, last, event.monotonic, READY, event.subject, data, media=media, purpose=event.purpose
+            )
 
     def _between(self, capture: Capture, begin: int, end: int) -> Sequence[Coded]:
         found: list[Coded] = []

@@ -1,6 +1,7 @@
 """From what a worker has found to what is recorded and judged of it; the daemon and `linli replay` tell alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.contract import VisionEvent, record_id
 from gateway.settings import CameraSettings
@@ -27,7 +28,7 @@ class Teller:
 
         ``presence`` is what the gates of an area know together.
         """
-        self._name, self._stamp, self._reads = camera.name, stamp, reads
+        self._name, self._purpose, self._stamp, self._reads = camera.name, camera.purpose, stamp, reads
         self._habits = Habits(camera.vehicles, area_of(camera), presence)
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
         self._test_until = 0.0
@@ -58,6 +59,9 @@ class Teller:
 
     def event(self, found: Finding, monotonic: float) -> VisionEvent:
         """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
+        return replace(self._event(found, monotonic), purpose=self._purpose)
+
+    def _event(self, found: Finding, monotonic: float) -> VisionEvent:
         name, stamp = self._name, self._stamp
         if isinstance(found, Fell):
             test = self.testing(monotonic)

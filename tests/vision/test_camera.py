@@ -111,8 +111,10 @@ async def test_the_clip_of_an_erased_passage_comes_to_nobody(tmp_path: Path) -> 
     camera.forget(PLATE, lambda sha256: True)
     for token in ("w1", "w2"):
         await camera._take(Clip(token, b"mp4", 1, 2))
-    kinds = [item.type for item in items if isinstance(item, VisionEvent)]
+    events = [item for item in items if isinstance(item, VisionEvent)]
+    kinds = [event.type for event in events]
     assert kinds == ["linli.vehicle.passage.v1"] * 2 + ["linli.media.ready.v1"]
+    assert {event.purpose for event in events} == {"vehicle gate"}
     assert items[2].data["record"] == items[1].id
 
 

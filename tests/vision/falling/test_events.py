@@ -63,6 +63,11 @@ def teller() -> Teller:
     return Teller(camera(), stamp)
 
 
+def test_the_record_says_why_its_camera_looks() -> None:
+    draft = vision_draft(teller().event(FALL, 5.0), {})
+    assert draft.extra == {"purpose": camera().purpose}
+
+
 def told(by: Teller, number: int, early: float, late: float) -> tuple[str, bool]:
     """The words of an early word, and whether its record says that it is a test."""
     word = by.event(Fell(number, TIME), early)
