@@ -37,6 +37,7 @@ PICTURED = 5.0  # seconds after which nothing is told any more of what has gone
 FLICKERS = 0.2  # seconds
 FLAT = 0.3  # of its width: a region that is no higher is an edge of a vehicle, not all of it
 TALLEST = 1.3  # widths: two pieces that together are higher are two vehicles
+BESIDE = 3.5  # plate widths from a plate's middle: half a lorry is 2.8 of them wide
 PIECES_LOOKS = 5  # in which two pieces were seen together
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
@@ -282,7 +283,7 @@ class PassageBook:
             return True
         path = motion.path
         told = [
-            *((plate, 5.0) for plate in self._told_plates),
+            *((plate, 5.0) for plate in self._told_plates if not _beside(path, plate)),
             *((region.path, PIECE) for region in self._told_regions),
             *((other, 0.5) for other in self._told),
         ]
@@ -336,6 +337,13 @@ def _one_vehicle(one: Box, other: Box) -> bool:
     both, common = around((one, other)), min(one.right, other.right) - max(one.left, other.left)
     flat = min(one.height / max(1.0, one.width), other.height / max(1.0, other.width)) <= FLAT
     return flat and common > 0.6 * both.width and both.height <= TALLEST * both.width
+
+
+def _beside(path: Sequence[Place], plate: Sequence[Place]) -> bool:
+    """Whether something went up or down the picture beside the vehicle of a plate that did so, all the time."""
+    across, down = abs(plate[-1].x - plate[0].x), abs(plate[-1].y - plate[0].y)
+    pairs = _pairs(path, plate)
+    return down > across and bool(pairs) and all(abs(one.x - two.x) > BESIDE * two.size for one, two in pairs)
 
 
 def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:

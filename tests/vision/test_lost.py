@@ -199,3 +199,13 @@ def test_two_without_plates_right_behind_each_other_are_two(first: str, second: 
     for part in (dark_van(1, first), dark_van(2, second, behind=behind)):
         passages.motion_ended(part, SIZE)
     assert len(passages.take(math.inf, [])) == 2
+
+
+@pytest.mark.parametrize(("x", "count"), [(690, 2), (560, 1)])
+def test_what_goes_beside_a_told_plate_all_the_way_is_another_vehicle(x: int, count: int) -> None:
+    passages = book()
+    passages.plate_ended(plate("沪A12345", 1.0, (200, 480)), {})
+    passages.motion_ended(
+        region(2, 1.0, [Box(x - 140, 40 + 28 * step, x + 140, 320 + 28 * step) for step in range(11)]), SIZE
+    )
+    assert len(passages.take(math.inf, [])) == count
