@@ -121,6 +121,7 @@ class VisionEvent:
     of ``data`` (``picture``) to (bytes, content type, suffix); the store files them and fills in ``sha256``, ``bytes``
     and ``content_type``.
     An empty ``type`` is an early word for the rules alone: what is certain so far, before the record is whole.
+    ``told`` are those of its words that an early word has said already: they are no news.
     ``purpose`` is why its camera looks, which every record of it has to say (PIPL, article 6).
     """
 
@@ -134,6 +135,7 @@ class VisionEvent:
     media: Mapping[str, tuple[bytes, str, str]] = field(default_factory=dict)
     id: str = ""
     purpose: str = ""
+    told: str = ""
 
 
 class SourceState(StrEnum):

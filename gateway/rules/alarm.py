@@ -1,7 +1,7 @@
 """One alarm's life cycle after ISA-18.2 and the records that each step of it makes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, TypedDict
@@ -200,9 +200,9 @@ class Alarm:
         """Whether the condition is true now."""
         return self._when.condition() is True
 
-    def happened(self, at: float) -> bool:
-        """Whether what came at ``at`` (monotonic) is an event that its acknowledgement cannot have meant."""
-        news = any(cell.at == at and not cell.lasts for cell in self._when.events.values())
+    def happened(self, events: Container[str]) -> bool:
+        """Whether one of these ``events`` (camera.word) of now is one that its acknowledgement cannot have meant."""
+        news = any(name in events and not cell.lasts for name, cell in self._when.events.items())
         return news and self.state.phase is Phase.ACKNOWLEDGED and self.holds()
 
     def anew(self, wall: int, stamp: Stamp) -> list[Transition]:

@@ -18,6 +18,7 @@ log = logging.getLogger("linli.rules")
 REMOVED = "removed from configuration"
 TEST = "test"  # beside an event's word: it was made to try things out
 SEES = (SourceState.ONLINE, SourceState.DEGRADED)
+PASSAGE = "linli.vehicle.passage."
 DROP_TEST = "droptest"  # the reason of a camera's state that hides others
 
 
@@ -64,8 +65,9 @@ class Rules:
             return steps + self._rehearse(concerned, item)
         self._take(item)
         if isinstance(item, VisionEvent):
+            news = {f"{item.camera}.{word}" for word in _words(item) if word not in item.told.split()}
             for alarm in concerned:
-                if alarm.happened(item.monotonic):
+                if alarm.happened(news):
                     steps += alarm.anew(item.time, self.stamp)
         return steps + self._judge(concerned, item.time)
 
@@ -168,8 +170,7 @@ class Rules:
             self._take_state(item)
             return
         if isinstance(item, VisionEvent):
-            # A passage of a car on a list is told as `deny` or `allow`, and is a `passage` all the same.
-            words = (*item.event.split(), item.type.removesuffix(".v1").rpartition(".")[2])
+            words = _words(item)
             for word, event in self._inputs.events.get(item.camera, {}).items():
                 if word in words:
                     event.at, event.time = item.monotonic, item.time
@@ -197,3 +198,9 @@ class Rules:
             if alarm.deadline is not None and (self._next is None or alarm.deadline < self._next):
                 self._next = alarm.deadline
         return steps
+
+
+def _words(event: VisionEvent) -> list[str]:
+    words = event.event.split()
+    # A passage of a car on a list is told as `deny` or `allow`, and is a `passage` all the same.
+    return [*words, "passage"] if event.type.startswith(PASSAGE) else words

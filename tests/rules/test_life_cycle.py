@@ -440,3 +440,37 @@ def test_a_fault_that_goes_on_is_no_news() -> None:
     site.ack(2)
     assert site.camera(3, "degraded", "covered") == []
     assert site.event(4, "fall") == []
+
+
+def test_a_passage_whose_early_word_was_acknowledged_is_no_news_but_what_it_adds_is() -> None:
+    def passed(at: float, words: str) -> list[str]:
+        kind = "linli.vehicle.passage.v1"
+        found = VisionEvent("north-gate", wall(at), at, kind, "main", {}, event=words, told="deny")
+        return [step.kind for step in site.rules.feed(found)]
+
+    for when, words, steps in (
+        ("event(north-gate, deny)", "deny", []),
+        ("event(north-gate, deny)", "deny already-in", []),
+        ("event(north-gate, deny) or event(north-gate, already-in)", "deny already-in", ["cleared", "raised"]),
+    ):
+        site = Site({"when": when})
+        early = VisionEvent("north-gate", wall(1), 1, "", "north-gate", {}, event="deny")
+        assert [step.kind for step in site.rules.feed(early)] == ["raised"]
+        site.ack(2)
+        assert passed(20, words) == steps
+        assert site.tick(62) == []  # it goes on from the passage
+        assert site.tick(81) == ["cleared"]
+
+
+def test_what_leaves_a_zone_is_not_what_came_to_stand_there() -> None:
+    site = Site({"when": "event(north-gate, dwell)"})
+
+    def dwell(at: float, word: str) -> list[str]:
+        found = VisionEvent("north-gate", wall(at), at, "linli.vehicle.dwell.v1", "zone", {}, event=word)
+        return [step.kind for step in site.rules.feed(found)]
+
+    assert dwell(1, "dwell") == ["raised"]
+    site.ack(2)
+    assert dwell(30, "") == []
+    assert site.tick(61) == ["cleared"]
+    assert dwell(100, "") == []
