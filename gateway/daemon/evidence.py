@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ REMEMBER_EVERY = 20_000  # records without media after which the place is noted 
 WAIT = 60.0
 RETRY = 30.0
 MOST = 25  # records in one bundle
+NOTHING_KEPT: Mapping[str, Path] = {}
 LONGEST_CHAIN = 20_000  # links in one bundle: more than that lies between records that are better taken out apart
 
 log = logging.getLogger("linli.evidence")
@@ -117,6 +118,7 @@ class Evidence:
             raise CommandError("say why: --reason")
         if not 1 <= len(records) <= MOST:
             raise CommandError(f"name from 1 to {MOST} records")
+        records = list(dict.fromkeys(records))
         doing = {"export": self._export, "hold": self._hold, "release": self._release}.get(what)
         if doing is None:
             raise CommandError(f"nobody knows how to {what[:40]} evidence: export, hold, release or held")
@@ -139,15 +141,18 @@ class Evidence:
 
     async def _hold(self, records: Sequence[str], reason: str, actor: str) -> dict[str, Any]:
         """Keep a bundle of each record, with its files, until it is released."""
-        bundles = [(record, *await self._bundle([record], reason, actor)) for record in records]
+        bundles = []
+        for record in records:
+            kept = await asyncio.to_thread(self._held.media, record)
+            bundles.append((record, kept, *await self._bundle([record], reason, actor, kept)))
         for *_, jsons in bundles:
             _refuse_plates(reason, jsons.values())
         size = 0
-        for record, manifest, chain, jsons in bundles:
+        for record, kept, manifest, chain, jsons in bundles:
             files = {f"{RECORDS}/{name}.json": text.encode() for name, text in jsons.items()}
             files |= {MANIFEST: self._sealed(manifest).encode(), LINKS: "".join(f"{line}\n" for line in chain).encode()}
             named = (file.sha256 for entry in manifest.records for file in entry.media)
-            there = [found[0] for sha256 in named if (found := self._store.media(sha256)) is not None]
+            there = [path for sha256 in named if (path := self._path(sha256, kept)) is not None]
             try:
                 size += await asyncio.to_thread(self._held.keep, record, files, {path.name: path for path in there})
             except NoRoomError as error:
@@ -163,19 +168,25 @@ class Evidence:
         for record in records:
             if record not in known:
                 raise CommandError(f"record {record[:80]} is not held", 404)
-            _refuse_plates(reason, await asyncio.to_thread(self._held.texts, record))
         try:
+            for record in records:
+                _refuse_plates(reason, await asyncio.to_thread(self._held.texts, record))
             size = sum([await asyncio.to_thread(self._held.release, record) for record in records])
         except OSError as error:
             raise CommandError(f"the disk does not delete what was held: {error.strerror}", 503) from error
+        except KeyError as error:
+            raise CommandError(f"record {error.args[0]} was released by somebody else meanwhile", 409) from error
         about = {"what": "release", "ids": list(records), "bytes": size}
         await self._record("held", {"by": actor, "reason": reason, **about})
         return {"released": list(records), "bytes": size}
 
     async def _bundle(
-        self, records: Sequence[str], reason: str, actor: str
+        self, records: Sequence[str], reason: str, actor: str, kept: Mapping[str, Path] = NOTHING_KEPT
     ) -> tuple[Manifest, list[str], dict[str, str]]:
-        """A manifest, the chain's lines from the first to the last record, and the records' JSON by id."""
+        """A manifest, the chain's lines from the first to the last record, and the records' JSON by id.
+
+        ``kept``: files, by SHA-256, that are held already and may be gone from the store.
+        """
         chain = self._chain
         if chain is None:
             raise CommandError(self._failing or "the evidence is being opened; try again", 503)
@@ -194,7 +205,7 @@ class Evidence:
         entries, jsons = [], {}
         for link in chosen:
             jsons[link.record] = (await self._json(link)).decode()
-            entries.append(Entry(link.record, link.number, tuple(self._file(sha256) for sha256 in link.media)))
+            entries.append(Entry(link.record, link.number, tuple(self._file(sha256, kept) for sha256 in link.media)))
         head = hashlib.sha256(lines[-1]).hexdigest()
         stamp = self._clock.rfc3339(self._clock.wall())
         manifest = Manifest(FORMAT, self._gateway, chain.signer.public, stamp, actor, reason, tuple(entries), head)
@@ -205,9 +216,13 @@ class Evidence:
             raise CommandError(self._failing or "the evidence is being opened; try again", 503)
         return self._chain.signer.seal(manifest).decode()
 
-    def _file(self, sha256: str) -> File:
+    def _path(self, sha256: str, kept: Mapping[str, Path]) -> Path | None:
         found = self._store.media(sha256)
-        return File(sha256, found[0].suffix[1:]) if found else File(sha256, "", missing=True)
+        return found[0] if found is not None else kept.get(sha256)
+
+    def _file(self, sha256: str, kept: Mapping[str, Path]) -> File:
+        path = self._path(sha256, kept)
+        return File(sha256, path.suffix[1:]) if path is not None else File(sha256, "", missing=True)
 
     async def _json(self, link: Link) -> bytes:
         if link.epoch == self._store.epoch:

@@ -100,6 +100,10 @@ class Held:
         """The JSON of what is held of a record."""
         return [path.read_text(encoding="utf-8") for path in (self.place(record) / RECORDS).glob("*.json")]
 
+    def media(self, record: str) -> dict[str, Path]:
+        """The files that are held of a record, by SHA-256."""
+        return {path.stem: path for path in (self.place(record) / MEDIA).glob("*")}
+
     def naming(self, plate: str) -> list[str]:
         """The held records that say a plate."""
         needle = plate.encode()

@@ -27,6 +27,7 @@ from gateway.daemon.evidence import Evidence
 from gateway.store import Store
 from gateway.store.bundle import LINKS, MANIFEST, MEDIA, RECORDS, verify
 from gateway.store.chain import LINKS_PER_FILE, Chain, EvidenceError, Found, chain_files, peek
+from gateway.store.held import Held
 from tests.store.desk import GATEWAY, everything, opened, reading
 
 MOST = 30.0  # seconds after which a test gives up
@@ -302,7 +303,7 @@ async def test_what_is_held_outlives_age_quota_and_erasure_until_it_is_released(
             await evidence.answer("release", [name, "other"], "over", "uid:7")
         with pytest.raises(CommandError, match="names the plate"):
             await evidence.answer("release", [name], "沪A12345 is free", "uid:7")
-        await evidence.answer("release", [name], "over", "uid:7")
+        await evidence.answer("release", [name, name], "over", "uid:7")
         assert (await evidence.answer("held", [], "", "uid:7"))["cases"] == []
         assert holding(tmp_path, "沪A12345") == []
         await store.committed()
@@ -381,3 +382,21 @@ def test_the_status_shows_the_public_key() -> None:
         "evidence": {"public_key": "ab" * 32, "links": 7, "head": "0" * 64, "failing": None},
     }
     assert f"7 records signed; public key {'ab' * 32}" in str(store_lines(state))
+
+
+async def test_what_is_held_once_more_keeps_what_the_store_has_given_up_meanwhile(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, following(store, tmp_path) as evidence:
+        name = await seen(store, b"one" * 1000, "沪A12345")
+        await until(evidence, 1)
+        await evidence.answer("hold", [name], "case 7", "uid:7")
+        (picture,) = Held(tmp_path / "evidence").media(name)
+        found = store.media(picture)
+        assert found is not None
+        found[0].unlink()
+        await ready(store, name, b"clip" * 1000)
+        await until(evidence, 2)
+        await evidence.answer("hold", [name], "case 7, with its clip", "uid:7")
+        held = Held(tmp_path / "evidence")
+        assert len(held.media(name)) == 2
+        proof = verify(held.place(name))
+        assert (proof.faults, proof.notes) == ([], [])
