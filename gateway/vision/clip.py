@@ -1,7 +1,7 @@
 """Makes clips: as they came where nothing has to be hidden, else decoded, masked, blurred and encoded once."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +10,7 @@ import av.error
 
 from gateway.vision.capture import Frame
 from gateway.vision.conceal import Concealer, UnhiddenError, hide, shrunk
+from gateway.vision.drawn_for import Size
 from gateway.vision.evidence import Polygons
 from gateway.vision.ring import Coded
 
@@ -30,11 +31,13 @@ def make_clip(
     begin: int,
     concealer: Concealer | None = None,
     own: str = "",
+    misfit: Callable[[Size], str] = lambda _: "",
 ) -> bytes:
     """Make an MP4 of packets of one stream, of which the first is a key frame; ClipError.
 
     Where nothing has to be hidden it begins at that key frame, else at ``begin`` (ns since 1970). ``concealer`` finds
-    the faces and plates that are hidden; plates that read like ``own`` are not.
+    the faces and plates that are hidden; plates that read like ``own`` are not. ``misfit`` says why pictures of a size
+    may not be shown, which are left out then.
     """
     if not packets:
         raise ClipError("no picture of that time is kept")
@@ -44,7 +47,7 @@ def make_clip(
                 return _joined(packets, stream)
             except (av.error.FFmpegError, ValueError):
                 pass  # a stream without its parameter sets in the head: encoded anew, they are there
-        return _encoded(packets, stream, masks, begin, concealer, own)
+        return _encoded(packets, stream, masks, begin, concealer, own, misfit)
     except UnhiddenError as error:
         raise ClipError(str(error)) from error
     except (av.error.FFmpegError, ValueError) as error:
@@ -78,9 +81,11 @@ def _encoded(
     begin: int,
     concealer: Concealer | None,
     own: str,
+    misfit: Callable[[Size], str],
 ) -> bytes:
     def frames() -> Iterator[Frame]:
-        return _frames(packets, stream, masks, begin)
+        every = _frames(packets, stream, masks, begin)
+        return (frame for frame in every if not misfit((frame.width, frame.height)))
 
     seconds = packets[-1].time - packets[0].time
     patches = concealer.patches(frames(), seconds, own) if concealer is not None else []
@@ -104,7 +109,7 @@ def _encoded(
             picture.pts = last = max(last + 1, round((frame.time - first) * TICKS))
             container.mux(track.encode(picture))
         if first is None:
-            raise ClipError("no picture of that time can be decoded")
+            raise ClipError("no picture of that time can be decoded and shown")
         container.mux(track.encode(None))
     return buffer.getvalue()
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gateway.vision.clip import ClipError, make_clip
 from gateway.vision.conceal import Concealer
+from gateway.vision.drawn_for import Size
 from gateway.vision.evidence import Polygons
 from gateway.vision.messages import LONGEST, Clip
 from gateway.vision.ring import Coded, PacketRing
@@ -30,10 +31,19 @@ class Clips:
     """Collects packets for clips and makes them in a thread of its own; ``say`` is told of each, from any thread."""
 
     def __init__(
-        self, ring: PacketRing, masks: Polygons, say: Callable[[Clip], None], concealer: Concealer | None = None
+        self,
+        ring: PacketRing,
+        masks: Polygons,
+        say: Callable[[Clip], None],
+        concealer: Concealer | None = None,
+        misfit: Callable[[Size], str] = lambda _: "",
     ) -> None:
-        """``concealer`` hides faces and plates; without it clips show what the masks leave."""
+        """``concealer`` hides faces and plates; without it clips show what the masks leave.
+
+        ``misfit`` says why the masks hide something else in pictures of a size.
+        """
         self._ring, self._masks, self._say, self._concealer = ring, masks, say, concealer
+        self._misfit = misfit
         self._owed: list[Wanted] = []
         self._made: list[Future[None]] = []
         self._maker = ThreadPoolExecutor(1, "clips", initializer=_step_back)
@@ -76,7 +86,7 @@ class Clips:
 
     def _make(self, wanted: Wanted, packets: list[Coded], stream: Any) -> None:  # noqa: ANN401
         try:
-            mp4 = make_clip(packets, stream, self._masks, wanted.begin, self._concealer, wanted.own)
+            mp4 = make_clip(packets, stream, self._masks, wanted.begin, self._concealer, wanted.own, self._misfit)
         except ClipError as error:
             self._say(Clip(wanted.token, trouble=str(error)))
             return

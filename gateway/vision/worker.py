@@ -122,7 +122,7 @@ class Worker:
         self._watchers = watchers_of(self._camera, models, providers, faces, views)
         if self._ring is not None:
             concealer = Concealer(faces, models, providers) if self._camera.unblurred is None else None
-            self._clips = Clips(self._ring, self._camera.masks, self._say, concealer)
+            self._clips = Clips(self._ring, self._camera.masks, self._say, concealer, self._masked.misfit)
             self._ring.keep(on=self._clips.able)
         self._faces = faces
 

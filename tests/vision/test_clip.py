@@ -45,6 +45,21 @@ def test_a_mask_is_burnt_in_and_the_clip_begins_where_it_should(tmp_path: Path) 
         assert picture[:, 170:].mean() > 60
 
 
+def test_pictures_of_a_size_that_the_masks_do_not_fit_are_in_no_clip(tmp_path: Path) -> None:
+    capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 1.0))
+    ring, told = PacketRing(60.0), list[Clip]()
+    for each in packets:
+        ring.add(each)
+    for misfit in ("", "drawn for another size"):
+        clips = Clips(ring, LEFT, told.append, None, {(320, 240): misfit}.__getitem__)
+        assert clips.ask("a", 0, SECOND)
+        clips.tick(capture.stream, over=True)
+        clips._maker.shutdown()
+    fits, other = told
+    assert fits.mp4
+    assert (other.mp4, other.trouble) == (b"", "no picture of that time can be decoded and shown")
+
+
 def test_broken_packets_are_stepped_over(tmp_path: Path) -> None:
     capture, packets = packets_of(write_small_clip(tmp_path / "c.mp4", 2.0))
     noise = av.Packet(np.random.default_rng(1).bytes(packets[30].size))
