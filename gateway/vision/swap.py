@@ -253,6 +253,8 @@ class LiveSight:
                 self._trouble = ("", "")
             for task, opened, slower, error in loaded:
                 self._take_over(task, opened, slower, error)
+            if self._anew and self._second is None:
+                self._second = self._other_reader()  # one that was put aside is tried again, too
         now = self._clock()
         if now - self._looked < LOOK_AGAIN:
             return

@@ -464,6 +464,14 @@ def test_a_second_opinion_that_fails_again_and_again_is_not_asked_any_more(bench
     assert [sight.second(CROP) for _ in range(FAULTS + 1)] == [None] * (FAULTS + 1)
     assert "without its second opinion" in sight.trouble[1]
     assert sight.read(CROP) == ["old"]
+    at_work(bench, sight, "other", None)
+    bench.add("other", READING)
+    bench.renew(sight)
+    assert sight.second(CROP) is None
+    bench.now += swap.AGAIN
+    bench.renew(sight)
+    assert sight.second(CROP) == ["other"]  # some hours later it is given a chance
+    assert sight.trouble == ("", "")
 
 
 def test_what_is_not_asked_for_costs_one_look_a_second(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
