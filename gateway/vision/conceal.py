@@ -20,6 +20,7 @@ from gateway.vision.privacy import hide_face, hide_plate
 from gateway.vision.runtime import reason
 from gateway.vision.selftest import MISFITS, open_model, ranked
 from gateway.vision.shapes import Box, around
+from gateway.vision.swap import searched
 
 EVERY = 0.2  # seconds between two looks
 MOST_LOOKS = 60  # of one clip: a longer one is looked at more seldom
@@ -89,7 +90,7 @@ class Concealer:
         try:
             if self._plates is None:
                 self._plates, self._reader = self._open(DETECTION), self._open(READING)
-            found: list[FoundPlate] = self._plates.find(picture, whole)
+            found = searched(self._plates, picture, whole)
             plates = [(plate.box, False) for plate in found if not self._is(own, picture, plate)]
         except (PackError, *MISFITS) as error:
             raise UnhiddenError(f"plates cannot be hidden: {reason(error)}") from error

@@ -153,10 +153,7 @@ class LiveSight:
         seat = self._seats[DETECTION]
         if seat.now is None:
             raise RuntimeError("nobody looks for plates")
-        model = seat.now.model
-        found: list[FoundPlate] = model.find(picture, region)
-        black: list[FoundPlate] = model.find(picture, region, dark=True)
-        return [*found, *(plate for plate in black if all(plate.box.overlap(one.box) < SAME for one in found))]
+        return searched(seat.now.model, picture, region)
 
     def read(self, crop: Pixels) -> PlateRead | None:
         """Read a rectified plate under the grammar."""
@@ -321,3 +318,10 @@ class LiveSight:
             self._seats[task] = Seat(opened, seat.now, slower, usual=usual)
             if task == READING and (self._second is None or self._second.pack.name == opened.pack.name):
                 self._second = seat.now
+
+
+def searched(model: Any, picture: Pixels, region: Box) -> list[FoundPlate]:  # noqa: ANN401 - a detector of plates
+    """Plates of every colour: what the detector finds in the picture as it is, and as for black ones."""
+    found: list[FoundPlate] = model.find(picture, region)
+    black: list[FoundPlate] = model.find(picture, region, dark=True)
+    return [*found, *(plate for plate in black if all(plate.box.overlap(one.box) < SAME for one in found))]

@@ -76,12 +76,12 @@ class Found:
         self.model, self.trouble = None, f"fails at work: {error}"
 
 
-def concealer(found: Found, plates: tuple[Box, ...] = (), text: str = "") -> Concealer:
+def concealer(found: Found, plates: tuple[Box, ...] = (), text: str = "", *, black: bool = False) -> Concealer:
     guest: Any = found
     made = Concealer(guest, Path("nowhere"))
     corners = [np.array([[b.left, b.top], [b.right, b.top], [b.right, b.bottom], [b.left, b.bottom]]) for b in plates]
     seen = [SimpleNamespace(box=b, corners=np.asarray(c, np.float32)) for b, c in zip(plates, corners, strict=True)]
-    made._plates = SimpleNamespace(find=lambda *_: seen)
+    made._plates = SimpleNamespace(find=lambda *_, dark=False: seen if dark == black else [])
     made._reader = SimpleNamespace(read=lambda _: SimpleNamespace(text=text) if text else None)
     return made
 
@@ -120,6 +120,12 @@ def test_its_own_plate_stays_and_others_do_not(own: str, stays: bool, noise: Pat
     clip = played(make_clip(packets, capture.stream, (), 0, concealer(Found([]), (plate,), "沪A12345"), own))
     shares = [fineness(a[60:90, 40:110]) / fineness(b[60:90, 40:110]) for a, b in zip(clip, blind, strict=True)]
     assert (min(shares) > 0.7) if stays else (max(shares) < 0.5)
+
+
+def test_a_black_plate_is_hidden_though_only_a_search_for_black_ones_finds_it() -> None:
+    plate = Box(40, 60, 110, 90)
+    (patch,) = concealer(Found([]), (plate,), black=True).patches([_frame()], 1.0, "")
+    assert patch.box.holds(plate.middle)
 
 
 def test_a_model_that_fails_leaves_no_clip_and_is_not_asked_again(noise: Path) -> None:
