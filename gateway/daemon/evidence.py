@@ -66,8 +66,12 @@ class Evidence:
 
     async def run(self) -> None:
         """Follow the store for ever."""
+        recovered = False
         while True:
             try:
+                if not recovered:
+                    await asyncio.to_thread(self._held.recover)
+                    recovered = True
                 if self._chain is None:
                     self._chain = await asyncio.to_thread(Chain, self._folder)
                     self._scanned = self._noted = self._place(self._chain.last)

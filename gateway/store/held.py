@@ -12,7 +12,7 @@ from gateway.contract import LinliError
 from gateway.store.bundle import MANIFEST, MEDIA, RECORDS, Manifest
 
 FOLDER = "held"
-UNFINISHED = ".new"
+UNFINISHED, REPLACED, RELEASED = ".new", ".old", ".gone"
 
 
 class NoRoomError(LinliError):
@@ -68,16 +68,28 @@ class Held:
                 os.link(path, fresh / MEDIA / name)
             except OSError:
                 shutil.copyfile(path, fresh / MEDIA / name)
-        shutil.rmtree(place, ignore_errors=True)
+        replaced = place.with_suffix(REPLACED)
+        if place.exists():
+            place.rename(replaced)
         fresh.rename(place)
+        shutil.rmtree(replaced, ignore_errors=True)
         return size
+
+    def recover(self) -> None:
+        """Finish what a power cut broke off, before anything else is asked: what was held still is, and no more."""
+        for replaced in self._folder.glob(f"*{REPLACED}"):
+            if not replaced.with_suffix("").exists():
+                replaced.rename(replaced.with_suffix(""))
+        for suffix in (UNFINISHED, REPLACED, RELEASED):
+            for left in self._folder.glob(f"*{suffix}"):
+                shutil.rmtree(left)
 
     def release(self, record: str) -> int:
         """Delete a record's bundle; its bytes. KeyError when there is none."""
         found = [case for case in self.cases() if case.record == record]
         if not found:
             raise KeyError(record)
-        gone = self.place(record).with_suffix(UNFINISHED)
+        gone = self.place(record).with_suffix(RELEASED)
         shutil.rmtree(gone, ignore_errors=True)
         self.place(record).rename(gone)
         shutil.rmtree(gone)
@@ -114,7 +126,7 @@ class Held:
         )
 
     def _bundles(self) -> Iterator[Path]:
-        return (path.parent for path in self._folder.glob(f"*/{MANIFEST}") if path.parent.suffix != UNFINISHED)
+        return (path.parent for path in self._folder.glob(f"*/{MANIFEST}") if not path.parent.suffix)
 
 
 class _Sealed(msgspec.Struct):
