@@ -1,11 +1,15 @@
 """Fixtures for every test: no task may outlive its test, and time is passed in."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
+# A shell that runs the tests in the background leaves Ctrl-C ignored, which every program they start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

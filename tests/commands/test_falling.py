@@ -144,7 +144,7 @@ async def test_an_export_has_labelled_falls_and_what_else_their_clips_show(tmp_p
             "tower": {
                 "masks": [[[0.0, 0.0], [9.0, 0.0], [9.0, 9.0]]],
                 "unblurred": "a wall",
-                "falling": {"facade": None, "ignore": []},
+                "falling": {"facade": None, "ignore": [], "short_side": 540},
             }
         }
         await store.committed()
