@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.settings import CameraSettings, LaneSettings, VehicleSettings
-from gateway.vision.drawn_for import DrawnSize, Size
-
-SHAPE = 0.01  # share by which the sides of one shape may differ: streams of one camera round them
+from gateway.vision.drawn_for import DrawnSize, Scale, Size, same_shape
 
 
 class SizedAreas:
@@ -23,19 +21,18 @@ class SizedAreas:
 
     def brought(self, size: Size) -> tuple[VehicleSettings, str]:
         """The settings for pictures of this ``size``, and why they may not fit these; "" when they do."""
-        drawn = self._drawn.of(size) if self._drawn is not None else size
-        if drawn == size:
+        if self._drawn is None or (drawn := self._drawn.of(size)) == size:
             return self._vehicles, _outside(self._vehicles.lanes, size)
-        by = size[0] / drawn[0], size[1] / drawn[1]
+        by = self._drawn.scale(size)
         update = {
             "lanes": tuple(lane.model_copy(update={"line": _by(lane.line, by)}) for lane in self._vehicles.lanes),
             "zones": tuple(zone.model_copy(update={"area": _by(zone.area, by)}) for zone in self._vehicles.zones),
         }
-        trouble = "" if abs(by[0] / by[1] - 1) <= SHAPE else _misshapen(drawn, size)
+        trouble = "" if same_shape(by) else _misshapen(drawn, size)
         return self._vehicles.model_copy(update=update), trouble
 
 
-def _by(points: Sequence[Sequence[float]], scale: tuple[float, float]) -> Any:  # noqa: ANN401 - as the settings have it
+def _by(points: Sequence[Sequence[float]], scale: Scale) -> Any:  # noqa: ANN401 - as the settings have it
     return tuple((round(x * scale[0]), round(y * scale[1])) for x, y in points)
 
 

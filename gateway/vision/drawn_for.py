@@ -9,6 +9,8 @@ import msgspec
 from gateway.settings import CameraSettings
 
 Size = tuple[int, int]
+Scale = tuple[float, float]
+SHAPE = 0.01  # share by which the sides of one shape may differ: streams of one camera round them
 
 
 class _Kept(msgspec.Struct):
@@ -34,6 +36,11 @@ class DrawnSize:
             self._keep()
         return self._size
 
+    def scale(self, size: Size) -> Scale:
+        """What is drawn has to be multiplied by, across and down, for pictures of this ``size``."""
+        drawn = self.of(size)
+        return size[0] / drawn[0], size[1] / drawn[1]
+
     def _recalled(self) -> Size | None:
         try:
             kept = msgspec.json.decode(self._file.read_bytes(), type=_Kept) if self._file is not None else None
@@ -51,6 +58,11 @@ class DrawnSize:
             beside.replace(self._file)
         except OSError:
             return  # it holds until the worker ends; the store complains of such a disk
+
+
+def same_shape(scale: Scale) -> bool:
+    """Whether pictures of this ``scale`` have the shape of those that were drawn in."""
+    return abs(scale[0] / scale[1] - 1) <= SHAPE
 
 
 class MaskedSize:

@@ -44,28 +44,27 @@ class PlateSight(Protocol):
 
 def read_plate(
     sight: PlateSight, picture: Pixels, plate: FoundPlate, crop: Pixels, *, ask: bool = True, rows: int = 0
-) -> tuple[PlateRead | None, bool]:
-    """Read ``crop`` (the rectified plate), and say whether the second reader was asked, which only ``ask`` allows.
+) -> PlateRead | None:
+    """Read ``crop`` (the rectified plate).
 
-    What one row says without certainty is read as two rows if its colour may be, then by the second reader; the
-    likeliest reading counts. ``rows`` is 1 or 2 where earlier looks have told.
+    What one row says without certainty is read as two rows if its colour may be, then by the second reader where
+    ``ask`` allows it; the likeliest reading counts. ``rows`` is 1 or 2 where earlier looks have told.
     """
     readings: list[PlateRead] = []
     if rows != TWO_ROWS:
         read = sight.read(crop)
         if read is not None and read.weakest >= SURE:
-            return read, False
+            return read
         readings += [read] if read is not None else []
     if rows == TWO_ROWS or (rows != 1 and background_colour(crop) not in ONE_ROW_COLOURS):
         tall = rectified(picture, plate, rows=2)
         double = sight.read(tall)
         if double is not None and (not readings or double.likelihood > readings[0].likelihood):
             readings, crop = [*readings, double], tall
-    asked = ask and not any(reading.weakest >= SURE for reading in readings)
-    if asked:
+    if ask and not any(reading.weakest >= SURE for reading in readings):
         second = sight.second(crop)
         readings += [second] if second is not None else []
-    return max(readings, key=lambda reading: reading.likelihood, default=None), asked
+    return max(readings, key=lambda reading: reading.likelihood, default=None)
 
 
 def darkly(track: PlateTrack) -> bool:
@@ -91,7 +90,7 @@ def look_at(
         return None
     crop = rectified(picture, plate)
     track.read_at = track.last
-    read, _ = read_plate(sight, picture, plate, crop, ask=False, rows=track.rows)
+    read = read_plate(sight, picture, plate, crop, ask=False, rows=track.rows)
     clear = min(1.0, max(0.2, sharpness(crop) / GOOD_SHARPNESS)) * plate.score
     weight, colour = min(1.0, plate.width / GOOD_WIDTH) * clear, background_colour(crop)
     track.dark = colour == "black" if colour != "unknown" else track.dark
@@ -116,7 +115,7 @@ def look_again(sight: PlateSight, track: PlateTrack) -> None:
         crop = rectified(look.patch, look.plate)
         patch = _stretched(look.patch, crop)
         rows = track.rows or (1 if look.colour in ONE_ROW_COLOURS else 0)
-        read, _ = read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)
+        read = read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)
         readings = [read]
         if place == 0:
             double = read.double if read is not None else rows == TWO_ROWS

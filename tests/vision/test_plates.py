@@ -27,7 +27,7 @@ def test_all_six_photographs_are_read_right(shared: Path, sight: ModelSight) -> 
         photo = picture(file)
         found = sight.find(photo, Box(0, 0, photo.shape[1], photo.shape[0]))
         assert len(found) == 1, file.name
-        read, _ = read_plate(sight, photo, found[0], rectified(photo, found[0]))
+        read = read_plate(sight, photo, found[0], rectified(photo, found[0]))
         assert read is not None
         assert read.text == file.stem
 
@@ -41,7 +41,7 @@ def test_real_crops(shared: Path, sight: ModelSight) -> None:
     for file in held_out[::3]:
         crop = np.asarray(cv2.resize(picture(file), (192, 48)), np.uint8)
         whole = FoundPlate(Box(0, 0, 192, 48), np.array([[0, 0], [192, 0], [192, 48], [0, 48]], np.float32), 1.0)
-        read, _ = read_plate(sight, crop, whole, crop)
+        read = read_plate(sight, crop, whole, crop)
         right += read is not None and read.text == file.stem
     assert right >= 0.94 * len(held_out[::3])
 

@@ -5,9 +5,7 @@ from typing import Any
 
 from gateway.settings import CameraSettings
 from gateway.settings.camera import FallingSettings
-from gateway.vision.drawn_for import DrawnSize, Size
-
-SHAPE = 0.01  # share by which the sides of one shape may differ: streams of one camera round them
+from gateway.vision.drawn_for import DrawnSize, Scale, Size, same_shape
 
 
 class SizedFacade:
@@ -26,19 +24,15 @@ class SizedFacade:
         """The settings for pictures of this ``size``, and whether these have the shape that the facade is drawn for."""
         facade, update, fits = self._settings.facade, dict[str, Any](), True
         if self._facade is not None and facade is not None:
-            by = _scale(size, self._facade.of(size))
-            fits = abs(by[0] / by[1] - 1) <= SHAPE
+            by = self._facade.scale(size)
+            fits = same_shape(by)
             corners = {"ground": _by(facade.ground, by), "roof": _by(facade.roof, by)}
             update["facade"] = facade.model_copy(update=corners) if fits else facade
         if self._areas is not None:
-            by = _scale(size, self._areas.of(size))
+            by = self._areas.scale(size)
             update["ignore"] = tuple(_by(area, by) for area in self._settings.ignore)
         return self._settings.model_copy(update=update), fits
 
 
-def _scale(size: Size, drawn: Size) -> tuple[float, float]:
-    return size[0] / drawn[0], size[1] / drawn[1]
-
-
-def _by(points: Any, scale: tuple[float, float]) -> Any:  # noqa: ANN401 - points as the settings have them
+def _by(points: Any, scale: Scale) -> Any:  # noqa: ANN401 - points as the settings have them
     return tuple((x * scale[0], y * scale[1]) for x, y in points)

@@ -39,7 +39,6 @@ BOUNCE = 1.5  # seconds and
 NEAR = 90.0  # pixels of the reduced picture after and around a fall's end in which what falls again is the same thing
 SAME_WAY = 12.0  # pixels of the reduced picture between two ways, in the mean, that are one thing's
 LOST = 1.2  # seconds out of sight after which what goes on as a told fall would is still that fall
-GOES_ON = 1.0  # times as far from where it would go on as a piece of one way may be
 LONGEST = 15.0  # seconds of one fall
 BEFORE = 1.0  # seconds before a way
 AROUND = (15.0, 45.0)  # pixels of the reduced picture around its beginning
@@ -254,7 +253,7 @@ class FallWatch:
                     return True
             elif (
                 0 <= way.times[0] - other.times[-1] < BOUNCE and np.hypot(*(places[0] - theirs[-1])) < NEAR / way.scale
-            ) or mismatch(other, way, LOST) < GOES_ON:
+            ) or mismatch(other, way, LOST) < 1:
                 return True
         return False
 
