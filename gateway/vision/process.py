@@ -12,7 +12,7 @@ from gateway.vision.suspects import PAGE
 
 STOP_SECONDS = 2.0
 # One thread computes. What is as large as a coloured picture goes back to the machine once it is not needed; threads
-# share two heaps: else glibc keeps 60 MB of a lane's models and 10 MB of a facade's pictures (scripts/bench_cameras).
+# share two heaps: else glibc keeps what a lane's models and a facade's pictures have used.
 ALONE = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

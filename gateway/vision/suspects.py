@@ -60,10 +60,7 @@ class Suspects:
 
 
 class AtWork:
-    """A worker's side: the page names the model while the block runs, and when it was left by an error.
-
-    It costs about a microsecond.
-    """
+    """A worker's side: the page names the model while the block runs, and when it was left by an error."""
 
     __slots__ = ("_crumb",)
 
