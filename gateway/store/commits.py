@@ -24,6 +24,7 @@ log = logging.getLogger("linli.store")
 URGENT_ORDER: tuple[Stream, ...] = tuple(stream for stream in SEND_ORDER if stream in AT_ONCE)
 FIRST_WINDOW = 0.05  # after a start nobody should wait half a second for the first reading
 CURSOR_IDLE = 5.0  # seconds that a position waits for a commit to ride with when no data flow
+BEHIND = 1.0  # seconds between commits that delete what is too old, while there is more: an alarm goes between
 RETRY = (0.5, 10.0)  # seconds between tries on a disk that does not take it, first and longest
 REST = "rest"  # facts and media entries, counted beside the streams
 DISK_CODES = frozenset(
@@ -281,8 +282,8 @@ class Committer:
         COMMIT_SECONDS.set(took)
         self._cursors_since = math.inf if not self.queue.cursors else self._clock.monotonic()
         self._retry_at, self._retry_after = math.inf, RETRY[0]
-        if done.again:
-            self._chores_at = self._clock.monotonic()
+        if done.again or done.behind:
+            self._chores_at = self._clock.monotonic() + (0.0 if done.again else BEHIND)
         self._committed(done)
         if self.failing is not None and not self._on_reserve:
             self._recovered()

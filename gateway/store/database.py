@@ -75,6 +75,7 @@ class Committed:
     filed: list[str] = field(default_factory=list)  # names of media files that the index has learned
     doomed: list[str] = field(default_factory=list)  # names of media files that the index has forgotten
     again: bool = False  # more is to be evicted than was done at once
+    behind: bool = False  # more is too old than was deleted at once
     held: int = 0  # records that still wait for the clock, and their bytes
     held_bytes: int = 0
     erased: frozenset[Stream] = frozenset()  # streams that have lost records from their middle
@@ -161,6 +162,7 @@ class Database:
         """
         done = Committed()
         last = dict(self.last)
+        self._evictor.behind = False
         with self._transaction():
             gaps: list[Gap] = []
             for stream, (keep, confirmed) in expiry.streams.items():
@@ -201,6 +203,7 @@ class Database:
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
+        done.behind = self._evictor.behind
         self.held.refresh()
         done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)

@@ -50,6 +50,12 @@ FALL = table(
         "picture": or_null(PICTURE),
         "clip": or_null(table(FILE_NEEDED)),
         "test": {"const": True, "description": "fell during a drop test; absent otherwise"},
+        "complete": {
+            "const": False,
+            "description": "what is told is what was known when its alarm was: its end was lost; absent otherwise",
+        },
+        "reason": text("why it is not complete: a short code", "^[a-z0-9_-]+$"),
+        "text": text("the same in a sentence for people"),
     },
 )
 LABEL = table(

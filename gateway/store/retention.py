@@ -85,6 +85,7 @@ class Evictor:
         self._connection = connection
         self._budget = budget
         self._page_size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+        self.behind = False  # more is too old than was deleted at once
 
     def used(self) -> int:
         """Bytes of pages in use."""
@@ -125,22 +126,34 @@ class Evictor:
         ``confirmed`` is None when nobody has to confirm. A row whose time cannot be trusted, or lies ahead of now,
         is as old as the next one that can.
         """
+        limit = ROWS_AT_ONCE
+        until, more = self._too_old(stream, keep, now, confirmed, limit)
+        while until and self._only_gaps(stream, until):
+            if not more:
+                return []
+            limit *= 2
+            until, more = self._too_old(stream, keep, now, confirmed, limit)
+        if until == 0:
+            return []
+        self.behind = self.behind or more
+        gaps: dict[Stream, Gap] = {}
+        self._delete(gaps, stream, until, "age")
+        return self._tell(gaps)
+
+    def _too_old(self, stream: Stream, keep: int, now: int, confirmed: int | None, limit: int) -> tuple[int, bool]:
+        """Find the last record that is too old among the first ``limit`` rows (0: none), and whether more may be."""
         rows = self._connection.execute(
             f'SELECT last, recorded FROM "{stream}" ORDER BY first LIMIT ?',  # noqa: S608
-            (ROWS_AT_ONCE,),
+            (limit,),
         ).fetchall()
         until = 0
         for last, recorded in rows:
             if 0 < recorded <= now:
                 free = confirmed is None or last <= confirmed
                 if recorded > now - (keep if free else 2 * keep):
-                    break
+                    return until, False
                 until = last
-        if until == 0 or self._only_gaps(stream, until):
-            return []
-        gaps: dict[Stream, Gap] = {}
-        self._delete(gaps, stream, until, "age")
-        return self._tell(gaps)
+        return until, len(rows) == limit
 
     def _only_gaps(self, stream: Stream, until: int) -> bool:
         """Tell whether there is nothing but gap records up to there: replacing them by another gains nothing."""

@@ -193,6 +193,19 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
             },
         ),
     ),
+    "linli.media.lost.v1": (
+        PERCEPTION,
+        "a clip that was announced or asked for and never comes",
+        table(
+            {
+                "record": text("id of the record that it would have belonged to"),
+                "reason": text(
+                    "a short code: stopped, restarted, ended, not_made, disk, or why the camera failed", "^[a-z0-9_-]+$"
+                ),
+                "text": text("a sentence for people"),
+            }
+        ),
+    ),
     "linli.alarm.raised.v1": (ALARMS, "an alarm was raised", ALARM),
     "linli.alarm.updated.v1": (ALARMS, "an alarm has changed", ALARM),
     "linli.alarm.cleared.v1": (ALARMS, "an alarm's condition is over", ALARM),
@@ -233,7 +246,13 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
 }
 
 FROM_CAMERAS = frozenset(
-    {"linli.vehicle.passage.v1", "linli.vehicle.dwell.v1", "linli.falling_object.v1", "linli.media.ready.v1"}
+    {
+        "linli.vehicle.passage.v1",
+        "linli.vehicle.dwell.v1",
+        "linli.falling_object.v1",
+        "linli.media.ready.v1",
+        "linli.media.lost.v1",
+    }
 )
 
 

@@ -4,8 +4,12 @@ import asyncio
 import random
 
 from gateway.contract import STREAMS
+from gateway.store import retention
+from gateway.store import store as store_module
+from gateway.store.erasure import Erasure
 from gateway.store.retention import Budget
 from tests.store.desk import FastClock, alarm, disposal, everything, noise, opened, prove_all, reading, state, until
+from tests.store.test_erasure import told
 
 MIB = 1 << 20
 
@@ -118,6 +122,37 @@ async def test_age_takes_what_is_old_and_tells_it(tmp_path):
         await asyncio.sleep(0.2)
         # A gap record alone is not replaced by another one for ever.
         assert store.bounds("perception").last == before
+        await prove_all(store)
+
+
+async def test_age_keeps_up_with_more_than_it_takes_at_once(tmp_path, monkeypatch):
+    """Chores come once an hour, and an hour has more commits than one of them may delete."""
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(store_module, "CHORES", (1e6, 1e6))  # once after the start, and then not in this test
+    async with opened(tmp_path, keep=KEEP) as store:
+        for _ in range(30):
+            await store.put([reading()])
+            await store.committed()
+    clock = FastClock(100)
+    clock.ahead_ns = 150 * 10**9
+    async with opened(tmp_path, clock, keep=KEEP) as store:
+        await until(lambda: store.bounds("perception").first > 30)
+        await prove_all(store)
+
+
+async def test_a_head_of_nothing_but_gaps_does_not_hold_back_what_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2)
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep=KEEP) as store:
+        await store.put([reading(), reading(), reading()])
+        await store.committed()
+        for sequence in (1, 3, 2):
+            await store.erase(Erasure({"perception": [sequence]}, [], told))
+        assert store.bounds("perception") == (4, 6)
+        await store.put([reading()])
+        await store.committed()
+        clock.ahead_ns += 150 * 10**9
+        await until(lambda: store.bounds("perception").first > 7)
         await prove_all(store)
 
 
