@@ -15,6 +15,8 @@ SEND_ORDER: tuple[Stream, ...] = ("alarm", "disposal", "management", "perception
 Stream = Literal["perception", "management", "alarm", "disposal"]
 Quality = Literal["good", "uncertain", "bad"]
 TimeQuality = Literal["synced", "holdover", "unknown"]
+# How long a picture or clip is kept: as one of an ordinary passage, on a list or not, or as all others.
+Kept = Literal["", "vehicle", "unlisted"]
 Severity = Literal["warning", "minor", "major", "critical"]
 Scalar = float | int | bool | str
 

@@ -1,13 +1,13 @@
 """The gateway itself: identity, store, HTTP interface and uplinks."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from gateway.contract import SEND_ORDER, STREAMS, Stream
+from gateway.contract import SEND_ORDER, STREAMS, Kept, Stream
 from gateway.settings.address import BrokerUrl, ListenOn, PlatformUrl
-from gateway.settings.base import Duration, Name, Size, Table, pattern
+from gateway.settings.base import Duration, MisfitError, Name, Size, Table, duration_text, pattern
 from gateway.settings.nearest import did_you_mean
 
 DAY = 86400.0
@@ -79,6 +79,24 @@ class KeepSettings(Table):
     alarm: Duration = Field(default=365 * DAY, gt=0, description="age at which alarm records go")
     disposal: Duration = Field(default=365 * DAY, gt=0, description="age at which acknowledgements and commands go")
     media: Duration = Field(default=30 * DAY, gt=0, description="age at which pictures and clips go")
+    vehicle_media: Duration | None = Field(
+        default=None, gt=0, description="age at which those of ordinary passages go, if it is another than media"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.vehicle_media is not None and self.vehicle_media > self.perception:
+            sentence = (
+                f"is longer than perception ({duration_text(self.perception)}): a picture whose record is gone can "
+                "neither be found nor erased by its plate; make it as long at most"
+            )
+            raise MisfitError(sentence, "vehicle_media")
+        return self
+
+    def of_media(self) -> dict[Kept, float]:
+        """Age (s) at which pictures and clips go, by how they are kept."""
+        vehicle = self.media if self.vehicle_media is None else self.vehicle_media
+        return {"": self.media, "vehicle": vehicle, "unlisted": vehicle}
 
 
 class StoreSettings(Table):

@@ -12,7 +12,7 @@ from gateway.contract import STREAMS, Draft, Record, Stream, record_id
 from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.erasure import Erased, Eraser, Erasure, overwrite_free_pages
-from gateway.store.media import MediaIndex
+from gateway.store.media import MediaIndex, MediaLimits
 from gateway.store.migrate import checksum
 from gateway.store.notices import held_damaged
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
@@ -36,10 +36,13 @@ PAGES_PER_COMMIT = 6  # of the tree, besides those of the payload
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Age limits to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``; all in ns."""
+    """Age limits to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``; ``media``: to it, too.
+
+    All in ns.
+    """
 
     streams: Mapping[Stream, tuple[int, int | None]] = field(default_factory=dict)
-    media: int = 0
+    media: bool = False
 
 
 NOTHING = Expiry()
@@ -89,7 +92,7 @@ class Database:
         path: Path,
         gateway: str,
         budget: Budget,
-        media_quota: int,
+        media: MediaLimits,
         rfc3339: Callable[[int], str],
         boot: str = "",
     ) -> None:
@@ -111,7 +114,7 @@ class Database:
         self._envelope = Envelope(gateway, self.epoch)
         self._evictor = Evictor(self._connection, budget)
         self._eraser = Eraser(self._connection)
-        self.media = MediaIndex(self._connection, media_quota)
+        self.media = MediaIndex(self._connection, media)
         self.boot = boot
         self.held = HeldRows(self._connection, boot)
         self._packers = {stream: Packer() for stream in STREAMS}
@@ -168,7 +171,7 @@ class Database:
             for stream, (keep, confirmed) in expiry.streams.items():
                 gaps += self._evictor.expire(stream, keep, stamp.wall, confirmed)
             drafts = self.held.change(batch.drafts, stamp, release)
-            notices = self.media.account(batch, stamp, expiry.media)
+            notices = self.media.account(batch, stamp, aged=expiry.media)
             if self.held.spoilt:
                 notices.append(held_damaged(self.gateway, stamp.wall, self.held.spoilt))
             for erasure in batch.erasures:
@@ -203,7 +206,7 @@ class Database:
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
-        done.behind = self._evictor.behind
+        done.behind = self._evictor.behind or self.media.behind
         self.held.refresh()
         done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)

@@ -5,6 +5,7 @@ import errno
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from gateway.contract import Kept
 from gateway.store.commits import Committer
 from gateway.store.database import Committed
 from gateway.store.media import CONTENT_TYPES, MediaFolder
@@ -26,8 +27,8 @@ class Media:
         self._one_at_a_time = asyncio.Lock()
         self._coming: dict[str, int] = {}  # name of a file that is not in the index yet -> bytes
 
-    async def put(self, data: bytes, content_type: str, suffix: str, recorded: int) -> dict[str, Any]:
-        """File data; see ``Store.put_media``. ``recorded`` as in MediaEntry."""
+    async def put(self, data: bytes, content_type: str, suffix: str, recorded: int, kept: Kept) -> dict[str, Any]:
+        """File data; see ``Store.put_media``. ``recorded`` and ``kept`` as in MediaEntry."""
         if CONTENT_TYPES.get(suffix) != content_type:
             known = ", ".join(f"{each} ({kind})" for each, kind in CONTENT_TYPES.items())
             raise ValueError(f"media of type {content_type} cannot be kept as .{suffix}: known are {known}")
@@ -39,7 +40,7 @@ class Media:
             loop = asyncio.get_running_loop()
             sha256 = await loop.run_in_executor(self._files, self._folder.write, data, suffix)
             self._coming[f"{sha256}.{suffix}"] = size
-            self._commits.queue.media.append(MediaEntry(sha256, size, content_type, suffix, recorded))
+            self._commits.queue.media.append(MediaEntry(sha256, size, content_type, suffix, recorded, kept))
             self._commits.touch(urgent=False)
         return {"sha256": sha256, "bytes": size, "content_type": content_type}
 

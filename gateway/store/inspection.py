@@ -28,7 +28,7 @@ TABLES: dict[str, frozenset[str]] = {
     "gaps": frozenset({"stream", "sequence", "first", "last", "checksum"}),
     "cursors": frozenset({"consumer", "stream", "sequence", "checksum"}),
     "facts": frozenset({"name", "value", "checksum"}),
-    "media": frozenset({"sha256", "bytes", "content_type", "suffix", "recorded"}),
+    "media": frozenset({"sha256", "bytes", "content_type", "suffix", "recorded", "kept"}),
     "about": frozenset({"name", "value"}),
 }
 SHOWN = 5  # findings of one kind that are told one by one

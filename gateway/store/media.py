@@ -3,10 +3,11 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.contract import Draft, record_id
+from gateway.contract import Draft, Kept, record_id
 from gateway.store.envelope import Stamp
 from gateway.store.queue import Batch
 
@@ -20,87 +21,139 @@ CONTENT_TYPES = {
     "bin": "application/octet-stream",
 }
 NAMED_AT_ONCE = 64  # files that one notice names
+AGED_AT_ONCE = 512  # files that go for their age in one commit
+KEPT: tuple[Kept, ...] = ("", "vehicle", "unlisted")  # the longest first
+ENDLESS = (1 << 63) - 1  # beyond every rowid
+
+Row = tuple[str, int, str]  # SHA-256, bytes, suffix
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What all files may take (bytes), and by how they are kept at what age they go (ns)."""
+
+    quota: int
+    ages: Mapping[Kept, int]
 
 
 class MediaIndex:
-    """The media table, inside the writer's transactions."""
+    """The media table, inside the writer's transactions; ``behind``: more is too old than was deleted at once."""
 
-    def __init__(self, connection: sqlite3.Connection, quota: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, limits: MediaLimits) -> None:
         self._connection = connection
-        self._quota = quota
+        self._limits = limits
+        self.behind = False
         self.bytes: int = connection.execute("SELECT ifnull(sum(bytes), 0) FROM media").fetchone()[0]
         # As the transaction has it so far; only ``settle`` makes it so, since a transaction may come to nothing.
         self._bytes = self.bytes
         self._doomed: list[str] = []
 
-    def account(self, batch: Batch, stamp: Stamp, keep: int) -> list[Draft]:
-        """Enter new files; forget what is over the quota, or older than ``keep`` ns (0: no limit); say what went."""
+    def account(self, batch: Batch, stamp: Stamp, *, aged: bool) -> list[Draft]:
+        """Enter new files; forget what is over the quota and, if ``aged``, what is too old; say what went."""
         self._bytes, self._doomed = self.bytes, []
+        self.behind = False
         for entry in batch.media:
-            self._forget(entry.sha256)
+            before = self._forget(entry.sha256)
+            kept = entry.kept if before is None else _longer(before, entry.kept)
             self._connection.execute(
-                "INSERT INTO media (sha256, bytes, content_type, suffix, recorded) VALUES (?, ?, ?, ?, ?)",
-                (entry.sha256, entry.bytes, entry.content_type, entry.suffix, entry.recorded),
+                "INSERT INTO media (sha256, bytes, content_type, suffix, recorded, kept) VALUES (?, ?, ?, ?, ?, ?)",
+                (entry.sha256, entry.bytes, entry.content_type, entry.suffix, entry.recorded, kept),
             )
             self._bytes += entry.bytes
-        notices = []
-        if keep and stamp.trusted:
-            notices += self._evict("age", stamp, before=stamp.wall - keep)
-        while over := max(0, self._bytes + batch.media_room - self._quota):
-            told = self._evict("quota", stamp, over=over)
-            if not told:
+        notices: list[Draft] = []
+        if aged and stamp.trusted:
+            # A flipped bit must not keep a file for ever.
+            self._connection.execute(f"UPDATE media SET kept = '' WHERE kept NOT IN {KEPT}")  # noqa: S608
+            for kept, age in self._limits.ages.items():
+                rows = self._too_old(kept, stamp.wall - age, stamp.wall)
+                self.behind = self.behind or len(rows) == AGED_AT_ONCE
+                notices += self._evict("age", stamp, rows)
+        while (over := self._bytes + batch.media_room - self._limits.quota) > 0:
+            rows = self._first_to_go(over)
+            if not rows:
                 break
-            notices += told
+            notices += self._evict("quota", stamp, rows)
         return notices
+
+    def _too_old(self, kept: Kept, before: int, now: int) -> list[Row]:
+        """Find the oldest that were recorded ``before``; one whose time nobody knows is as old as the next one's."""
+        young = self._connection.execute(
+            "SELECT rowid FROM media WHERE kept = ? AND recorded > ? AND recorded <= ? ORDER BY rowid LIMIT 1",
+            (kept, max(0, before), now),
+        ).fetchone()
+        until = self._connection.execute(
+            "SELECT rowid FROM media WHERE kept = ? AND rowid < ? AND recorded > 0 AND recorded <= ?"
+            " ORDER BY rowid DESC LIMIT 1",
+            (kept, young[0] if young else ENDLESS, before),
+        ).fetchone()
+        return self._oldest(kept, until[0], AGED_AT_ONCE) if until else []
+
+    def _oldest(self, kept: Kept, until: int, limit: int) -> list[Row]:
+        return self._connection.execute(
+            "SELECT sha256, bytes, suffix FROM media WHERE kept = ? AND rowid <= ? ORDER BY rowid LIMIT ?",
+            (kept, until, limit),
+        ).fetchall()
+
+    def _first_to_go(self, over: int) -> list[Row]:
+        """Find what has the least time left of its age, about ``over`` bytes of it, a notice's worth at most."""
+        heads: list[tuple[int, int, Kept]] = []
+        ages = self._limits.ages
+        for kept, age in ages.items():
+            row = self._connection.execute(
+                "SELECT rowid, recorded FROM media WHERE kept = ? ORDER BY rowid LIMIT 1", (kept,)
+            ).fetchone()
+            if row:
+                heads.append((row[1] + age if len(set(ages.values())) > 1 else 0, row[0], kept))
+        rows: list[Row] = []
+        for row in self._oldest(min(heads)[2], ENDLESS, NAMED_AT_ONCE) if heads else ():
+            if over <= 0:
+                break
+            rows.append(row)
+            over -= row[1]
+        return rows
 
     def erase(self, files: Iterable[str], stamp: Stamp) -> tuple[list[Draft], int, int]:
         """Forget these files, behind ``account`` in a transaction: what says so, how many they were, their bytes."""
-        gone: list[str] = []
-        freed = 0
+        rows: list[Row] = []
         for sha256 in dict.fromkeys(files):
-            row = self._connection.execute("SELECT bytes, suffix FROM media WHERE sha256 = ?", (sha256,)).fetchone()
+            row = self._connection.execute(
+                "SELECT sha256, bytes, suffix FROM media WHERE sha256 = ?", (sha256,)
+            ).fetchone()
             if row:
-                self._forget(sha256)
-                self._doomed.append(f"{sha256}.{row[1]}")
-                gone.append(sha256)
-                freed += row[0]
+                rows.append(row)
+        return self._evict("erased", stamp, rows), len(rows), sum(row[1] for row in rows)
+
+    def _forget(self, sha256: str) -> Kept | None:
+        """Take a file out that is entered anew; how it was kept, None when it was not there."""
+        row = self._connection.execute("SELECT bytes, kept FROM media WHERE sha256 = ?", (sha256,)).fetchone()
+        if row is None:
+            return None
+        self._connection.execute("DELETE FROM media WHERE sha256 = ?", (sha256,))
+        self._bytes -= row[0]
+        return next((kept for kept in KEPT if kept == row[1]), "")
+
+    def _evict(self, cause: str, stamp: Stamp, rows: Sequence[Row]) -> list[Draft]:
+        """Forget these files, and say so in as many notices as it takes."""
         told = []
-        for at in range(0, len(gone), NAMED_AT_ONCE):
-            part = gone[at : at + NAMED_AT_ONCE]
-            data = {"count": len(part), "bytes": freed if not at else 0, "cause": "erased", "sha256": part}
+        for at in range(0, len(rows), NAMED_AT_ONCE):
+            part = rows[at : at + NAMED_AT_ONCE]
+            gone, freed = [sha256 for sha256, _, _ in part], sum(size for _, size, _ in part)
+            self._doomed += [f"{sha256}.{suffix}" for sha256, _, suffix in part]
+            self._connection.executemany("DELETE FROM media WHERE sha256 = ?", [(each,) for each in gone])
+            self._bytes -= freed
+            data = {"count": len(gone), "bytes": freed, "cause": cause, "sha256": gone}
             told.append(Draft("management", "linli.media.gap.v1", "", "media", stamp.wall, data, record_id(stamp.wall)))
-        return told, len(gone), freed
-
-    def _forget(self, sha256: str) -> None:
-        row = self._connection.execute("SELECT bytes FROM media WHERE sha256 = ?", (sha256,)).fetchone()
-        if row:
-            self._connection.execute("DELETE FROM media WHERE sha256 = ?", (sha256,))
-            self._bytes -= row[0]
-
-    def _evict(self, cause: str, stamp: Stamp, *, before: int = 0, over: int = 0) -> list[Draft]:
-        """Forget the oldest files, up to a notice's worth: those recorded ``before``, or ``over`` bytes of them."""
-        rows = self._connection.execute(
-            "SELECT sha256, bytes, suffix, recorded FROM media ORDER BY rowid LIMIT ?", (NAMED_AT_ONCE,)
-        ).fetchall()
-        gone: list[str] = []
-        freed = 0
-        for sha256, size, suffix, recorded in rows:
-            if (before and not 0 < recorded <= before) or (over and freed >= over):
-                break
-            gone.append(sha256)
-            freed += size
-            self._doomed.append(f"{sha256}.{suffix}")
-        if not gone:
-            return []
-        self._connection.executemany("DELETE FROM media WHERE sha256 = ?", [(each,) for each in gone])
-        self._bytes -= freed
-        data = {"count": len(gone), "bytes": freed, "cause": cause, "sha256": gone}
-        return [Draft("management", "linli.media.gap.v1", "", "media", stamp.wall, data, record_id(stamp.wall))]
+        return told
 
     def settle(self) -> list[str]:
         """The transaction is on disk: return the names of the files that it has forgotten."""
         self.bytes = self._bytes
         return self._doomed
+
+
+def _longer(one: Kept, other: Kept) -> Kept:
+    """Of a picture that two records name, who keeps it longer."""
+    return next(kept for kept in KEPT if kept in (one, other))
 
 
 class MediaFolder:

@@ -62,10 +62,16 @@ def _v2(database: Database, epoch: str) -> None:
             database.execute(f'UPDATE "{table}" SET checksum = ? WHERE rowid = ?', [checksum(*said), row])  # noqa: S608
 
 
+def _v3(database: Database, epoch: str) -> None:
+    media = database.table("media")
+    media.add_column("kept", str, not_null_default="")
+    media.create_index(["kept"])
+
+
 # A released migration never changes: tests/store/released/ keeps every released schema to migrate from.
-MIGRATIONS: Final[tuple[Callable[[Database, str], None], ...]] = (_v1, _v2)
+MIGRATIONS: Final[tuple[Callable[[Database, str], None], ...]] = (_v1, _v2, _v3)
 VERSION = len(MIGRATIONS)
-SCHEMA = 0x67484FF5  # CRC-32 of the newest tables' SQL by name: a damaged schema is found at start
+SCHEMA = 0x58A0F35E  # CRC-32 of the newest tables' SQL by name: a damaged schema is found at start
 
 
 def migrate(path: Path, page_size: int = PAGE_SIZE, epoch: str = "") -> None:

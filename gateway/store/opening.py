@@ -16,6 +16,7 @@ from gateway.contract import Clock, LinliError
 from gateway.store import left, migrate
 from gateway.store.database import SQLITE_TROUBLE, Database, Known, connect, is_damage
 from gateway.store.envelope import Stamp
+from gateway.store.media import MediaLimits
 from gateway.store.packing import DamagedError
 from gateway.store.queue import Batch
 from gateway.store.reader import Reader
@@ -84,10 +85,10 @@ def _open_lock(path: Path) -> int:
 class Opener:
     """Opens a state directory, at the start or as soon as the disk allows it. Lives in the writer thread."""
 
-    def __init__(self, state: Path, gateway: str, budget: Budget, media_quota: int, clock: Clock, boot: str) -> None:
+    def __init__(self, state: Path, gateway: str, budget: Budget, media: MediaLimits, clock: Clock, boot: str) -> None:
         self.gateway, self.boot, self.budget = gateway, boot, budget
         self.reserve = Reserve(state / RESERVE, budget.reserve)
-        self._state, self._path, self._media_quota, self._clock = state, state / DATABASE, media_quota, clock
+        self._state, self._path, self._media, self._clock = state, state / DATABASE, media, clock
         self._lock: Lock | None = None
         self._epoch = ""  # that a database made later will have
 
@@ -180,7 +181,7 @@ class Opener:
         left.forget(self._state)
 
     def _database(self) -> Database:
-        return Database(self._path, self.gateway, self.budget, self._media_quota, self._clock.rfc3339, self.boot)
+        return Database(self._path, self.gateway, self.budget, self._media, self._clock.rfc3339, self.boot)
 
 
 def _is_read_only(state: Path) -> bool:

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.contract import SEND_ORDER, STREAMS, Stream
+from gateway.contract import SEND_ORDER, STREAMS, Kept, Stream
 from gateway.store.envelope import Waiting
 from gateway.store.erasure import Erasure
 
@@ -15,13 +15,14 @@ CursorKey = tuple[str, Stream]
 
 @dataclass(frozen=True, slots=True)
 class MediaEntry:
-    """One line of the media index; ``recorded`` is a stamp's ``trusted``."""
+    """One line of the media index; ``recorded`` is a stamp's ``trusted``, ``kept`` how long it stays."""
 
     sha256: str
     bytes: int
     content_type: str
     suffix: str
     recorded: int
+    kept: Kept = ""
 
 
 @dataclass(slots=True)

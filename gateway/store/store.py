@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from gateway.clock import boot_id
-from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, LinliError, Record, Run, Stream
+from gateway.contract import STREAMS, Clock, CommandError, Cursor, Draft, Kept, LinliError, Record, Run, Stream
 from gateway.metrics import BACKLOG, RECORDS, STORE_BYTES
 from gateway.settings import StoreSettings
 from gateway.store.asides import Asides
@@ -18,7 +18,7 @@ from gateway.store.early import Hold, happened
 from gateway.store.envelope import waiting
 from gateway.store.erasure import Erased, Erasure
 from gateway.store.gallery import Media
-from gateway.store.media import MediaFolder
+from gateway.store.media import MediaFolder, MediaLimits
 from gateway.store.opening import DiskError, Opened, Opener, mark_suspect
 from gateway.store.packing import DamagedError
 from gateway.store.reader import Reader
@@ -83,7 +83,8 @@ class Store:
         self._tail = Tail()
         keep = settings.keep
         self._keep = {stream: int(getattr(keep, stream) * SECOND) for stream in STREAMS}
-        shortest = min(*self._keep.values(), int(keep.media * SECOND)) / SECOND
+        shortest = min(getattr(keep, stream) for stream in STREAMS)
+        shortest = min(shortest, *keep.of_media().values())
         self._commits = Committer(
             opened,
             opener,
@@ -127,7 +128,9 @@ class Store:
         On a disk that cannot be written it begins all the same, and opens what is there when it can: until then
         ``failing`` says so. LinliError when another daemon uses the directory, or it is not ours to use.
         """
-        opener = Opener(state, gateway, Budget(settings.records), settings.media, clock, boot or boot_id())
+        ages = {kept: int(age * SECOND) for kept, age in settings.keep.of_media().items()}
+        media = MediaLimits(settings.media, ages)
+        opener = Opener(state, gateway, Budget(settings.records), media, clock, boot or boot_id())
         threads = Threads.start()
         loop = asyncio.get_running_loop()
         try:
@@ -301,12 +304,13 @@ class Store:
 
     # -------------------------------------------------------------------------------------------------------- media
 
-    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+    async def put_media(self, data: bytes, content_type: str, suffix: str, kept: Kept = "") -> dict[str, Any]:
         """File a picture or clip; returns ``sha256``, ``bytes``, ``content_type`` once it is on disk.
 
+        ``kept`` says by which of the ages of ``keep`` it goes.
         OSError when it is larger than the quota or the disk does not take it, ValueError for an unknown type.
         """
-        return await self._media.put(data, content_type, suffix, self._stamp_time())
+        return await self._media.put(data, content_type, suffix, self._stamp_time(), kept)
 
     # ------------------------------------------------------------------------------------------------------- itself
 
@@ -365,7 +369,7 @@ class Store:
             for stream in STREAMS
         }
         limits = {stream: (keep, confirmed[stream]) for stream, keep in self._keep.items()}
-        return Expiry(limits, int(self._settings.keep.media * SECOND))
+        return Expiry(limits, media=True)
 
     def _committed(self, done: Committed) -> None:
         if self._estranged:

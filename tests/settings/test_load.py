@@ -39,6 +39,7 @@ def test_durations_are_seconds_and_sizes_bytes(tmp_path: Path) -> None:
     assert (store.records, store.media, store.commit) == (1 << 20, 3 << 29, 0.05)
     assert store.keep.alarm == 7200
     assert store.keep.perception == 30 * 86400
+    assert set(store.keep.of_media().values()) == {30 * 86400}
 
 
 @pytest.mark.parametrize("key", ["commit", "records"])

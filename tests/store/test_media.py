@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from gateway.store import media
+from gateway.store import store as store_module
 from tests.store.desk import FastClock, everything, opened, reading, until
 
 
@@ -60,6 +64,106 @@ async def test_old_files_go_by_age(tmp_path):
         assert store.media(young["sha256"])
         (told,) = [e for e in await everything(store, "management") if e["type"] == "linli.media.gap.v1"]
         assert told["data"] == {"count": 1, "bytes": 3, "cause": "age", "sha256": [old["sha256"]]}
+
+
+async def test_those_of_ordinary_passages_have_an_age_of_their_own(tmp_path):
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep={"perception": "100s", "media": "100s", "vehicle_media": "20s"}) as store:
+        fall = await store.put_media(b"fall", "image/jpeg", "jpg")
+        cars = [await store.put_media(kept.encode(), "image/jpeg", "jpg", kept) for kept in ("vehicle", "unlisted")]
+        clock.ahead_ns += 30 * 10**9
+        await until(lambda: not any(store.media(car["sha256"]) for car in cars))
+        assert store.media(fall["sha256"])
+        clock.ahead_ns += 90 * 10**9
+        await until(lambda: store.media(fall["sha256"]) is None)
+        told = [e for e in await everything(store, "management") if e["type"] == "linli.media.gap.v1"]
+        gone = [sha256 for e in told for sha256 in e["data"]["sha256"]]
+        assert sorted(gone) == sorted(each["sha256"] for each in (fall, *cars))
+        assert {e["data"]["cause"] for e in told} == {"age"}
+
+
+async def test_without_an_age_of_their_own_they_go_with_the_others(tmp_path):
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep={"perception": "100s", "media": "100s"}) as store:
+        car = await store.put_media(b"car", "image/jpeg", "jpg", "vehicle")
+        clock.ahead_ns += 60 * 10**9
+        later = await store.put_media(b"fall", "image/jpeg", "jpg")
+        clock.ahead_ns += 60 * 10**9
+        await until(lambda: store.media(car["sha256"]) is None)
+        assert store.media(later["sha256"])
+
+
+async def test_by_quota_goes_what_would_go_first_by_its_age(tmp_path):
+    async with opened(tmp_path, media="1MiB", keep={"vehicle_media": "7d"}) as store:
+        fall = await store.put_media(os.urandom(100_000), "video/mp4", "mp4")
+        for _ in range(30):
+            await store.put_media(os.urandom(100_000), "image/jpeg", "jpg", "unlisted")
+        assert store.media(fall["sha256"])
+        assert len(list((tmp_path / "media").rglob("*.jpg"))) == 9
+        for _ in range(12):  # alone they are held to the quota, too
+            await store.put_media(os.urandom(100_000), "video/mp4", "mp4")
+        assert store.media(fall["sha256"]) is None
+        assert sum(path.stat().st_size for path in (tmp_path / "media").rglob("*.*")) <= 1 << 20
+
+
+async def test_age_keeps_up_with_more_files_than_it_takes_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(media, "AGED_AT_ONCE", 4)
+    monkeypatch.setattr(media, "NAMED_AT_ONCE", 3)
+    monkeypatch.setattr(store_module, "CHORES", (1e6, 1e6))  # once after the start, and then not in this test
+    async with opened(tmp_path) as store:
+        filed = [(await store.put_media(b"%d" % number, "image/jpeg", "jpg"))["sha256"] for number in range(30)]
+    clock = FastClock(100)
+    clock.ahead_ns = 31 * 86400 * 10**9
+    async with opened(tmp_path, clock) as store:
+        await until(lambda: not any(map(store.media, filed)))
+        told = [e["data"] for e in await everything(store, "management") if e["type"] == "linli.media.gap.v1"]
+        assert [sha256 for data in told for sha256 in data["sha256"]] == filed
+        assert all(data["count"] == len(data["sha256"]) <= 3 for data in told)
+        assert sum(data["bytes"] for data in told) == 10 + 2 * 20
+        assert store.view()["media_bytes"] == 0
+
+
+async def test_a_file_of_which_nobody_knows_the_time_is_as_old_as_the_next(tmp_path):
+    """Files taken over from a damaged database, or stored before the time was known, neither stay nor hold back."""
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep={"perception": "100s", "media": "100s"}) as store:
+        clock.trust = "unknown"
+        lost = await store.put_media(b"when?", "image/jpeg", "jpg")
+        clock.trust = "synced"
+        old = await store.put_media(b"old", "image/jpeg", "jpg")
+        clock.ahead_ns += 90 * 10**9
+        clock.trust = "unknown"
+        lately = await store.put_media(b"when then?", "image/jpeg", "jpg")
+        clock.trust = "synced"
+        young = await store.put_media(b"young", "image/jpeg", "jpg")
+        clock.ahead_ns += 30 * 10**9
+        await until(lambda: not store.media(old["sha256"]))
+        assert not store.media(lost["sha256"])
+        assert store.media(lately["sha256"])
+        assert store.media(young["sha256"])
+
+
+async def test_a_picture_that_two_records_name_stays_as_long_as_the_longer_one(tmp_path):
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep={"perception": "100s", "media": "100s", "vehicle_media": "20s"}) as store:
+        for kept in ("unlisted", "", "vehicle"):
+            both = await store.put_media(b"both", "image/jpeg", "jpg", kept)
+            await store.committed()
+        other = await store.put_media(b"other", "image/jpeg", "jpg", "vehicle")
+        clock.ahead_ns += 30 * 10**9
+        await until(lambda: store.media(other["sha256"]) is None)
+        assert store.media(both["sha256"])
+
+
+async def test_a_flipped_bit_in_how_long_a_file_is_kept_keeps_it_no_longer_than_others(tmp_path):
+    async with opened(tmp_path) as store:
+        car = await store.put_media(b"car", "image/jpeg", "jpg", "vehicle")
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection, connection:
+        assert connection.execute("UPDATE media SET kept = 'vehiclu'").rowcount == 1
+    clock = FastClock(100)
+    clock.ahead_ns = 31 * 86400 * 10**9
+    async with opened(tmp_path, clock) as store:
+        await until(lambda: store.media(car["sha256"]) is None)
 
 
 async def test_the_same_picture_twice_is_one_file_and_young_again(tmp_path):
