@@ -22,9 +22,9 @@ class Rule:
     read of another text whose weakest character is as sure as ``dissent``.
     A look's weight counts to the ``power``, its read's likelihood to the power ``certain``: who doubts says little.
     ``damped``: a share counts as much as its read explains its crop;
-    ``spread``: a text that a read did not keep counts by what could stand in its places. A text whose kind does not
-    come in the plate's colour has ``other_colour`` (natural logarithm) against it: a green plate that lost its
-    province reads like a military one.
+    ``spread``: a text that a read did not keep counts by what could stand in its places. A look in whose colour the
+    text's kind does not come speaks against it with ``other_colour`` (natural logarithm), less than its characters
+    can: a green plate that lost its province reads like a military one, but all looks may be in the same wrong light.
     """
 
     identical: int = 4
@@ -34,7 +34,7 @@ class Rule:
     dissent: float = 0.9
     power: float = 2.0
     certain: float = 8.0
-    other_colour: float = 7.0
+    other_colour: float = 4.0
     damped: bool = True
     spread: bool = True
     mean: bool = False
@@ -86,7 +86,9 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
             weight * math.log(max(share.get(text, 0.0), _explains(spread, text)) + UNSEEN)
             for weight, share, spread in zip(weights, shares, spreads, strict=True)
         )
-        return votes if colour_agrees(colour, kind_of(text) or "other") else votes - rule.other_colour * whole
+        kind = kind_of(text) or "other"
+        odd = sum(weights[place] for place, read in enumerate(reads) if not colour_agrees(read.colour, kind))
+        return votes - rule.other_colour * odd
 
     best = max(sorted(texts), key=merit)
     characters = [0.0] * len(best)

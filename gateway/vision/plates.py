@@ -192,6 +192,15 @@ class PlateRead:
 
 
 VIVID = 0.2  # of the brightness: less colour than that is none
+FAINTEST = 12.0  # grey levels of colour that the encoder and the noise leave alone
+# OpenCV's hue (half degrees), between which a ground has its name; how much colour it has at least, and how bright it
+# is, against the brightest of the plate. Black and white, tinted by light, sky and the paint around, have less.
+GROUNDS = (("blue", 95, 135, 0.25, 0.0), ("yellow", 12, 36, 0.4, 0.0), ("green", 38, 92, 0.0, 0.62))
+PALE = 0.1  # colour from which a bright ground is not white
+STRONG = 0.24  # colour from which a green ground may be a dark one
+BLACK, WHITE = 0.52, 0.68  # brightness up to which, and from which, a ground without colour has its name
+LEAST_CONTRAST, GREY = 25.0, 2.0  # grey levels
+RIM = (10, 16)  # pixels of a straightened plate, below and beside: its frame, and what the paint around it bleeds into
 
 
 def sharpness(crop: Pixels) -> float:
@@ -202,27 +211,28 @@ def sharpness(crop: Pixels) -> float:
 
 
 def background_colour(crop: Pixels) -> str:
-    """Name the colour of the plate's ground: blue, green, yellow, white, black, or unknown (night, infrared)."""
-    inner = crop[6:-6, 8:-8]
+    """Name the colour of the plate's ground: blue, green, yellow, white, black, or unknown.
+
+    Everything is judged against what is bright on the plate, so dusk changes nothing. What has no colour at all is
+    infrared, where every ground is grey: unknown.
+    """
+    inner = crop[RIM[0] : -RIM[0], RIM[1] : -RIM[1]]
     hsv: Any = cv2.cvtColor(inner, cv2.COLOR_BGR2HSV)
     hue, saturation, value = (hsv[..., channel].ravel() for channel in range(3))
-    # Black reflects the sky and white takes the light's tint: against what is bright on the plate that is little.
     chroma = saturation * (value / np.float32(255))
-    vivid = chroma > max(20.0, VIVID * float(np.percentile(value, 90)))
-    if vivid.mean() > 0.25:
+    dark, shade, bright, brightest = np.percentile(np.maximum(value, 1), (5, 50, 90, 95))
+    # The ground is what there is more of than of the strokes: about two thirds.
+    colourful, level = float(np.median(chroma)) / brightest, shade / brightest
+    vivid = chroma > max(FAINTEST, VIVID * bright)
+    if (share := float(vivid.mean())) > 0.25:
         hues = hue[vivid]
-        shares = {
-            "blue": float(((hues > 95) & (hues < 135)).mean()),
-            "green": float(((hues > 38) & (hues < 92)).mean()),
-            "yellow": float(((hues > 12) & (hues < 36)).mean()),
-        }
-        best = max(shares, key=lambda name: shares[name])
-        return best if shares[best] > 0.6 else "unknown"
-    if vivid.mean() > 0.08:
+        for name, low, high, least, brightness in GROUNDS:
+            fits = colourful >= least and (level >= brightness or colourful >= STRONG)
+            if fits and float(((hues > low) & (hues < high)).mean()) > 0.6:
+                return name
         return "unknown"
-    # Without colour the ground is what there is more of than of the strokes: about two thirds.
-    level = float(np.median(value))
-    contrast = float(np.percentile(value, 95)) - float(np.percentile(value, 5))
-    if contrast < 60:
+    if brightest - dark < LEAST_CONTRAST or float(np.percentile(chroma, 95)) < GREY:
         return "unknown"
-    return "white" if level > 160 else "black" if level < 70 else "unknown"
+    if level < BLACK:
+        return "black"
+    return "white" if level > WHITE and share < 0.08 and colourful < PALE else "unknown"

@@ -1,5 +1,7 @@
 """Fusing reads: agreement is accepted, doubt stays uncertain, nothing is repaired."""
 
+from dataclasses import replace
+
 from gateway.vision.beam import Guess
 from gateway.vision.fuse import WeighedRead, alike, fuse, settled, vote
 from gateway.vision.grammar import kind_of
@@ -11,6 +13,11 @@ def read(text: str, sure: float = 0.98, weight: float = 0.8, colour: str = "blue
     if second:
         guesses.append(Guess(second, kind_of(second) or "other", 0.1))
     return WeighedRead(0.0, 0, PlateRead(tuple(guesses), (sure,) * len(text)), colour, weight)
+
+
+def sure(text: str, other: str) -> tuple[Guess, ...]:
+    """A read that hardly holds anything else possible."""
+    return Guess(text, kind_of(text) or "other", 0.997), Guess(other, kind_of(other) or "other", 0.003)
 
 
 def test_four_reads_that_agree_are_accepted() -> None:
@@ -97,11 +104,25 @@ def test_what_no_read_says_but_all_hold_possible_is_found() -> None:
 
 
 def test_a_plate_that_lost_its_province_is_no_military_one() -> None:
-    lost = [read("NF10448", colour="green", weight=0.45)] * 6
+    lost = [read("NF10448", colour="green", weight=0.45, second="湘NF10448")] * 6
     whole = [read("湘NF10448", sure=0.6, colour="green", weight=0.4)] * 4
     verdict = fuse(lost + whole)
     assert verdict is not None
     assert (verdict.text, verdict.status) == ("湘NF10448", "uncertain")
+
+
+def test_a_colour_taken_wrongly_says_less_than_what_all_looks_read() -> None:
+    yellow = [read("WJ62797", colour="yellow", second="蒙J62797")] * 5
+    verdict = fuse([replace(one, read=replace(one.read, guesses=sure("WJ62797", "蒙J62797"))) for one in yellow])
+    assert verdict is not None
+    assert (verdict.text, verdict.status) == ("WJ62797", "uncertain")
+
+
+def test_two_looks_in_a_wrong_light_do_not_outvote_six_others() -> None:
+    right = [read("KY90220", colour="unknown", weight=0.4, second="冀KY9022")] * 6
+    verdict = fuse(right + [read("KY90220", colour="yellow", weight=0.3, second="冀KY9022")] * 2)
+    assert verdict is not None
+    assert verdict.text == "KY90220"
 
 
 def test_a_length_that_others_doubt_is_uncertain() -> None:

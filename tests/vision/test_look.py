@@ -176,7 +176,7 @@ def test_a_plate_is_searched_for_as_it_was_found_then_by_turns() -> None:
     assert darkly(track)
 
 
-@pytest.mark.parametrize(("ground", "dark"), [((20, 20, 20), True), (BLUE, False)])
+@pytest.mark.parametrize(("ground", "dark"), [((26, 22, 18), True), (BLUE, False)])
 def test_the_colour_of_its_ground_tells_how_to_look_for_it(ground: tuple[int, int, int], dark: bool) -> None:
     track = PlateTrack(1, dark=not dark)
     track.add(0.0, 0, PLATE)

@@ -54,23 +54,35 @@ def test_a_picture_without_plates_has_none(sight: ModelSight) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bgr", "colour"),
+    ("ground", "strokes", "colour"),
     [
-        ((150, 60, 10), "blue"),
-        ((120, 200, 110), "green"),
-        ((20, 180, 230), "yellow"),
-        ((235, 235, 235), "white"),
-        ((20, 20, 20), "black"),
-        ((120, 120, 120), "unknown"),
+        ((150, 60, 10), 255, "blue"),
+        ((120, 200, 110), 0, "green"),
+        ((20, 180, 230), 0, "yellow"),
+        ((226, 232, 235), 0, "white"),
+        ((26, 22, 18), 255, "black"),
+        ((44, 28, 12), 230, "black"),  # the sky's light
+        ((40, 16, 3), 68, "blue"),  # from here in the dusk
+        ((86, 92, 94), 10, "white"),
+        ((14, 12, 10), 90, "black"),
+        ((235, 235, 235), 0, "unknown"),  # from here in infrared light
+        ((60, 60, 60), 250, "unknown"),
+        ((118, 120, 122), 120, "unknown"),  # nothing on it
+        ((0, 0, 0), 0, "unknown"),
     ],
 )
-def test_colours(bgr: tuple[int, int, int], colour: str) -> None:
-    crop = np.full((48, 192, 3), bgr, np.uint8)
-    crop[10:38, 20:180:24] = crop[10:38, 21:180:24] = crop[10:38, 22:180:24] = 255 if sum(bgr) < 400 else 0
-    crop[10:38, 40:60] = 255 if sum(bgr) < 400 else 0
-    if colour == "unknown":
-        crop = np.full((48, 192, 3), bgr, np.uint8)
+def test_colours(ground: tuple[int, int, int], strokes: int, colour: str) -> None:
+    crop = np.full((48, 192, 3), ground, np.uint8)
+    for left, wide in ((20, 20), (64, 14), (88, 20), (128, 3), (150, 8)):
+        crop[10:38, left : left + wide] = strokes
     assert background_colour(crop) == colour
+
+
+def test_the_paint_around_a_plate_is_not_its_colour() -> None:
+    crop = np.full((48, 192, 3), (10, 150, 190), np.uint8)
+    crop[6:42, 10:182] = (150, 158, 160)
+    crop[14:34, 24:170:16] = crop[14:34, 25:170:16] = 20
+    assert background_colour(crop) == "white"
 
 
 def test_blur_lowers_the_sharpness() -> None:
