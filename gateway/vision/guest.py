@@ -11,6 +11,7 @@ from typing import Any
 from gateway.vision.packs import BY_CHOICE, Pack, PackError, chosen_pack, stamps
 from gateway.vision.runtime import reason
 from gateway.vision.selftest import open_tested, ranked
+from gateway.vision.suspects import caught
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
 AGAIN = 6 * 3600.0  # seconds after which one that failed is tried again
@@ -44,6 +45,7 @@ class Guest:
 
     def failed(self, model: Any, error: Exception) -> None:  # noqa: ANN401 - what ``model`` gave
         """It failed at work: it is not asked for some hours, or until its file or the choice changes."""
+        caught()
         if self._now[0] is model:
             self._now = (None, "")
             sentence = f"the model pack for {self._task} fails at work: {reason(error)}"

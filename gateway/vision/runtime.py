@@ -7,7 +7,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from gateway.vision.packs import Pack, PackError
-from gateway.vision.suspects import AtWork, left_out
+from gateway.vision.suspects import AtWork, caught, left_out
 
 CPU = "cpu"
 # The words of `[vision] providers`, and what onnxruntime calls them.
@@ -95,6 +95,7 @@ def open_session(pack: Pack, prepare: Callable[[bytes], bytes] | None = None) ->
     try:
         return Session(pack, prepare(model) if prepare else model, options, providers)
     except MODEL_ERRORS as error:
+        caught()
         raise PackError(f"model pack {pack.name} does not load here: {reason(error)}", "models_refused") from error
 
 

@@ -16,6 +16,7 @@ from gateway.vision.plates import PlateDetector
 from gateway.vision.reading import READERS, OcrReader, OwnReader
 from gateway.vision.runtime import CPU, MODEL_ERRORS, open_session, reason, usable
 from gateway.vision.shapes import Box
+from gateway.vision.suspects import caught
 from gateway.vision.vehicles import VehicleDetector
 
 FORMS: Mapping[str, type[OwnReader | OcrReader]] = {"linli": OwnReader, "ppocr": OcrReader}
@@ -52,6 +53,7 @@ def open_tested(pack: Pack, *, strict: bool = False) -> Opened:
         try:
             wrong = look()
         except MISFITS as error:
+            caught()
             raise PackError(
                 f"model pack {pack.name} does not do what a pack for {pack.task} has to: {reason(error)}",
                 "models_refused",

@@ -60,7 +60,10 @@ class Suspects:
 
 
 class AtWork:
-    """A worker's side: the page names the model while the block runs, and when it was left by an error."""
+    """A worker's side: the page names the model while the block runs.
+
+    In the main thread also when it was left by an error, which ends the worker unless somebody has ``caught`` it.
+    """
 
     __slots__ = ("_crumb",)
 
@@ -68,20 +71,29 @@ class AtWork:
         self._crumb = sha256.encode()[:HASH].ljust(HASH, b"\0") + name.encode()[:NAME].ljust(NAME, b"\0")
 
     def __enter__(self) -> None:
-        self._write(self._crumb)
+        _write(self._crumb)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._write(bytes(HASH))
+        if kind is None or not _is_main():
+            _write(bytes(HASH))
 
-    @staticmethod
-    def _write(crumb: bytes) -> None:
-        page = _own_page()
-        if page is not None:
-            at = 0 if threading.current_thread() is threading.main_thread() else SLOT
-            page[at : at + len(crumb)] = crumb
+
+def caught() -> None:
+    """What a model has raised in this thread was dealt with: whatever ends the worker later was not that model."""
+    _write(bytes(HASH))
+
+
+def _write(crumb: bytes) -> None:
+    page = _own_page()
+    if page is not None:
+        at = 0 if _is_main() else SLOT
+        page[at : at + len(crumb)] = crumb
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def left_out(sha256: str) -> bool:

@@ -14,12 +14,13 @@ from gateway.vision.plates import FoundPlate, PlateRead
 from gateway.vision.runtime import available, missing, reason
 from gateway.vision.selftest import MISFITS, Opened, open_tested, ranked
 from gateway.vision.shapes import Box
+from gateway.vision.suspects import caught
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
 SAME = 0.3  # overlap from which two finds are one plate
 PROBATION = 40  # looks after which a new pack is kept for good
 FAULTS = 3  # looks of so many in which a pack may fail before it is put aside
-AGAIN = 6 * 3600.0  # seconds after which what was put aside is tried again
+AGAIN = (6 * 3600.0, 48 * 3600.0)  # seconds after which what does not work is tried again: first, and at most
 TASKS = (DETECTION, READING)
 
 Answer = TypeVar("Answer")
@@ -63,6 +64,7 @@ class LiveSight:
         self._lacking: dict[str, PackError] = {}
         self._aside: set[str] = set()  # SHA-256 of packs that failed at work
         self._again = math.inf
+        self._pause = AGAIN[0]
         self._anew = False  # what is being loaded was chosen anew, and what was said before is over
         self._missing = missing(self._providers)
         self._stamp = stamps(folder)
@@ -91,7 +93,7 @@ class LiveSight:
                     continue
                 if failed is not None and failed.reason == "models_refused":
                     self._trouble = (failed.reason, f"{failed}; {opened.pack.title} does its work")
-                    self._again = self._clock() + AGAIN
+                    self._try_later()
                 return opened
         except PackError as error:
             failed = error
@@ -104,7 +106,13 @@ class LiveSight:
         # That nobody else can do it says less than why the one that could was put aside.
         if task not in self._lacking or error.reason != "models_missing":
             self._lacking[task] = error
-        self._again = self._clock() + AGAIN
+        self._try_later()
+
+    def _try_later(self) -> None:
+        """Once for all that does not work now: what fails again waits twice as long the next time."""
+        if self._again == math.inf:
+            self._again = self._clock() + self._pause
+            self._pause = min(2 * self._pause, AGAIN[1])
 
     def _other_reader(self) -> Opened | None:
         now = self._seats[READING].now
@@ -167,6 +175,7 @@ class LiveSight:
         try:
             read: PlateRead | None = self._second.model.read(crop)
         except MISFITS as error:
+            caught()
             self._second_faults += 1
             if self._second_faults >= FAULTS:
                 what = f"model pack {self._second.pack.name} fails at work: {reason(error)}"
@@ -183,6 +192,7 @@ class LiveSight:
         try:
             answer = self._timed(seat, seat.now.model, work)
         except MISFITS as error:
+            caught()
             why = f"fails at work: {reason(error)}"
             if seat.before is not None:
                 self._roll_back(task, why, usable=False)
@@ -214,7 +224,7 @@ class LiveSight:
 
     def _put_aside(self, pack: Pack, sentence: str) -> None:
         self._aside.add(pack.sha256)
-        self._again = self._clock() + AGAIN
+        self._try_later()
         self._trouble = ("models_refused", f"{sentence}. Choose it again, or another one, with: linli model use NAME")
 
     @staticmethod
@@ -236,6 +246,7 @@ class LiveSight:
     def _refuse(self, what: str, stays: Opened) -> None:
         sentence = f"{what}; {stays.pack.title} stays in use. Choose it, or another one, with: linli model use NAME"
         self._trouble = ("models_refused", sentence)
+        self._try_later()
 
     # ------------------------------------------------------------------------------------------------- changing
 
@@ -258,6 +269,8 @@ class LiveSight:
         self._looked = now
         stamp = stamps(self._folder)
         if stamp != self._stamp or now >= self._again:
+            if stamp != self._stamp:
+                self._pause = AGAIN[0]
             self._stamp, self._again = stamp, math.inf
             self._aside.clear()
             self._start_loading(anew=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_whoever_dies_is_left_out_the_third_time_and_tried_again_later() -> None
         assert worker(suspects, asks).stdout == "False False\n"
 
 
-def test_what_ended_well_is_no_suspect_what_raised_is_until_the_next_one() -> None:
+def test_what_ended_well_or_was_caught_is_no_suspect_what_raised_is() -> None:
     with contextlib.closing(Suspects(Watch())) as suspects:
         fails = f"""
 def fail(name):
@@ -70,10 +71,47 @@ fail('bad')
         assert suspects.blame() == "bad"
         worker(suspects, f"{fails}with AtWork('{OTHER}', 'well'): pass")
         assert suspects.blame() == ""
-        worker(
-            suspects, f"{fails}beside = threading.Thread(target=fail, args=('beside',))\nbeside.start(); beside.join()"
-        )
-        assert suspects.blame() == "bad and beside"
+        worker(suspects, f"{fails}from gateway.vision.suspects import caught\ncaught()")
+        assert suspects.blame() == ""
+        beside = "thread = threading.Thread(target={})\nthread.start(); thread.join()\n"
+        worker(suspects, fails + beside.format("lambda: fail('beside')"))
+        assert suspects.blame() == "bad"  # an error beside the lane ends nobody
+        suspects.clear()
+        dies = f"def die():\n    with AtWork('{OTHER}', 'beside'): os.abort()\n"
+        worker(suspects, dies + beside.format("die"))
+        assert suspects.blame() == "beside"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_model_that_does_not_load_is_not_blamed_for_what_happens_later(
+    models: Path, tmp_path: Path, beside: bool
+) -> None:
+    pack = next(pack for pack in packs(models) if pack.task == READING and pack.present)
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"no model")
+    code = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+from gateway.vision.packs import PackError, packs
+from gateway.vision.runtime import open_session
+def load():
+    pack = next(pack for pack in packs(Path({str(models)!r})) if pack.name == {pack.name!r})
+    try:
+        open_session(replace(pack, path=Path({str(path)!r}), sha256={hashlib.sha256(b"no model").hexdigest()!r}))
+    except PackError as error:
+        print(error)
+if {beside}:
+    thread = threading.Thread(target=load)
+    thread.start(); thread.join()
+else:
+    load()
+sys.stdout.flush()
+os.abort()
+"""
+    with contextlib.closing(Suspects(Watch())) as suspects:
+        assert "does not load here" in worker(suspects, code).stdout
+        assert suspects.blame() == ""
 
 
 def test_more_models_than_there_is_room_for_are_no_harm() -> None:

@@ -1,6 +1,8 @@
 """Self-tests of packs, and changing them under a running lane: what fails or is slow never stays."""
 
 import hashlib
+import itertools
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -284,6 +286,36 @@ def test_a_pack_that_fails_its_test_never_comes_in(bench: Bench) -> None:
     assert sight.trouble == ("", "")
 
 
+def test_what_does_not_work_is_tried_again_ever_more_seldom(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    sight = sight_of(bench)
+    bench.pack("new", READING)
+    bench.able["new"] = PackError("model pack new does not load here: no memory", "models_refused")
+    tries: list[float] = []
+    opens = bench.open
+
+    def noted(pack: Pack) -> Opened:
+        tries.append(bench.now)
+        return opens(pack)
+
+    monkeypatch.setattr(swap, "open_tested", noted)
+    bench.choose("new")
+    bench.renew(sight)
+    first, last = swap.AGAIN
+    while bench.now < 30 * first:
+        bench.now += first / 4
+        bench.renew(sight)
+        assert sight.read(CROP) == ["old"]
+        assert "no memory" in sight.trouble[1]
+    gaps = [after - before for before, after in itertools.pairwise(sorted(set(tries)))]
+    assert [round(gap / first) for gap in gaps] == [1, 2, 4, 8, 8]
+    assert last == 8 * first
+    os.utime(bench.folder / "new" / "files" / "m.onnx", (1, 1))  # a change of its file does not wait
+    bench.add("new", READING)
+    bench.renew(sight)
+    assert sight.read(CROP) == ["new"]
+    assert sight.trouble == ("", "")
+
+
 def test_a_pack_that_is_slow_on_its_picture_never_comes_in(bench: Bench) -> None:
     sight = sight_of(bench)
     bench.add("new", READING, cost=0.0041)
@@ -408,7 +440,7 @@ def test_a_reader_that_fails_again_and_again_is_put_aside_for_the_other_one(benc
     assert "old fails at work" in sight.trouble[1]
     at_work(bench, sight, "old", None)
     bench.add("old", READING)
-    bench.now += swap.AGAIN
+    bench.now += swap.AGAIN[0]
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]  # some hours later it is given a chance
     assert sight.second(CROP) == ["other"]
@@ -468,7 +500,7 @@ def test_a_second_opinion_that_fails_again_and_again_is_not_asked_any_more(bench
     bench.add("other", READING)
     bench.renew(sight)
     assert sight.second(CROP) is None
-    bench.now += swap.AGAIN
+    bench.now += swap.AGAIN[0]
     bench.renew(sight)
     assert sight.second(CROP) == ["other"]  # some hours later it is given a chance
     assert sight.trouble == ("", "")
