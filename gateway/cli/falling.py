@@ -149,9 +149,9 @@ def _media(daemon: Daemon, sha256: str) -> bytes | None:
 
 
 def _row(fall: dict[str, Any]) -> list[Cell]:
-    words = [fall["label"], "test" if fall["test"] else None]
+    words = [fall["label"], "test" if fall["test"] else None, None if fall["complete"] else "end not seen"]
     marked = Word(", ".join(word for word in words if word) or "-", TONES.get(fall["label"], "dim"))
-    clip = "yes" if fall["clip"] else "no"
+    clip = "yes" if fall["clip"] else f"lost: {fall['clip_lost']}" if fall["clip_lost"] else "no"
     return [_when(fall), fall["camera"], *measures(fall), clip, marked, fall["record"]]
 
 

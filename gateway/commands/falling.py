@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from gateway.settings import CameraSettings
     from gateway.store import Store
 
-FALL, READY, LABELLED = b"linli.falling_object.v1", b"linli.media.ready.v1", b"linli.disposal.labelled.v1"
+FALL, LABELLED = b"linli.falling_object.v1", b"linli.disposal.labelled.v1"
+READY, LOST = b"linli.media.ready.v1", b"linli.media.lost.v1"
 DISPOSAL: tuple[Stream, ...] = ("disposal",)
 LABELS = ("true", "false", "none")
 SECOND = 1_000_000_000
@@ -41,11 +42,12 @@ class _Place(msgspec.Struct):
 
 @dataclass(slots=True)
 class Fall:
-    """One recorded fall, the clip that followed it, and the label that counts."""
+    """One recorded fall, the clip that followed it or why none did (``lost``), and the label that counts."""
 
     event: dict[str, Any]
     clip: dict[str, Any] | None = None
     label: dict[str, Any] | None = None
+    lost: str | None = None
 
     @property
     def id(self) -> str:
@@ -82,7 +84,9 @@ class Fall:
             "column": origin.get("column"),
             **{key: data.get(key) for key in ("size_px", "size_cm", "impact_speed", "confidence")},
             "test": data.get("test", False),
+            "complete": data.get("complete", True),
             "clip": self.clip["sha256"] if self.clip else None,
+            "clip_lost": None if self.clip else self.lost or data.get("reason"),
             "label": label["label"] if label else None,
             **{key: label[key] if label else None for key in ("why", "by")},
             "labelled": label["time"] if label else None,
@@ -202,13 +206,15 @@ class Falls:
         """All falls that were stored since then (ns since 1970), with clips and labels; ``also``: an id to look for."""
         found = Found()
         sought = also.encode() if len(also) >= LEAST_PART else b""
-        async for event in self._events("perception", since, (FALL, READY, *([sought] if sought else []))):
+        async for event in self._events("perception", since, (FALL, READY, LOST, *([sought] if sought else []))):
             kind, data = event["type"].encode(), event["data"]
             if kind == FALL:
                 data["trajectory"] = data["trajectory"][:: max(1, len(data["trajectory"]) - 1)]  # its ends will do
                 found.falls[event["id"]] = Fall(event)
             elif kind == READY and data.get("record") in found.falls:
                 found.falls[data["record"]].clip = data
+            elif kind == LOST and data.get("record") in found.falls:
+                found.falls[data["record"]].lost = data["reason"]
             elif event["id"] == also:
                 found.other = event["type"]
         async for event in self._events("disposal", since, (LABELLED,)):

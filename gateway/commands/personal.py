@@ -24,7 +24,7 @@ SEARCHED: tuple[Stream, ...] = ("perception", "management")
 AT_ONCE = 1000  # records
 RUN_BYTES = 256 << 10
 ANSWER_BYTES = 8 << 20
-READY = b"linli.media.ready.v1"
+CLIPS = b"linli.media.ready.v1", b"linli.media.lost.v1"
 LEAST_REASON = 4  # characters
 ROUNDS = 3  # what comes while one searches is searched too, but not for ever
 SALVAGE_PATIENCE, LOOK = 60.0, 0.5  # seconds: a salvage that has just begun is waited for
@@ -161,7 +161,7 @@ class Personal:
             after = found.searched.get(stream, 0)
             while runs := await self._store.runs(stream, after, AT_ONCE, RUN_BYTES):
                 for run in runs:
-                    if needle in run.json or (found.ids and READY in run.json):
+                    if needle in run.json or (found.ids and any(kind in run.json for kind in CLIPS)):
                         _take(run.json, stream, plate, found)
                 after = runs[-1].last
                 await asyncio.sleep(0)
@@ -182,11 +182,11 @@ def _take(json: bytes, stream: Stream, plate: str, found: Found) -> None:
     """Collect the records of a run that are about the plate, and those of clips that belong to one."""
     for raw in msgspec.json.decode(json, type=list[msgspec.Raw]):
         record = bytes(raw)
-        if plate.encode() not in record and READY not in record:
+        if plate.encode() not in record and not any(kind in record for kind in CLIPS):
             continue
         event = msgspec.json.decode(record)
         data = event.get("data", {})
-        ours = plate in _texts(data) or (event["type"].encode() == READY and data.get("record") in found.ids)
+        ours = plate in _texts(data) or (event["type"].encode() in CLIPS and data.get("record") in found.ids)
         if not ours:
             continue
         found.records.append(record)

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Protocol
 
 from gateway.contract import BusItem, Clock, DeviceEvent, Draft, Reading, VisionEvent
-from gateway.daemon.drafts import draft_of, event_draft, vision_draft
+from gateway.daemon.drafts import draft_of, event_draft, vision_draft, wills
 from gateway.metrics import ALARMS_ACTIVE, DROPPED
 from gateway.rules import Rules, Transition
 from gateway.store import Store
@@ -21,7 +20,6 @@ PICTURES = 64
 PICTURE_PATIENCE = 10.0
 TICK = 0.25
 STUCK = 15.0
-NO_FACTS: Mapping[str, bytes | None] = MappingProxyType({})
 
 log = logging.getLogger("linli.core")
 
@@ -96,9 +94,7 @@ class Core:
                         DROPPED.labels("media", "disk").inc()
                         what = "picture" if key else "clip"
                         log.warning("%s of %s not stored: %s", what, event.camera, error or "the disk is too slow")
-                if "" in event.media and "" not in media:
-                    continue  # all that this record would say is that the file is here
-                drafts, facts = self.counts.take(event) if self.counts else ([], NO_FACTS)
+                drafts, facts = self._beside(event)
                 # A gate, a desk and a platform wait for this one; there are few of them.
                 await self._store_within([vision_draft(event, media), *drafts], facts, urgent=True)
             finally:
@@ -120,7 +116,7 @@ class Core:
             for transition in self._rules.feed(item):
                 await self.apply(transition)
             if isinstance(item, VisionEvent) and not item.type:
-                self._tell_early(item)
+                await self._tell_early(item)
                 continue
             if isinstance(item, VisionEvent) and item.media and await self._handed_over(item):
                 continue
@@ -129,12 +125,17 @@ class Core:
             elif not isinstance(item, Reading) or item.record:
                 drafts.append(draft_of(item))
                 seen = seen or isinstance(item, VisionEvent)
-                if self.counts is not None and not isinstance(item, Reading):
-                    counted, remembered = self.counts.take(item)
+                if not isinstance(item, Reading):
+                    counted, remembered = self._beside(item)
                     drafts += counted
                     facts |= remembered
         if drafts:
             await self._store_within(drafts, facts, urgent=seen)
+
+    def _beside(self, item: BusItem) -> tuple[list[Draft], dict[str, bytes | None]]:
+        """Records and facts that are stored together with an item's own record."""
+        drafts, facts = self.counts.take(item) if self.counts is not None else ([], {})
+        return drafts, {**facts, **wills(item)} if isinstance(item, VisionEvent) else facts
 
     async def _handed_over(self, event: VisionEvent) -> bool:
         """Hand over an event with pictures; False when a disk that hangs has too many, and it is told without."""
@@ -143,13 +144,15 @@ class Core:
                 await self._pictures.put(event)
         except TimeoutError:
             DROPPED.labels("media", "disk").inc(len(event.media))
-            return "" in event.media  # of a clip nothing is left to tell
+            return False
         return True
 
-    def _tell_early(self, event: VisionEvent) -> None:
-        """An early word for the rules and the gates; its record follows."""
+    async def _tell_early(self, event: VisionEvent) -> None:
+        """An early word for the rules and the gates; its record follows, or a power cut leaves what it owes."""
         if self.opens is not None:
             self.opens(event)
+        if event.owes is not None:
+            await self._store_within([], wills(event), urgent=True)
 
     async def _store_within(
         self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None], *, urgent: bool = False

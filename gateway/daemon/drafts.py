@@ -1,9 +1,16 @@
 """Turns what comes over the bus into drafts of records."""
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from gateway.contract import BusItem, DeviceEvent, Draft, PointValue, Reading, StateChange, VisionEvent, record_id
+
+LOST = "linli.media.lost.v1"
+WILL = "will/"
 
 
 def draft_of(item: BusItem) -> Draft:
@@ -73,8 +80,10 @@ def state_draft(change: StateChange) -> Draft:
 def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> Draft:
     """A camera's result; ``media`` are the stored files that its pictures became, by key of ``data``.
 
-    What could not be stored is not spoken of.
+    What could not be stored is not spoken of, but that there is no clip then is said.
     """
+    if "" in event.media and "" not in media:
+        return _lost(event)
     data = {key: value for key, value in event.data.items() if key not in event.media or key in media}
     for key, reference in media.items():
         if key:
@@ -92,3 +101,28 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
         extra={"purpose": event.purpose} if event.purpose else {},
         monotonic=event.monotonic,
     )
+
+
+def _lost(event: VisionEvent) -> Draft:
+    """The record of a clip that the disk did not take, which would have said that it is here."""
+    text = "the disk did not take it in time; see linli status"
+    data = {"record": event.data["record"], "reason": "disk", "text": text}
+    return vision_draft(replace(event, type=LOST, data=data, media={}), {})
+
+
+def wills(event: VisionEvent) -> dict[str, bytes | None]:
+    """Facts beside a record of a camera: what has to be recorded should what is announced never come, and what not."""
+    facts: dict[str, bytes | None] = {f"{WILL}{event.settles}": None} if event.settles else {}
+    if event.owes is not None:
+        draft = vision_draft(event.owes, {})
+        facts[f"{WILL}{draft.id}"] = msgspec.json.encode(replace(draft, monotonic=None))
+    return facts
+
+
+def executed(saved: Mapping[str, bytes]) -> tuple[list[Draft], dict[str, bytes | None]]:
+    """What a gateway that was ended hard still owed, as records, and the facts without it."""
+    drafts = []
+    for value in saved.values():
+        with contextlib.suppress(msgspec.MsgspecError):
+            drafts.append(msgspec.json.decode(value, type=Draft))
+    return drafts, dict.fromkeys(saved)

@@ -14,6 +14,7 @@ from gateway.clock import SystemClock, boot_id
 from gateway.commands import Commands
 from gateway.contract import Draft, LineKind, Put, SourceState, VisionEvent, record_id
 from gateway.daemon.core import Core
+from gateway.daemon.drafts import WILL, executed
 from gateway.daemon.memory import LearnedFacts
 from gateway.links import Line
 from gateway.plan import Plan
@@ -89,7 +90,8 @@ class Parts:
         if self.store.facts("gateway/").get("gateway/config") != digest.encode():
             facts["gateway/config"] = digest.encode()
             drafts.append(self._draft("linli.config.changed.v1", {"sha256": digest, "file": self.plan.path.name}))
-        await self.store.put(drafts, facts=facts)
+        owed, settled = executed(self.store.facts(WILL))
+        await self.store.put([*drafts, *owed], facts={**facts, **settled})
         saved = self.store.facts(ALARM_FACTS)
         for transition in self.plan.rules.load(saved, self.clock.wall(), self.clock.monotonic()):
             await self.core.apply(transition)

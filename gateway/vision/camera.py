@@ -8,18 +8,17 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState, StateChange, VisionEvent, record_id
+from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState, StateChange
 from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
-from gateway.vision.events import clip_event, shown_fall, shown_passage
+from gateway.vision.events import FALL, shown_fall, shown_passage
 from gateway.vision.messages import (
     Ask,
     Beat,
@@ -39,6 +38,7 @@ from gateway.vision.messages import (
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import NonsenseError, Spoken, end_worker, ending, log_complaints, start_worker
+from gateway.vision.promises import Promises
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
 
@@ -52,15 +52,6 @@ PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
 
 log = logging.getLogger("linli.vision")
-
-
-class Owed(NamedTuple):
-    """Whose clip it is: the record's id and subject, the size of the frames then, and the plate of a passage."""
-
-    record: str
-    subject: str
-    size: tuple[int, int] | None
-    plate: str = ""
 
 
 class WorkerFailedError(Exception):
@@ -108,7 +99,7 @@ class Camera:
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
         self._falls: deque[dict[str, Any]] = deque(maxlen=FALLS_SHOWN)
         self._worker: asyncio.subprocess.Process | None = None
-        self._owed: dict[str, Owed] = {}
+        self._promises = Promises(settings, clock)
         self._peeks = Peeks(self.name, clock)
         self._teller = Teller(settings, clock.rfc3339, presence=presence)
         self._asked = 0
@@ -140,7 +131,7 @@ class Camera:
         A clip of it that is still being made comes to nobody: its record is gone.
         """
         self._teller.forget(plate)
-        self._owed = {token: owed for token, owed in self._owed.items() if owed.plate != plate}
+        self._promises.forget(plate)
         kept = [passage for passage in self._passages if passage.text != plate]
         self._passages = deque(kept, maxlen=PASSAGES_SHOWN)
         if self._picture is not None and gone(self._picture):
@@ -156,7 +147,7 @@ class Camera:
         self._asked += 1
         token = f"g{self._asked}"
         worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
-        self._owed[token] = Owed(record, self.name, self._size)
+        self._promises.asked(token, record, self._size)
         return True
 
     async def peek(self) -> dict[str, Any]:
@@ -222,7 +213,6 @@ class Camera:
         worker = await start_worker(suspects.page)
         self._worker = worker
         self._size, self._trouble = None, Trouble("", "")
-        self._owed.clear()
         self._teller.begin()
         complaints = asyncio.create_task(log_complaints(self.name, worker, secret))
         try:
@@ -239,7 +229,12 @@ class Camera:
                 await self._listen(worker, spoken, suspects)
             except asyncio.CancelledError:
                 await self._hear_out(worker, spoken)
+                await self._give_up("stopped", "the gateway was stopped before it was made")
                 raise
+            except WorkerFailedError as error:
+                await self._give_up(error.reason, str(error))
+                raise
+            await self._give_up("ended", "the camera's file was over before it was made")
         finally:
             self._worker = None
             self._peeks.lost()
@@ -252,7 +247,7 @@ class Camera:
 
     async def _hear_out(self, worker: asyncio.subprocess.Process, spoken: Spoken) -> None:
         """When the gateway stops: a fall that was told gets its record, and what is owed a clip, if it can be soon."""
-        if worker.stdin is None or not (self._teller.falling or self._owed):
+        if worker.stdin is None or not self._promises.open:
             return
         worker.stdin.write(msgspec.json.encode(Stop()) + b"\n")
         with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError, NonsenseError):
@@ -260,6 +255,13 @@ class Camera:
                 while not isinstance(message := await spoken.message(), Gone):
                     if isinstance(message, Fall | Clip):  # a vehicle is told when it goes, by the next worker
                         await self._take(message)
+
+    async def _give_up(self, reason: str, sentence: str) -> None:
+        """Put on record what was announced and does not come any more; ``reason`` is a short code."""
+        for event in self._promises.broken(reason, sentence):
+            if event.type == FALL:
+                self._falls.append(shown_fall(event.data))
+            await self._put(event)
 
     async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
@@ -300,6 +302,8 @@ class Camera:
         elif isinstance(message, Beat):
             self._may_clip = message.clips or self._settings.unblurred is not None
             self._count(message)
+            for event in self._promises.unsaid():
+                await self._put(event)
             if self._reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
                 await self._become_open()
         elif isinstance(message, View):
@@ -320,30 +324,23 @@ class Camera:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
         if isinstance(found, Passage):
             self._passages.append(found)
-        if isinstance(found, Fall):
-            self._falls.append(shown_fall(found, self._clock.rfc3339, test="test" in event.data))
-        plate = found.text if isinstance(found, Passage) else ""
-        await self._put(self._promised(event, found.clip, plate) if isinstance(found, Passage | Fall) else event)
-
-    def _promised(self, event: VisionEvent, token: str, plate: str) -> VisionEvent:
-        """Give an event its record's id now if a clip that will follow has to name it."""
-        if not token:
-            return event
-        event = replace(event, id=record_id(event.time))
-        self._owed[token] = Owed(event.id, event.subject, self._size, plate)
-        return event
+        if isinstance(found, Fell):
+            event = self._promises.falls(found, event)
+        elif isinstance(found, Fall):
+            event = self._promises.fell(found, event)
+            self._falls.append(shown_fall(event.data))
+        if isinstance(found, Passage | Fall):
+            event = self._promises.clip_of(found, event, self._size)
+        await self._put(event)
 
     async def _file(self, clip: Clip) -> None:
-        owed = self._owed.pop(clip.token, None)
-        if owed is None:
+        event = self._promises.made(clip)
+        if event is None:
             return
         if not clip.mp4:
-            log.warning("camera %s: the clip for record %s could not be made: %s", self.name, owed.record, clip.trouble)
-            return
-        now, stamp = self._clock.monotonic(), self._clock.rfc3339
-        wall = self._clock.wall()
-        ready = clip_event(self.name, owed.subject, owed.record, clip, wall, now, stamp, owed.size)
-        await self._put(replace(ready, purpose=self._settings.purpose))
+            record = event.data["record"]
+            log.warning("camera %s: the clip for record %s could not be made: %s", self.name, record, clip.trouble)
+        await self._put(event)
 
     async def _become_open(self) -> None:
         trouble = self._trouble

@@ -45,7 +45,7 @@ class Clips:
         self._ring, self._masks, self._say, self._concealer = ring, masks, say, concealer
         self._misfit = misfit
         self._owed: list[Wanted] = []
-        self._made: list[Future[None]] = []
+        self._made: list[tuple[str, Future[None]]] = []
         self._maker = ThreadPoolExecutor(1, "clips", initializer=_step_back)
 
     @property
@@ -62,7 +62,10 @@ class Clips:
 
     def tick(self, stream: Any, *, over: bool = False) -> None:  # noqa: ANN401 - av's stream
         """Make what is complete; ``over``: nothing more comes, so all that is owed."""
-        self._made = [future for future in self._made if not future.done()]
+        for token, future in [one for one in self._made if one[1].done()]:
+            self._made.remove((token, future))
+            if (error := future.exception()) is not None:
+                self._say(Clip(token, trouble=f"it cannot be made: {error!r}"))
         newest = self._ring.newest if self._owed else None
         for wanted in list(self._owed):
             if over or (newest is not None and newest.wall >= wanted.end):
@@ -77,12 +80,12 @@ class Clips:
 
     def _begin(self, wanted: Wanted, packets: list[Coded], stream: Any) -> None:  # noqa: ANN401
         self._owed.remove(wanted)
-        self._made.append(self._maker.submit(self._make, wanted, packets, stream))
+        self._made.append((wanted.token, self._maker.submit(self._make, wanted, packets, stream)))
 
     @property
     def making(self) -> bool:
         """Whether a clip is still being made."""
-        return any(not future.done() for future in self._made)
+        return any(not future.done() for _, future in self._made)
 
     def _make(self, wanted: Wanted, packets: list[Coded], stream: Any) -> None:  # noqa: ANN401
         try:

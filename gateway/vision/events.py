@@ -1,6 +1,6 @@
 """From what a worker found to what the gateway records: the data of passages and of falling objects."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.contract import VisionEvent
@@ -11,6 +11,7 @@ PASSAGE = "linli.vehicle.passage.v1"
 DWELL = "linli.vehicle.dwell.v1"
 FALL = "linli.falling_object.v1"
 READY = "linli.media.ready.v1"
+LOST = "linli.media.lost.v1"
 
 
 def passage_event(
@@ -68,6 +69,13 @@ def clip_event(
     """What says that the clip of a record is here; ``time`` is now (ns since 1970), ``size`` that of camera frames."""
     data = {"record": record, **clip_data(clip, stamp, size)}
     return VisionEvent(camera, time, monotonic, READY, subject, data, "", {"": (clip.mp4, "video/mp4", "mp4")})
+
+
+def lost_event(
+    camera: str, subject: str, record: str, reason: str, sentence: str, time: int, monotonic: float
+) -> VisionEvent:
+    """What says that the clip of a record never comes, and why: a short code and a sentence; ``time`` is now (ns)."""
+    return VisionEvent(camera, time, monotonic, LOST, subject, {"record": record, "reason": reason, "text": sentence})
 
 
 def clip_data(clip: Clip, stamp: Callable[[int], str], size: tuple[int, int] | None) -> dict[str, Any]:
@@ -144,19 +152,15 @@ def _pictured(picture: Picture, stamp: Callable[[int], str]) -> tuple[dict[str, 
     return told, (picture.jpeg, "image/jpeg", "jpg")
 
 
-def shown_fall(fall: Fall, stamp: Callable[[int], str], *, test: bool = False) -> dict[str, Any]:
-    """What the status may show of a fall."""
-    origin = fall.origin
+def shown_fall(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the status may show of the ``data`` of a fall's record."""
+    origin = data["origin"] or {}
     return {
-        "time": stamp(fall.time),
-        "floor": origin.floor if origin else None,
-        "interval": list(origin.interval) if origin else None,
-        "column": origin.column if origin else None,
-        "size_px": fall.size_px,
-        "size_cm": fall.size_cm,
-        "impact_speed": fall.speed,
-        "confidence": fall.confidence,
-        "test": test,
+        "time": data["first_time"],
+        **{key: origin.get(key) for key in ("floor", "interval", "column")},
+        **{key: data[key] for key in ("size_px", "size_cm", "impact_speed", "confidence")},
+        "test": data.get("test", False),
+        "complete": data.get("complete", True),
     }
 
 

@@ -193,16 +193,6 @@ class Dwell(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
 
 
-class Fell(msgspec.Struct, frozen=True, tag=True):
-    """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
-
-    ``time``: when it was first seen, ns since 1970.
-    """
-
-    number: int
-    time: int
-
-
 class Origin(msgspec.Struct, frozen=True):
     """Where a thing began to fall: floor (ground is 1), column (from 1 at the left), and 90 % of the floors."""
 
@@ -230,6 +220,21 @@ class Fall(msgspec.Struct, frozen=True, tag=True):
     confidence: float
     picture: Picture | None
     clip: str = ""
+
+
+class Fell(msgspec.Struct, frozen=True, tag=True):
+    """Something falls: said as soon as it is clear, for the alarm; its ``Fall`` follows with the same ``number``.
+
+    ``known`` is that fall as far as it was seen by then, without a picture.
+    """
+
+    number: int
+    known: Fall
+
+    @property
+    def time(self) -> int:
+        """When it was first seen, ns since 1970."""
+        return self.known.time
 
 
 Message = Opened | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall

@@ -33,7 +33,6 @@ class Teller:
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
         self._test_until = 0.0
         self._tests: set[int] = set()
-        self._falling: set[int] = set()
         self._sure: dict[str, str] = {}  # plates of lists whose early word was told, and their passage not yet
 
     def test(self, until: float) -> None:
@@ -47,13 +46,7 @@ class Teller:
     def begin(self) -> None:
         """A worker starts anew, and with it the numbers of its falls."""
         self._tests.clear()
-        self._falling.clear()
         self._sure.clear()
-
-    @property
-    def falling(self) -> bool:
-        """Whether something fell of which the early word was told, and no record yet."""
-        return bool(self._falling)
 
     def forget(self, plate: str) -> None:
         """Know nothing of a plate any more."""
@@ -68,7 +61,6 @@ class Teller:
         name, stamp = self._name, self._stamp
         if isinstance(found, Fell):
             test = self.testing(monotonic)
-            self._falling.add(found.number)
             if test:
                 self._tests.add(found.number)
             return fell_event(name, found, monotonic, test=test)
@@ -78,7 +70,6 @@ class Teller:
         if isinstance(found, Fall):
             test = found.number in self._tests  # its record says what its early word said
             self._tests.discard(found.number)
-            self._falling.discard(found.number)
             return fall_event(name, found, stamp, monotonic, test=test)
         if isinstance(found, Dwell):
             if found.state == "standing":

@@ -31,6 +31,7 @@ from gateway.vision.live import Live
 from gateway.vision.messages import (
     Ask,
     Beat,
+    Clip,
     Dwell,
     Fall,
     Gone,
@@ -268,6 +269,7 @@ class Worker:
             while self._clips.making:
                 time.sleep(0.02)
                 self._tell_alive()
+            self._clips.tick(self._stream)
             self._ring.clear()
         self._tell_alive(now=True)
 
@@ -288,8 +290,9 @@ class Worker:
             self._peeked = True
             return
         now = time.time_ns()
-        if self._clips is not None and not self._misfit:
-            self._clips.ask(ask.token, now - round(ask.before * 1e9), now + round(ask.after * 1e9))
+        span = now - round(ask.before * 1e9), now + round(ask.after * 1e9)
+        if self._clips is None or self._misfit or not self._clips.ask(ask.token, *span):
+            self._say(Clip(ask.token, trouble=self._misfit or "no clip may be made now, or too many are being made"))
 
     def _tell_trouble(self) -> None:
         trouble = ("masks", self._misfit) if self._misfit else self._overload() or ("", "")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.contract import BusItem, Draft, PointValue, Reading, VisionEvent
 from gateway.daemon.core import PICTURES, Core
+from gateway.daemon.drafts import executed, vision_draft
 
 
 class Puts:
@@ -17,12 +19,17 @@ class Puts:
     def __init__(self) -> None:
         self.calls: list[tuple[list[str], bool]] = []
         self.drafts: list[Draft] = []
+        self.facts: dict[str, bytes] = {}
 
     async def put(
         self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Mapping[str, bytes | None] | None = None
     ) -> None:
         self.calls.append(([draft.type for draft in drafts], urgent))
         self.drafts += drafts
+        for name, value in (facts or {}).items():
+            self.facts.pop(name, None)
+            if value is not None:
+                self.facts[name] = value
 
     async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
         return {"sha256": "0" * 64, "bytes": len(data), "content_type": content_type}
@@ -83,7 +90,7 @@ class FullDisk(Puts):
         raise OSError(28, "No space left on device")
 
 
-async def test_what_a_full_disk_does_not_take_is_not_spoken_of() -> None:
+async def test_what_a_full_disk_does_not_take_is_not_spoken_of_but_that_there_is_no_clip_is_said() -> None:
     store: Any = FullDisk()
     rules: Any = NoRules()
     core = Core(rules, store, SystemClock("UTC"), lambda _: None)
@@ -93,7 +100,9 @@ async def test_what_a_full_disk_does_not_take_is_not_spoken_of() -> None:
     await core.drained()
     for task in tasks:
         task.cancel()
-    assert [draft.data for draft in store.drafts] == [{"size_px": 5.0}]
+    fallen, lost = store.drafts
+    assert fallen.data == {"size_px": 5.0}
+    assert (lost.type, lost.data["record"], lost.data["reason"]) == ("linli.media.lost.v1", "one", "disk")
 
 
 class HangingDisk(Puts):
@@ -128,5 +137,33 @@ async def test_a_disk_that_hangs_does_not_keep_alarms_waiting_for_pictures() -> 
         await store.read.wait()
     for task in tasks:
         task.cancel()
-    assert [draft.type for draft in store.drafts] == ["linli.falling_object.v1", "linli.reading.v1"]
+    kinds = [draft.type for draft in store.drafts]
+    assert kinds == ["linli.falling_object.v1", "linli.media.lost.v1", "linli.reading.v1"]
     assert "picture" not in store.drafts[0].data
+
+
+async def test_what_a_camera_owes_outlives_a_power_cut_until_it_is_settled() -> None:
+    store: Any = Puts()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    lost = VisionEvent("tower", 5, 1.0, "linli.media.lost.v1", "tower", {"record": "f"}, id="l", purpose="falls")
+    known = VisionEvent("tower", 5, 1.0, "linli.falling_object.v1", "tower", {"complete": False}, id="f")
+    await core.put(VisionEvent("tower", 5, 1.0, "", "tower", {}, "fall", owes=known))
+    await core.drained()
+    assert (executed(store.facts)[0], store.calls) == (
+        [replace(vision_draft(known, {}), monotonic=None)],
+        [([], False), ([], True)],
+    )
+    await core.put(replace(fall(), id="f", settles="f", owes=lost))
+    await core.drained()
+    drafts, settled = executed(store.facts)
+    assert [(draft.id, draft.type, draft.extra) for draft in drafts] == [("l", lost.type, {"purpose": "falls"})]
+    await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "f"}, "", CLIP, settles="l"))
+    await core.put(replace(lost, id="k", settles="k"))
+    await core.drained()
+    for task in tasks:
+        task.cancel()
+    assert not executed(store.facts)[0]
+    assert list(settled) == ["will/l"]
+    assert executed({"will/x": b"torn"}) == ([], {"will/x": None})

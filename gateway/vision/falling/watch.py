@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -229,11 +230,14 @@ class FallWatch:
         if self._again(chain):
             chain.dismissed = True
             return []
+        measured = self._measured(chain.way, told=True)
+        if measured is None:
+            return []
         self._number += 1
         chain.fall = self._number
         frame = self._frame
         self._told.append(Told(self._number, chain, frame.bgr, frame.time))
-        return [Fell(self._number, self._wall(chain.way.times[0]))]
+        return [Fell(self._number, self._fall(chain, measured))]
 
     def _again(self, chain: Chain) -> bool:
         """Whether it is a thing that was told before: seen twice at once, bounced, or long out of sight."""
@@ -274,7 +278,15 @@ class FallWatch:
         return found
 
     def _record(self, told: Told, measured: Measured) -> Fall:
-        way = told.chain.way
+        fall = self._fall(told.chain, measured)
+        places = told.chain.way.places().round(1)
+        picture = draw_way(told.frame, places, fall.origin, self.facade, self._veil)
+        shown, told.frame = told.frame, np.zeros((0, 0, 3), np.uint8)
+        return msgspec.structs.replace(fall, picture=Picture(picture, self._wall(told.frame_time), frame_hash(shown)))
+
+    def _fall(self, chain: Chain, measured: Measured) -> Fall:
+        """What is known of a fall so far, but for its picture."""
+        way = chain.way
         places = way.places().round(1)
         origin, size_cm, speed = None, None, None
         terminal = measured.whole.terminal
@@ -284,12 +296,8 @@ class FallWatch:
             wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))
             size_cm = round(way.size() / wall * 100, 1)
             speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
-        picture = draw_way(told.frame, places, origin, self.facade, self._veil)
-        if told.done:
-            shown = told.frame
-            told.frame = np.zeros((0, 0, 3), np.uint8)
         return Fall(
-            told.number,
+            chain.fall,
             self._wall(way.times[0]),
             tuple((self._wall(time), float(x), float(y)) for time, (x, y) in zip(way.times, places, strict=True)),
             round(way.size(), 1),
@@ -298,8 +306,8 @@ class FallWatch:
             speed,
             round(GRAVITY * measured.early.stretch, 2),
             round(terminal, 1),
-            round(min(0.99, told.chain.sure), 3),
-            Picture(picture, self._wall(told.frame_time), frame_hash(shown)),
+            round(min(0.99, chain.sure), 3),
+            None,
         )
 
     def _wall(self, time: float) -> int:

@@ -35,7 +35,7 @@ def stamp(_time: int) -> str:
 
 
 def test_the_early_word_is_for_the_rules_alone() -> None:
-    event = fell_event("tower", Fell(3, TIME), 5.0)
+    event = fell_event("tower", Fell(3, FALL), 5.0)
     assert (event.camera, event.time, event.event, event.type) == ("tower", TIME, "fall", "")
     assert not isinstance(event, Reading)
 
@@ -55,7 +55,7 @@ def test_the_record_has_what_the_schema_asks_for() -> None:
 
 
 def test_both_go_through_the_pipe() -> None:
-    for message in (Fell(3, TIME), FALL):
+    for message in (Fell(3, FALL), FALL):
         assert unpack(pack(message)[4:]) == message
 
 
@@ -70,7 +70,7 @@ def test_the_record_says_why_its_camera_looks() -> None:
 
 def told(by: Teller, number: int, early: float, late: float) -> tuple[str, bool]:
     """The words of an early word, and whether its record says that it is a test."""
-    word = by.event(Fell(number, TIME), early)
+    word = by.event(Fell(number, FALL), early)
     record = by.event(msgspec.structs.replace(FALL, number=number), late)
     return word.event, record.data.get("test", False)
 
@@ -83,7 +83,7 @@ def test_a_drop_test_marks_what_begins_within_its_time_and_ends_by_itself() -> N
     assert told(by, 3, 20.0, 23.0) == ("fall", False)
     by.test(60.0)
     assert told(by, 4, 19.0, 30.0) == ("fall test", True)
-    by.event(Fell(5, TIME), 50.0)
+    by.event(Fell(5, FALL), 50.0)
     by.begin()  # another worker counts anew
     assert told(by, 4, 61.0, 62.0) == ("fall", False)
     assert by.event(msgspec.structs.replace(FALL, number=5), 63.0).data.get("test") is None
