@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +33,10 @@ class Case(NamedTuple):
 class Held:
     """The held bundles of one gateway, a folder a record, each as ``linli evidence export`` makes it.
 
-    Everything here blocks; OSError when the disk does not do it.
+    Everything here blocks; OSError when the disk does not do it. One thing is done at a time, whoever asks for it.
     """
+
+    _turn = threading.RLock()  # of all instances: several parts of the gateway ask for the same folder
 
     def __init__(self, folder: Path, most: int = 0) -> None:
         """``folder`` is that of the evidence; together they may take ``most`` bytes."""
@@ -49,6 +52,10 @@ class Held:
         ``files`` by their name in the bundle, ``media`` by the name of the file; where that is on the same disk it
         takes no further room until the store gives it up.
         """
+        with self._turn:
+            return self._keep(record, files, media)
+
+    def _keep(self, record: str, files: Mapping[str, bytes], media: Mapping[str, Path]) -> int:
         size = sum(map(len, files.values())) + sum(path.stat().st_size for path in media.values())
         others = sum(case.bytes for case in self.cases() if case.record != record)
         if others + size > self._most:
@@ -77,27 +84,30 @@ class Held:
 
     def recover(self) -> None:
         """Finish what a power cut broke off, before anything else is asked: what was held still is, and no more."""
-        for replaced in self._folder.glob(f"*{REPLACED}"):
-            if not replaced.with_suffix("").exists():
-                replaced.rename(replaced.with_suffix(""))
-        for suffix in (UNFINISHED, REPLACED, RELEASED):
-            for left in self._folder.glob(f"*{suffix}"):
-                shutil.rmtree(left)
+        with self._turn:
+            for replaced in self._folder.glob(f"*{REPLACED}"):
+                if not replaced.with_suffix("").exists():
+                    replaced.rename(replaced.with_suffix(""))
+            for suffix in (UNFINISHED, REPLACED, RELEASED):
+                for left in self._folder.glob(f"*{suffix}"):
+                    shutil.rmtree(left)
 
     def release(self, record: str) -> int:
         """Delete a record's bundle; its bytes. KeyError when there is none."""
-        found = [case for case in self.cases() if case.record == record]
-        if not found:
-            raise KeyError(record)
-        gone = self.place(record).with_suffix(RELEASED)
-        shutil.rmtree(gone, ignore_errors=True)
-        self.place(record).rename(gone)
-        shutil.rmtree(gone)
-        return found[0].bytes
+        with self._turn:
+            found = [case for case in self._cases() if case.record == record]
+            if not found:
+                raise KeyError(record)
+            gone = self.place(record).with_suffix(RELEASED)
+            shutil.rmtree(gone, ignore_errors=True)
+            self.place(record).rename(gone)
+            shutil.rmtree(gone)
+            return found[0].bytes
 
     def cases(self) -> list[Case]:
         """All that is held, oldest first; what a power cut left half made is none."""
-        return sorted(self._cases(), key=lambda case: case.since)
+        with self._turn:
+            return sorted(self._cases(), key=lambda case: case.since)
 
     def _cases(self) -> Iterator[Case]:
         for place in self._bundles():
@@ -110,7 +120,8 @@ class Held:
 
     def texts(self, record: str) -> list[str]:
         """The JSON of what is held of a record."""
-        return [path.read_text(encoding="utf-8") for path in (self.place(record) / RECORDS).glob("*.json")]
+        with self._turn:
+            return [path.read_text(encoding="utf-8") for path in (self.place(record) / RECORDS).glob("*.json")]
 
     def media(self, record: str) -> dict[str, Path]:
         """The files that are held of a record, by SHA-256."""
@@ -119,11 +130,12 @@ class Held:
     def naming(self, plate: str) -> list[str]:
         """The held records that say a plate."""
         needle = plate.encode()
-        return sorted(
-            place.name
-            for place in self._bundles()
-            if any(needle in path.read_bytes() for path in (place / RECORDS).glob("*.json"))
-        )
+        with self._turn:
+            return sorted(
+                place.name
+                for place in self._bundles()
+                if any(needle in path.read_bytes() for path in (place / RECORDS).glob("*.json"))
+            )
 
     def _bundles(self) -> Iterator[Path]:
         return (path.parent for path in self._folder.glob(f"*/{MANIFEST}") if not path.parent.suffix)
