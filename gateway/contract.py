@@ -125,6 +125,7 @@ class VisionEvent:
     An empty ``type`` is an early word for the rules alone: what is certain so far, before the record is whole.
     ``told`` are those of its words that an early word has said already: they are no news.
     ``purpose`` is why its camera looks, which every record of it has to say (PIPL, article 6).
+    ``kept`` says how long what it shows is kept.
     ``owes`` is what has to be recorded, under its own id, if what is promised by this never comes, be it for a power
     cut; ``settles`` is the id of what was owed and is so no more.
     """
@@ -140,6 +141,7 @@ class VisionEvent:
     id: str = ""
     purpose: str = ""
     told: str = ""
+    kept: Kept = ""
     owes: VisionEvent | None = None
     settles: str = ""
 

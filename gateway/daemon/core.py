@@ -89,7 +89,7 @@ class Core:
                 for key, (data, content_type, suffix) in event.media.items():
                     try:
                         async with asyncio.timeout(PICTURE_PATIENCE):
-                            media[key] = await self._store.put_media(data, content_type, suffix)
+                            media[key] = await self._store.put_media(data, content_type, suffix, event.kept)
                     except (OSError, TimeoutError) as error:
                         DROPPED.labels("media", "disk").inc()
                         what = "picture" if key else "clip"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.contract import VisionEvent
+from gateway.contract import Kept, VisionEvent
 from gateway.vision.grammar import masked
 from gateway.vision.messages import Clip, Dwell, Fall, Fell, Passage, Picture, Sure
 
@@ -53,7 +53,15 @@ def passage_event(
     if marks:
         data["marks"] = list(marks)
     event = " ".join([passage.listed or "passage", *marks])
-    return VisionEvent(camera, passage.time, monotonic, PASSAGE, passage.lane, data, event, media)
+    kept = _kept(passage, marks)
+    return VisionEvent(camera, passage.time, monotonic, PASSAGE, passage.lane, data, event, media, kept=kept)
+
+
+def _kept(passage: Passage, marks: Sequence[str]) -> Kept:
+    """How long its picture and clip are kept; what is out of the ordinary stays as long as what alarms show."""
+    if marks or passage.listed == "deny":
+        return ""
+    return "vehicle" if passage.listed else "unlisted"
 
 
 def clip_event(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.contract import Clock, VisionEvent, record_id
+from gateway.contract import Clock, Kept, VisionEvent, record_id
 from gateway.settings import CameraSettings
 from gateway.vision.events import clip_event, fall_event, lost_event
 from gateway.vision.messages import Clip, Fall, Fell, Passage
@@ -16,13 +16,14 @@ Size = tuple[int, int]
 class Owed(NamedTuple):
     """A clip: the record that it belongs to and its subject, the size of the frames then, the plate of a passage.
 
-    ``id`` is that of the record which says that it never came.
+    ``kept`` is how long it stays, ``id`` is that of the record which says that it never came.
     """
 
     record: str
     subject: str
     size: Size | None
     plate: str
+    kept: Kept
     id: str
 
 
@@ -59,7 +60,7 @@ class Promises:
             return event
         event = replace(event, id=event.id or record_id(event.time))
         plate = found.text if isinstance(found, Passage) else ""
-        owed = self._clips[found.clip] = self._owed(event.id, event.subject, size, plate)
+        owed = self._clips[found.clip] = self._owed(event.id, event.subject, size, plate, event.kept)
         return replace(event, owes=self._lost(owed, *RESTARTED))
 
     def asked(self, token: str, record: str, size: Size | None) -> None:
@@ -86,7 +87,7 @@ class Promises:
         now, wall = self._clock.monotonic(), self._clock.wall()
         stamp = self._clock.rfc3339
         ready = clip_event(self._name, owed.subject, owed.record, clip, wall, now, stamp, owed.size)
-        return replace(ready, purpose=self._purpose, settles=owed.id)
+        return replace(ready, purpose=self._purpose, settles=owed.id, kept=owed.kept)
 
     def broken(self, reason: str, sentence: str) -> list[VisionEvent]:
         """Records instead of all that does not come any more: falls as far as they were seen, and what clips are lost.
@@ -104,8 +105,8 @@ class Promises:
         """Owe nothing of a plate any more: its records are erased, and a clip of it that still comes is nobody's."""
         self._clips = {token: owed for token, owed in self._clips.items() if owed.plate != plate}
 
-    def _owed(self, record: str, subject: str, size: Size | None, plate: str = "") -> Owed:
-        return Owed(record, subject, size, plate, record_id(self._clock.wall()))
+    def _owed(self, record: str, subject: str, size: Size | None, plate: str = "", kept: Kept = "") -> Owed:
+        return Owed(record, subject, size, plate, kept, record_id(self._clock.wall()))
 
     def _lost(self, owed: Owed, reason: str, sentence: str) -> VisionEvent:
         now, wall = self._clock.monotonic(), self._clock.wall()

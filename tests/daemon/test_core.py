@@ -20,6 +20,7 @@ class Puts:
         self.calls: list[tuple[list[str], bool]] = []
         self.drafts: list[Draft] = []
         self.facts: dict[str, bytes] = {}
+        self.kept: list[str] = []
 
     async def put(
         self, drafts: Sequence[Draft], *, urgent: bool = False, facts: Mapping[str, bytes | None] | None = None
@@ -31,7 +32,8 @@ class Puts:
             if value is not None:
                 self.facts[name] = value
 
-    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+    async def put_media(self, data: bytes, content_type: str, suffix: str, kept: str = "") -> dict[str, Any]:
+        self.kept.append(kept)
         return {"sha256": "0" * 64, "bytes": len(data), "content_type": content_type}
 
 
@@ -63,6 +65,19 @@ async def test_a_passage_is_committed_at_once(media: Mapping[str, tuple[bytes, s
     assert store.calls == [([PASSAGE], False), ([], True)]
 
 
+async def test_a_picture_is_stored_with_how_long_it_is_kept() -> None:
+    store: Any = Puts()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    await core.put(passage(PICTURE))
+    await core.put(replace(passage(PICTURE), kept="unlisted"))
+    await core.drained()
+    for task in tasks:
+        task.cancel()
+    assert store.kept == ["", "unlisted"]
+
+
 async def test_a_reading_waits_for_the_window() -> None:
     store: Any = Puts()
     rules: Any = NoRules()
@@ -86,7 +101,7 @@ def fall() -> VisionEvent:
 class FullDisk(Puts):
     """A store whose disk takes no files."""
 
-    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+    async def put_media(self, data: bytes, content_type: str, suffix: str, kept: str = "") -> dict[str, Any]:
         raise OSError(28, "No space left on device")
 
 
@@ -119,7 +134,7 @@ class HangingDisk(Puts):
         if any(draft.type == "linli.reading.v1" for draft in drafts):
             self.read.set()
 
-    async def put_media(self, data: bytes, content_type: str, suffix: str) -> dict[str, Any]:
+    async def put_media(self, data: bytes, content_type: str, suffix: str, kept: str = "") -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
 
