@@ -41,16 +41,18 @@ class Eyes:
     ) -> None:
         """``faces`` are hidden in pictures; LinkError when the camera looks for nothing.
 
-        ``views`` is where the gateway keeps the size of the pictures that masks and lanes were drawn in; ``zone`` is
-        that of lists.
+        ``views`` is where the gateway keeps the size of the pictures that masks, lanes and facades were drawn in;
+        ``zone`` is that of lists.
         """
         from gateway.vision.areas import SizedAreas
         from gateway.vision.drawn_for import MaskedSize
+        from gateway.vision.falling.sized import SizedFacade
         from gateway.vision.telling import Teller
         from gateway.vision.watchers import watchers_of
 
         areas = SizedAreas(camera, views, read_only=True)
-        self._watchers = watchers_of(camera, models, providers, faces, zone=zone, areas=areas)
+        facade = SizedFacade(camera, views, read_only=True)
+        self._watchers = watchers_of(camera, models, providers, faces, zone=zone, areas=areas, facade=facade)
         if not self._watchers:
             raise LinkError(
                 f"camera {camera.name} looks for nothing; give it [camera.vehicles] or [camera.falling]", "nothing"

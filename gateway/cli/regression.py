@@ -48,6 +48,7 @@ def run(
     named: "CameraSettings | None",
     cameras: "Mapping[str, CameraSettings]",
     models: Path,
+    views: Path | None = None,
     *,
     keep: bool,
     as_json: bool,
@@ -55,6 +56,7 @@ def run(
     """Play a folder, print the table, and exit with 1 when a true fall was lost or a false one came.
 
     Each clip is played for the ``named`` camera, else for its own in ``cameras``, else as its manifest has it.
+    ``views`` is where the gateway keeps the sizes of the pictures in which the facades of ``cameras`` were drawn.
     """
     try:
         clips = read_set(folder)
@@ -62,7 +64,7 @@ def run(
         raise click.ClickException(str(error)) from error
     camera = _cameras(clips, named, cameras)
     first = not clips.before
-    rows = list(_rows(clips, camera, models))
+    rows = list(_rows(clips, camera, models, views))
     if keep or first:
         told = {row.clip.file: row.now for row in rows if row.now is not None}
         try:
@@ -112,7 +114,7 @@ def _cameras(
     return found
 
 
-def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path) -> Iterator[Row]:
+def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path, views: Path | None) -> Iterator[Row]:
     visible = sys.stderr.isatty()
     for number, clip in enumerate(clips.clips, 1):
         before = clips.before.get(clip.file)
@@ -123,7 +125,7 @@ def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path) 
 
         try:
             file = _sound(clip, clips.folder / clip.file)
-            now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say))
+            now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say, views))
         except LinkError as error:
             click.echo(f"{clip.file}: {error}", err=True)
             yield Row(clip, before, None, "unplayable")
@@ -152,18 +154,25 @@ def _sound(clip: Clip, file: Path) -> Path:
     return file
 
 
-def ways(camera: "CameraSettings", file: Path, models: Path, say: Callable[[float], None]) -> list[Way]:
-    """The ways of all falls that are told of a file, in seconds of it; LinkError when it cannot be played."""
+def ways(
+    camera: "CameraSettings", file: Path, models: Path, say: Callable[[float], None], views: Path | None = None
+) -> list[Way]:
+    """The ways of all falls that are told of a file, in seconds of it; LinkError when it cannot be played.
+
+    ``views`` as for ``run``.
+    """
     import contextlib
 
     import cv2
 
     from gateway.vision.capture import Capture
+    from gateway.vision.falling.sized import SizedFacade
     from gateway.vision.messages import Fall
     from gateway.vision.watchers import watchers_of
 
     cv2.setNumThreads(1)
-    watchers = watchers_of(camera.model_copy(update={"vehicles": None}), models)
+    facade = SizedFacade(camera, views, read_only=True)
+    watchers = watchers_of(camera.model_copy(update={"vehicles": None}), models, facade=facade)
     found: list[Any] = []
     with contextlib.closing(Capture(str(file), masks=camera.masks)) as capture:
         for number, frame in enumerate(capture.frames()):

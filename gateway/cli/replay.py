@@ -123,7 +123,8 @@ def _replay_folder(folder: Path, name: str | None, config: Path, given: bool, *,
         named = camera_of(plan, name) if plan and name else None
         cameras = {camera.name: camera for camera in plan.settings.camera} if plan else {}
         models = plan.models_folder if plan else models_folder()
-        regression.run(folder, named, cameras, models, keep=keep, as_json=as_json)
+        views = plan.settings.gateway.state / "views" if plan else None
+        regression.run(folder, named, cameras, models, views, keep=keep, as_json=as_json)
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
 
@@ -142,7 +143,8 @@ def play(
 ) -> "Iterator[VisionEvent]":
     """Run the clip, which begins at ``start`` (ns since 1970), as fast as it goes; LinkError when it cannot be played.
 
-    ``views`` is where the gateway keeps the sizes for which masks were drawn; a clip of another size shows nothing.
+    ``views`` is where the gateway keeps the sizes for which masks, lanes and facades were drawn; a clip of another size
+    than that of its masks shows nothing.
     ``zone`` is that of the days and hours of lists.
     What lessens the result (no models, broken lines of a list, a clip that breaks off) is said on stderr.
     """

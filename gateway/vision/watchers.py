@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import tzinfo
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.settings import CameraSettings
 from gateway.vision.areas import SizedAreas
@@ -17,6 +17,9 @@ from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import VEHICLES
 from gateway.vision.privacy import Veil
 from gateway.vision.swap import LiveSight
+
+if TYPE_CHECKING:
+    from gateway.vision.falling.sized import SizedFacade
 
 Span = tuple[int, int]
 # Seconds: five before the release, of which one fall in a thousand is seen later than by three (``LATE`` in origin.py).
@@ -175,12 +178,13 @@ class FallWatcher:
         providers: Sequence[str] = (),
         faces: Guest | None = None,
         views: Path | None = None,
+        facade: "SizedFacade | None" = None,
     ) -> None:
         from gateway.vision.falling.judge import best_judge  # a lane does not load it
         from gateway.vision.falling.watch import FallWatch
 
         judge, missing = best_judge(models, providers)
-        self._watch = FallWatch(camera, judge, faces, views)
+        self._watch = FallWatch(camera, judge, faces, views, facade)
         self._missing = missing
 
     @property
@@ -225,12 +229,13 @@ def watchers_of(
     views: Path | None = None,
     zone: tzinfo | None = None,
     areas: SizedAreas | None = None,
+    facade: "SizedFacade | None" = None,
 ) -> list[Watcher]:
     """Everything that the camera is to look for and that exists.
 
     ``faces`` are hidden in what leaves; ``views`` is where the view of a facade, and the size that was drawn in, are
     kept across restarts; ``zone`` is that of lists' days and hours, the process's own without it. ``areas`` brings
-    lanes and zones to the pictures' size in another way.
+    lanes and zones to the pictures' size in another way, ``facade`` what was drawn for falls.
     """
     found: list[Watcher] = []
     if camera.vehicles is not None:
@@ -240,7 +245,7 @@ def watchers_of(
         if camera.vehicles.zones:
             found.append(ZoneWatcher(camera, vehicles.sight, faces, areas))
     if camera.falling is not None:
-        found.append(FallWatcher(camera, models, providers, faces, views))
+        found.append(FallWatcher(camera, models, providers, faces, views, facade))
     return found
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from gateway.cli import linli
 from gateway.cli.camera.report import ranges
+from gateway.settings import CameraSettings
+from gateway.vision.falling.sized import SizedFacade
 from tests.vision.falling.drawn import FACADE, HEIGHT, WIDTH, wall
 
 CORNERS = ["90,620", "390,620", "90,40", "390,40"]
@@ -94,6 +96,38 @@ def test_report_tells_the_smallest_object_of_every_floor(site: Path) -> None:
     assert told["floors"][5]["smallest_cm"] == pytest.approx(24.0, abs=0.2)
     assert told["cameras"] == 2
     assert "floors 1 to 12" in run("camera", "report", "tower", "-c", site / "c.toml").output
+
+
+def test_what_is_ignored_or_masked_is_not_seen(site: Path) -> None:
+    config = site / "c.toml"
+    text = config.read_text()
+    trees, sign = "[[0, 523.3], [480, 523.3], [480, 640], [0, 640]]", "[[0, 0], [480, 0], [480, 88.4], [0, 88.4]]"
+    config.write_text(
+        text.replace("[camera.falling]\nfacade", f"masks = [{sign}]\n[camera.falling]\nignore = [{trees}]\nfacade", 1)
+    )
+    told = json.loads(run("camera", "report", "tower", "-c", config, "--json").output)
+    assert [row["floor"] for row in told["floors"] if row["seen"] < 0.9] == [1, 2, 12]
+    assert "ignored or masked: floors 1 to 2, 12." in run("camera", "report", "tower", "-c", config).output
+    words = ("--floors", 12, "--picture", site / "drawn.jpg", "-c", config, "--json")
+    told = json.loads(run("camera", "calibrate", "tower", *CORNERS, *words).output)
+    assert [row["floor"] for row in told["floors"] if row["seen"] < 0.9] == [1, 2, 12]
+
+
+def test_the_report_brings_the_facade_to_the_size_of_the_picture(site: Path) -> None:
+    config = site / "c.toml"
+    before = json.loads(run("camera", "report", "tower", "-c", config, "--json").output)
+    facade = CameraSettings.model_validate(
+        {"name": "tower", "url": "x", "purpose": "falls", "falling": {"facade": FACADE}}
+    )
+    SizedFacade(facade, site / "s" / "views").brought((WIDTH, HEIGHT))  # the gateway has seen it
+    cv2.imwrite(str(site / "half.png"), cv2.resize(wall().astype(np.uint8), (WIDTH // 2, HEIGHT // 2)))
+    told = json.loads(run("camera", "report", "tower", "--frame", site / "half.png", "-c", config, "--json").output)
+    assert [row["seen"] for row in told["floors"]] == [row["seen"] for row in before["floors"]]
+    assert told["floors"][5]["smallest_cm"] == pytest.approx(2 * before["floors"][5]["smallest_cm"], rel=0.01)
+    cv2.imwrite(str(site / "wide.png"), np.full((480, 640), 90, np.uint8))
+    refused = run("camera", "report", "tower", "--frame", site / "wide.png", "-c", config)
+    assert refused.exit_code == 1
+    assert "another shape than 640 x 480" in refused.output
 
 
 def test_what_cannot_be_is_said(site: Path) -> None:

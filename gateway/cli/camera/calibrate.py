@@ -8,8 +8,9 @@ import click
 from gateway.cli import config_option
 from gateway.cli.camera.chosen import choose, show_page
 from gateway.cli.camera.frame import first_frame
-from gateway.cli.camera.report import report_tables
+from gateway.cli.camera.report import report_tables, views_of
 from gateway.cli.client import find
+from gateway.cli.configured import camera_of, planned
 from gateway.cli.output import json_option, print_json, show
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def calibrate(
     import cv2
 
     from gateway.vision.falling.geometry import draw_floors, facade_toml, facade_view
+    from gateway.vision.falling.sized import SizedFacade
 
     target = picture or Path(f"{camera}-facade.jpg")
     done, data = cv2.imencode(".jpg", draw_floors(shown.copy(), settings))
@@ -63,7 +65,10 @@ def calibrate(
     except OSError as error:
         raise click.ClickException(f"{target}: {error.strerror}; name another file with --picture") from error
     height, width = shown.shape[:2]
-    view = facade_view(settings, width, height)
+    plan = planned(config)
+    known = camera_of(plan, camera)
+    drawn, _ = SizedFacade(known, views_of(plan), read_only=True).brought((width, height))
+    view = facade_view(settings, width, height, (*drawn.ignore, *known.masks))
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
         print_json({"toml": facade_toml(settings), "picture": str(target), "floors": rows, "cameras": view.cameras})

@@ -14,6 +14,7 @@ from gateway.cli.configured import camera_of, planned
 from gateway.cli.output import Line, Table, json_option, print_json, show
 
 if TYPE_CHECKING:
+    from gateway.plan import Plan
     from gateway.vision.falling.geometry import FacadeView
 
 
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
 @json_option
 def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None:
     """Say for each floor of CAMERA's facade how small a falling object may be, and whether more cameras are needed."""
-    settings = camera_of(planned(config), camera)
+    plan = planned(config)
+    settings = camera_of(plan, camera)
     if settings.falling is None or settings.falling.facade is None:
         raise click.ClickException(f"camera {camera} has no facade; find it with: linli camera calibrate {camera}")
-    from gateway.vision.falling.geometry import facade_view
-
     height, width = first_frame(camera, config, frame).shape[:2]
-    view = facade_view(settings.falling.facade, width, height)
+    from gateway.vision.falling.geometry import facade_view
+    from gateway.vision.falling.sized import SizedFacade
+
+    drawn, fits = SizedFacade(settings, views_of(plan), read_only=True).brought((width, height))
+    if drawn.facade is None or not fits:
+        raise click.ClickException(
+            f"the facade of camera {camera} was drawn in pictures of another shape than {width} x {height}: set the "
+            f"camera back, or find it anew with: linli camera calibrate {camera}"
+        )
+    view = facade_view(drawn.facade, width, height, (*drawn.ignore, *settings.masks))
     tested, why_not = _drop_test(camera, config)
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
@@ -56,6 +65,11 @@ def _drop_test(camera: str, config: Path) -> tuple[dict[str, Any] | None, str]:
     return tested.get(camera), f"No drop test yet: linli camera droptest {camera}"
 
 
+def views_of(plan: "Plan") -> Path:
+    """Where the gateway keeps the sizes of the pictures that its facades and areas were drawn in."""
+    return plan.settings.gateway.state / "views"
+
+
 def report_tables(view: "FacadeView") -> "list[Table | Line]":
     """The floors from the top down, every fifth and the ends, and what follows from them."""
     count = len(view.floors)
@@ -64,14 +78,14 @@ def report_tables(view: "FacadeView") -> "list[Table | Line]":
         for one in reversed(view.floors)
         if one.floor in (1, count) or one.floor % 5 == 0
     ]
-    blocks: list[Table | Line] = [Table(("floor", "scale", "smallest object", "in the picture"), rows)]
+    blocks: list[Table | Line] = [Table(("floor", "scale", "smallest object", "watched"), rows)]
     blocks.append(Line((f"Reckoned with {view.storey:g} m from floor to floor (storey).",)))
     if view.unseen:
-        blocks.append(Line((f"Not in the picture: floors {ranges(view.unseen)}.",)))
+        blocks.append(Line((f"Not all in the picture, or ignored or masked: floors {ranges(view.unseen)}.",)))
     if view.small:
         blocks.append(Line((f"Only larger things are seen for sure on floors {ranges(view.small)}.",)))
     if view.cameras == 0:
-        blocks.append(Line(("No floor is in the picture: check the corners.",)))
+        blocks.append(Line(("No floor is watched: check the corners, the areas to ignore and the masks.",)))
     elif view.cameras > 1:
         blocks.append(Line((f"For a bottle (20 cm) on every floor it takes about {view.cameras} cameras.",)))
     else:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from gateway.settings.camera import STOREY, FacadeSettings
-from gateway.vision.evidence import Pixels
+from gateway.vision.evidence import Pixels, Polygons
 from gateway.vision.falling.facade import Facade
 
 SMALLEST_PX = 4.0  # pixels of the full frame: what is smaller is seen by luck
@@ -18,7 +18,7 @@ COLOUR = (60, 230, 60)  # BGR
 
 @dataclass(frozen=True, slots=True)
 class FloorView:
-    """One floor: pixels of what is a metre wide there, the smallest object (cm), its width's share in the picture."""
+    """One floor: pixels of what is a metre wide there, the smallest object (cm), the share of its width seen."""
 
     floor: int
     pixels_per_metre: float
@@ -37,7 +37,7 @@ class FacadeView:
 
     @property
     def unseen(self) -> tuple[int, ...]:
-        """Floors of which less than nine tenths are in the picture."""
+        """Floors of which less than nine tenths are in the picture, and neither ignored nor masked."""
         return tuple(view.floor for view in self.floors if view.seen < 0.9)
 
     @property
@@ -46,16 +46,18 @@ class FacadeView:
         return tuple(view.floor for view in self.floors if view.smallest_cm > WANTED_CM)
 
 
-def facade_view(settings: FacadeSettings, width: int, height: int) -> FacadeView:
-    """Work out what a picture of this size shows of a facade."""
+def facade_view(settings: FacadeSettings, width: int, height: int, hidden: Polygons = ()) -> FacadeView:
+    """Work out what a picture of this size shows of a facade; in ``hidden`` areas nothing is looked for."""
     facade = Facade(settings, height)
+    shut = [np.array(area, np.float32) for area in hidden]
     floors = []
     for number in range(1, settings.floors + 1):
         v = number - 0.5
         scale = facade.pixels_per_metre(0.5, v) * facade.foreshortened(v)
         places = facade.in_picture([(u, v) for u in np.linspace(*ACROSS[::2], 21)])
         inside = (places[:, 0] >= 0) & (places[:, 0] < width) & (places[:, 1] >= 0) & (places[:, 1] < height)
-        floors.append(FloorView(number, scale, SMALLEST_PX / max(1e-6, scale) * 100, float(inside.mean())))
+        seen = [ok and not any(_holds(area, place) for area in shut) for ok, place in zip(inside, places, strict=True)]
+        floors.append(FloorView(number, scale, SMALLEST_PX / max(1e-6, scale) * 100, sum(seen) / len(seen)))
     in_view = [view for view in floors if view.seen >= 0.9]
     worst = max((view.smallest_cm for view in in_view), default=math.inf)
     shares = len(floors) / max(1, len(in_view))
@@ -88,6 +90,10 @@ def facade_toml(settings: FacadeSettings) -> str:
     storey = f", storey = {settings.storey:g}" if settings.storey != STOREY else ""
     corners = f"ground = {points(settings.ground)}, roof = {points(settings.roof)}"
     return f"facade = {{ floors = {settings.floors}, {corners}{columns}{storey} }}"
+
+
+def _holds(area: np.ndarray, place: np.ndarray) -> bool:
+    return bool(cv2.pointPolygonTest(area, (float(place[0]), float(place[1])), False) > 0)
 
 
 def _pixel(place: np.ndarray) -> tuple[int, int]:

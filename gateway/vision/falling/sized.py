@@ -11,14 +11,14 @@ from gateway.vision.drawn_for import DrawnSize, Scale, Size, same_shape
 class SizedFacade:
     """What was drawn for one camera, in pixels of any picture of the same shape."""
 
-    def __init__(self, camera: CameraSettings, folder: Path | None) -> None:
-        """``folder`` is where the size of what was drawn outlives a restart."""
+    def __init__(self, camera: CameraSettings, folder: Path | None, *, read_only: bool = False) -> None:
+        """``folder`` is where the size of what was drawn outlives a restart; ``read_only``: it is only asked."""
         self._settings = camera.falling or FallingSettings()
         facade = self._settings.facade
         corners = (facade.ground, facade.roof) if facade is not None else None
-        self._facade = DrawnSize(camera.name, "facade", corners, folder) if corners else None
+        self._facade = DrawnSize(camera.name, "facade", corners, folder, read_only=read_only) if corners else None
         areas = self._settings.ignore
-        self._areas = DrawnSize(camera.name, "ignore", areas, folder) if areas else None
+        self._areas = DrawnSize(camera.name, "ignore", areas, folder, read_only=read_only) if areas else None
 
     def brought(self, size: Size) -> tuple[FallingSettings, bool]:
         """The settings for pictures of this ``size``, and whether these have the shape that the facade is drawn for."""

@@ -90,10 +90,18 @@ class FallWatch:
     """Feed it every frame in order. Times within are seconds of the stream; what it tells has ns since 1970."""
 
     def __init__(
-        self, camera: CameraSettings, judge: Judge, faces: Guest | None = None, views: Path | None = None
+        self,
+        camera: CameraSettings,
+        judge: Judge,
+        faces: Guest | None = None,
+        views: Path | None = None,
+        drawn: SizedFacade | None = None,
     ) -> None:
-        """``views``: the folder in which the view of the facade is kept across restarts."""
-        self._drawn = SizedFacade(camera, views)
+        """``views``: the folder in which the view of the facade is kept across restarts.
+
+        ``drawn`` brings facade and areas to the pictures' size in another way.
+        """
+        self._drawn = drawn or SizedFacade(camera, views)
         self._judge = judge
         self._veil = Veil(None, faces, unblurred=camera.unblurred is not None)
         self._finder: SpotFinder | None = None

@@ -11,8 +11,12 @@ import av
 import cv2
 import numpy as np
 
+from gateway.cli.regression import ways
+from gateway.cli.replay import play
+from gateway.clock import SystemClock
 from gateway.settings import CameraSettings
 from gateway.vision.falling.judge import RuleJudge
+from gateway.vision.falling.sized import SizedFacade
 from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Clip, Fall, Fell, Job, Opened
 from gateway.vision.worker import Worker
@@ -91,3 +95,18 @@ def test_a_picture_of_another_shape_shows_another_view_and_no_falls(tmp_path: Pa
     for frame in later(frames([], 6.5), 9.5):
         turned.feed(frame, START + round(frame.time * 1e9))
     assert turned.trouble == ("", "")
+
+
+def test_a_replay_brings_the_facade_to_the_size_of_the_clip_and_remembers_nothing(tmp_path: Path) -> None:
+    views = tmp_path / "views"
+    twice = {key: [[2 * x, 2 * y] for x, y in FACADE[key]] for key in ("ground", "roof")}  # type: ignore[attr-defined]
+    large = camera(facade={**FACADE, **twice})
+    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
+    SizedFacade(large, views).brought((2 * WIDTH, 2 * HEIGHT))  # as the gateway has seen it
+    kept = {file: file.read_bytes() for file in views.iterdir()}
+    events = play(large, path, START, tmp_path, SystemClock("UTC").rfc3339, views=views)
+    (fall,) = [event.data for event in events if event.type == "linli.falling_object.v1"]
+    assert fall["origin"]["floor"] in (9, 10, 11)
+    (way,) = ways(large, path, tmp_path, lambda _: None, views)
+    assert len(way) > 8
+    assert {file: file.read_bytes() for file in views.iterdir()} == kept
