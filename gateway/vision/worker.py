@@ -187,14 +187,17 @@ class Worker:
             last = 0.0
             try:
                 for coded in capture.packets(index, began_wall + round(offset * 1e9)):
+                    due = began + offset + coded.time
                     if self._camera.pace == "real":
-                        self._wait(began + offset + coded.time)
+                        self._wait(due)
                     if self._ring is not None:
                         self._ring.add(coded)
                     last = max(last, coded.time)
                     index = coded.index + 1
                     self._counts[0] += 1
                     self._look(feed, capture, feed.take(coded))
+                    if self._camera.pace == "real":
+                        self._late = max(self._late, time.monotonic() - due)
                     self._serve()
                 self._look(feed, capture, feed.finish())
                 capture.check()

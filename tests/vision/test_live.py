@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.vision import capture as capturing
 from gateway.vision import live as living
 from gateway.vision.capture import Capture, Frame
 from gateway.vision.live import Live
-from gateway.vision.messages import Job
+from gateway.vision.messages import Beat, Job, Message, unpack
 from gateway.vision.ring import Coded, PacketRing
 from gateway.vision.worker import BEATS, BEHIND, Worker
 from tests.vision.coded import coded, write_small_clip
@@ -180,6 +181,36 @@ def test_large_pictures_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) 
     live = all_of([coded(index, 30_000, key=True) for index in range(20)], 60.0)
     assert len(taken(live)) <= 3
     assert live.dropped >= 17
+
+
+def said(data: bytes) -> Iterator[Message]:
+    """What a worker has written, message by message."""
+    while data:
+        end = 4 + int.from_bytes(data[:4], "big")
+        yield unpack(data[4:end])
+        data = data[end:]
+
+
+@pytest.mark.parametrize("pace", ["real", "free"])
+def test_a_file_that_is_played_at_its_own_pace_says_how_late_it_is(pace: str, tmp_path: Path) -> None:
+    path = write_small_clip(tmp_path / "c.mp4", 1.0)
+    out = io.BytesIO()
+    worker = Worker(Job(camera_settings(path, pace=pace, vehicles=None).model_dump(mode="json"), str(tmp_path)), out)
+    slow: Any = SimpleNamespace(
+        sleeps=False, busy=True, trouble=("", ""), look=lambda *_: time.sleep(0.08), finish=list
+    )
+    load = worker._load
+
+    def with_a_slow_one() -> None:
+        load()
+        worker._watchers = [slow]
+
+    worker._load = with_a_slow_one  # type: ignore[method-assign]
+    worker.run()
+    beats = [message for message in said(out.getvalue()) if isinstance(message, Beat)]
+    assert sum(beat.offered for beat in beats) == 25
+    latest = max(beat.late for beat in beats)
+    assert latest > 0.5 if pace == "real" else latest == 0.0
 
 
 def test_what_is_far_behind_says_so_before_anything_is_dropped(tmp_path: Path) -> None:
