@@ -1,5 +1,7 @@
 """Cameras and what is looked for in them; coordinates are pixels of the camera's own frame."""
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +14,8 @@ from gateway.settings.parking import GateAction, ZoneSettings
 # A line is crossed by a direction as long as it stands at more than about 6 degrees to it.
 SLANT = 0.1
 STOREY = 2.9  # metres, of a residential tower
+LEAST_WIDE, LEAST_TALL = 8, 2  # pixels of the frame that a wall is wide, and a floor is tall
+IN_PIXELS = "give corners in pixels of the camera's own picture, no shares of it"
 SHORT_SIDE = 540  # pixels: small dark things are seen better at it than at 1080
 
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2)]
@@ -114,12 +118,27 @@ class FacadeSettings(Table):
 
     @model_validator(mode="after")
     def _a_plane(self) -> Self:
-        corners = (self.ground[0], self.ground[1], self.roof[1], self.roof[0])
-        turns = [_turn(corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]) for i in range(4)]
-        if not all(turn < 0 for turn in turns):
+        ground, roof = self.ground, self.roof
+        if not _spans(ground, roof):
+            key, fix = next((key, fix) for key, fix, *corners in _slips(ground, roof) if _spans(*corners))
+            raise MisfitError(f"ground and roof do not span a wall: {fix}", key)
+        across, down = ((sum(p[i] for p in ground) - sum(p[i] for p in roof)) / 2 for i in (0, 1))
+        if down < abs(across):
             raise MisfitError(
-                "ground and roof do not span a wall: give left then right for both, with the roof above the ground",
-                "ground",
+                "the wall lies on its side or its head in the picture, in which things have to fall down: turn the "
+                "camera upright, and give the corners as they lie then",
+                "roof",
+            )
+        for key, (left, right) in (("ground", ground), ("roof", roof)):
+            if (wide := math.dist(left, right)) < LEAST_WIDE:
+                raise MisfitError(
+                    f"the wall is {wide:.2g} pixels wide there, of {LEAST_WIDE} at least; {IN_PIXELS}", key
+                )
+        if down < LEAST_TALL * self.floors:
+            raise MisfitError(
+                f"{self.floors} floors in {down:.3g} pixels are not {LEAST_TALL} pixels each; {IN_PIXELS}, or look "
+                "from nearer",
+                "roof",
             )
         return self
 
@@ -171,6 +190,26 @@ class CameraSettings(Table):
     repeat: bool = Field(default=False, description="play a video file again and again")
     vehicles: VehicleSettings | None = Field(default=None, description="look for vehicles and plates")
     falling: FallingSettings | None = Field(default=None, description="look for falling objects")
+
+
+Edge = tuple[PixelPoint, PixelPoint]
+
+
+def _spans(ground: Edge, roof: Edge) -> bool:
+    """Whether these are the edges of a wall: left before right in both, and no corner inside of the others."""
+    corners = (*ground, roof[1], roof[0])
+    return all(_turn(corners[i], corners[(i + 1) % 4], corners[(i + 2) % 4]) < 0 for i in range(4))
+
+
+def _slips(ground: Edge, roof: Edge) -> Iterator[tuple[str, str, Edge, Edge]]:
+    """What may have been confused: the key, what to do, and the edges without it; the last one fits everything."""
+    turned_ground, turned_roof = (ground[1], ground[0]), (roof[1], roof[0])
+    yield "roof", "the corners of the roof are exchanged, give the left one first", ground, turned_roof
+    yield "ground", "the corners at the ground are exchanged, give the left one first", turned_ground, roof
+    if ground[0][1] + ground[1][1] > roof[0][1] + roof[1][1]:
+        yield "ground", "left and right are exchanged in both, give the left corner first", turned_ground, turned_roof
+    yield "roof", "the roof lies below the ground (y is counted from the top), exchange the two", roof, ground
+    yield "ground", "give left then right for both, with the roof above the ground", ((0, 1), (1, 1)), ((0, 0), (1, 0))
 
 
 def _turn(a: PixelPoint, b: PixelPoint, c: PixelPoint) -> float:

@@ -71,6 +71,14 @@ told.toml = panel.querySelector(".toml").textContent;
 const ends = (line) => ["x1", "y1", "x2", "y2"].map((name) => Number(line.getAttribute(name)));
 told.lines = [...panel.querySelectorAll(".grid line")].map(ends);
 told.rows = [...panel.querySelectorAll(".floors li")].map((row) => row.textContent);
+const refusal = (values) => {
+  values.forEach((value, index) => type(inputs[index], String(value)));
+  return [panel.querySelector("[role=alert]").textContent, panel.querySelector(".toml").dataset.ready];
+};
+told.upsideDown = refusal([690, 44, 430, 40, 700, 1890, 410, 1890]);
+told.small = refusal([410, 60, 700, 60, 410, 1, 700, 1]);
+told.narrow = refusal([410, 1890, 414, 1890, 410, 40, 414, 40]);
+refusal([410, 1890, 700, 1890, 430, 40, 690, 44]);
 type(inputs[0], "900");
 told.crossed = [panel.querySelector("[role=alert]").textContent, panel.querySelector(".toml").dataset.ready];
 changeLanguage();
@@ -154,6 +162,9 @@ async def test_corners_are_clicked_typed_and_moved_by_keys(tmp_path):
     assert told["toml"] == f"[camera.falling]\n{TOML}"
     assert told["crossed"][1] == "false"
     assert "span no wall" in told["crossed"][0]
+    assert "on its side or its head" in told["upsideDown"][0]
+    assert all("too small in the picture" in told[how][0] for how in ("small", "narrow"))
+    assert {told[how][1] for how in ("upsideDown", "small", "narrow")} == {"false"}
     assert told["rows"][0].startswith("Floor 33")
     assert told["rows"][-1].startswith("Floor 1")
     for words in ("标定 tower 的外墙", "1 底部左角", "层高（米）", "四角不构成墙面"):

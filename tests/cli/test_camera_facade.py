@@ -135,10 +135,41 @@ def test_what_cannot_be_is_said(site: Path) -> None:
         "camera", "calibrate", "tower", CORNERS[1], CORNERS[0], *CORNERS[2:], "--floors", 12, "-c", site / "c.toml"
     )
     assert crossed.exit_code == 2
-    assert "do not span a wall" in crossed.output
+    assert "do not span a wall: the corners at the ground are exchanged" in " ".join(crossed.output.split())
     assert "expected two numbers" in run("camera", "calibrate", "tower", "a,b", *CORNERS[1:], "--floors", 3).output
     assert "linli camera calibrate bare" in run("camera", "report", "bare", "-c", site / "c.toml").output
     assert "has no camera" in run("camera", "report", "other", "-c", site / "c.toml").output
+
+
+@pytest.mark.parametrize(
+    ("corners", "key", "why"),
+    [
+        ("90,620 390,620 390,40 90,40", "roof", "the corners of the roof are exchanged"),
+        ("390,620 90,620 90,40 390,40", "ground", "the corners at the ground are exchanged"),
+        ("390,620 90,620 390,40 90,40", "ground", "left and right are exchanged in both"),
+        ("90,40 390,40 90,620 390,620", "roof", "the roof lies below the ground"),
+        ("390,40 90,40 390,620 90,620", "roof", "on its side or its head"),
+        ("620,390 620,90 40,390 40,90", "roof", "on its side or its head"),
+        ("90,620 390,620 240,600 240,600", "ground", "give left then right"),
+        ("0.1,0.9 0.8,0.9 0.1,0.1 0.8,0.1", "ground", "0.7 pixels wide there, of 8 at least"),
+        ("90,620 390,620 240,40 240.4,40", "roof", "0.4 pixels wide there, of 8 at least"),
+        ("90,60 390,60 90,40 390,40", "roof", "12 floors in 20 pixels are not 2 pixels each"),
+    ],
+)
+def test_corners_that_are_no_wall_are_refused_with_place_and_fix(site: Path, corners: str, key: str, why: str) -> None:
+    config = site / "c.toml"
+    refused = run("camera", "calibrate", "tower", *corners.split(), "--floors", 12, "-c", config)
+    assert refused.exit_code == 2
+    assert why in " ".join(refused.output.split())
+    points = [f"[{point}]" for point in corners.split()]
+    given = f"ground = [{points[0]}, {points[1]}], roof = [{points[2]}, {points[3]}]"
+    text = config.read_text().replace(f"ground = {FACADE['ground']}, roof = {FACADE['roof']}", given)
+    config.write_text(text)
+    refused = run("check", "-c", config)
+    assert refused.exit_code == 78
+    line = 1 + text[: text.index("facade =")].count("\n")
+    assert f"c.toml:{line}: camera.tower.falling.facade.{key}: " in refused.output
+    assert why in refused.output
 
 
 def test_ranges() -> None:

@@ -1,6 +1,6 @@
 // Finds a facade in a camera's picture by four corners: with the mouse, a finger or the keyboard. Writes nothing.
 import { h, svg } from "./dom.js";
-import { CORNERS, floorView, isWall, plane, stand, STOREY, toml } from "./facade.js";
+import { CORNERS, floorView, plane, stand, STOREY, toml, wallTrouble } from "./facade.js";
 import { number } from "./format.js";
 import { word } from "./words.js";
 
@@ -193,9 +193,10 @@ function refresh(typing) {
     });
   });
   const whole = corners.every(Boolean);
-  const wall = whole && isWall(corners);
+  const wrong = whole ? wallTrouble(corners, floors) : "";
+  const wall = whole && !wrong;
   const ready = wall && floors > 0 && columns > 0 && storey > 0;
-  parts.notes.textContent = !whole ? "" : !wall ? word("calNoWall") : ready ? "" : word("calNumbers");
+  parts.notes.textContent = !whole ? "" : wrong ? word(wrong) : ready ? "" : word("calNumbers");
   parts.toml.textContent = ready ? toml(corners, floors, columns, storey) : word("calMissing");
   parts.toml.dataset.ready = ready;
   const place = wall && floors > 0 ? plane(corners, floors) : null;

@@ -2,6 +2,8 @@
 export const CORNERS = ["groundLeft", "groundRight", "roofLeft", "roofRight"];
 export const STOREY = 2.9; // metres, of a residential tower: what the gateway takes when nothing else is configured
 const SMALLEST = 4; // pixels: what is smaller is seen by luck
+const LEAST_WIDE = 8; // pixels of a wall
+const LEAST_TALL = 2; // pixels of a floor
 const EYE = 1.6; // metres: how high a camera stands that looks up
 const UPRIGHT = 1.05; // times as wide as the roof the ground may look before the camera is taken to look up
 
@@ -23,14 +25,21 @@ export function plane([groundLeft, groundRight, roofLeft, roofRight], floors) {
   };
 }
 
-// Whether the corners span a wall: left before right, the roof above the ground, no corner inside of the others.
-export function isWall([groundLeft, groundRight, roofLeft, roofRight]) {
+// The word for why the gateway would refuse these corners: left before right, the roof above the ground and no corner
+// inside of the others, upright, and so many pixels wide and a floor tall. "" when they span a wall.
+export function wallTrouble([groundLeft, groundRight, roofLeft, roofRight], floors) {
   const around = [groundLeft, groundRight, roofRight, roofLeft];
-  return around.every((a, index) => {
+  const spans = around.every((a, index) => {
     const b = around[(index + 1) % 4];
     const c = around[(index + 2) % 4];
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) < 0;
   });
+  if (!spans) return "calNoWall";
+  const [across, down] = [0, 1].map((axis) => (groundLeft[axis] + groundRight[axis] - roofLeft[axis] - roofRight[axis]) / 2);
+  if (down < Math.abs(across)) return "calLies";
+  const wide = ([left, right]) => Math.hypot(right[0] - left[0], right[1] - left[1]);
+  const narrow = [[groundLeft, groundRight], [roofLeft, roofRight]].some((edge) => wide(edge) < LEAST_WIDE);
+  return narrow || down < LEAST_TALL * floors ? "calSmall" : "";
 }
 
 // How far the camera is from the wall (metres), and the angle by which it looks up: the roof looks narrower the more.

@@ -115,6 +115,8 @@ const WORDS = {
   calColumns: ["Columns", "列数"],
   calStorey: ["Storey height, m", "层高（米）"],
   calNoWall: ["These corners span no wall: left before right, the roof above the ground.", "四角不构成墙面：左角应在右角左侧，顶部应在底部之上。"],
+  calLies: ["The wall lies on its side or its head: the picture has to be upright, for things to fall down in it.", "外墙在画面中横置或倒置：画面须为正向，物体才会向下坠落。"],
+  calSmall: ["The wall is too small in the picture: 8 pixels wide and 2 pixels a floor at least.", "画面中的外墙太小：宽度至少 8 像素，每层至少 2 像素。"],
   calNumbers: ["Floors are a whole number from 1 to 200, columns from 1 to 100; a storey is 2 to 6 m high.", "楼层数应为 1 至 200 的整数，列数为 1 至 100，层高为 2 至 6 米。"],
   calMissing: ["Four corners and the number of floors make the configuration.", "填齐四角和楼层数后，此处显示配置。"],
   calToml: ["The lines for the configuration", "配置内容"],
