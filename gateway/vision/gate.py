@@ -275,9 +275,9 @@ class VehicleGate:
         track.judged = -1
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
-            limited = self._lists.limited(verdict.text)
+            doubts = self._lists.limited(verdict.text), self._arrived, self._lists.unread
             way = movement(track.path)
-            self._sure.append(Sure(verdict.text, listed, way, track.last_wall, limited, self._arrived))
+            self._sure.append(Sure(verdict.text, listed, way, track.last_wall, *doubts))
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float, picture: Box) -> bool:

@@ -228,12 +228,15 @@ class PlateLists:
                     held = f"its last {len(self._entries[name])} plates hold; a heading line alone empties it"
                     kept = f"{path}: the {name} list {why}; {held}"
                     self._problems[name] = [kept, *self._problems[name]]
+                elif not entries and self._problems[name] and name not in self._entries:
+                    sentence = f"{path}: the {name} list has no line that can be used{_until(name)}"
+                    self._problems[name] = [sentence, *self._problems[name]]
                 else:
                     self._entries[name] = entries
                 self._seen[name] = seen
             except OSError as error:
                 self._seen[name] = None
-                self._problems[name] = [_unreadable(path, name, error, len(self._entries.get(name, ())))]
+                self._problems[name] = [_unreadable(path, name, error, self._entries.get(name))]
             _say(before, self._problems[name])
 
     def _is_written(self, name: ListName, state: os.stat_result) -> bool:
@@ -241,6 +244,11 @@ class PlateLists:
         before = self._seen.get(name)
         same = before is not None and before[2] == state.st_ino and bool(self._entries.get(name))
         return same and 0 <= self._now() - state.st_mtime < SETTLED
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is to be a deny list, and nobody has been able to read it yet: anybody may stand on it."""
+        return "deny" in self._files and "deny" not in self._entries
 
     def limited(self, plate: str) -> bool:
         """Whether any list holds this plate at certain times only, so that the hour has to be known."""
@@ -257,9 +265,13 @@ class PlateLists:
         return None
 
 
-def _unreadable(path: Path, name: str, error: OSError, kept: int) -> str:
-    still = f"its last {kept} plates hold until it is back" if kept else "put it there"
-    return f"{path}: the {name} list cannot be read ({error.strerror}); {still}"
+def _unreadable(path: Path, name: str, error: OSError, kept: Entries | None) -> str:
+    still = f"; its last {len(kept)} plates hold until it is back" if kept else "; put it there"
+    return f"{path}: the {name} list cannot be read ({error.strerror}){still}{_until(name) if kept is None else ''}"
+
+
+def _until(name: str) -> str:
+    return "; until it was read once, no gate opens (an empty one denies nobody)" if name == "deny" else ""
 
 
 def _say(before: Sequence[str], now: Sequence[str]) -> None:

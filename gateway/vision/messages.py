@@ -165,7 +165,8 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
 
     ``way``: as far as it moved in the picture, toward, away, left, right or none. ``time``: ns since 1970.
     ``limited``: it may pass, or not, at certain times only. ``arrived``: when its frame came from the camera, seconds
-    of the machine's monotonic clock, 0 if that is not known.
+    of the machine's monotonic clock, 0 if that is not known. ``unread``: it may stand on the deny list, too, which
+    nobody was able to read yet.
     """
 
     text: str
@@ -174,6 +175,7 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     time: int
     limited: bool = False
     arrived: float = 0.0
+    unread: bool = False
 
 
 class Dwell(msgspec.Struct, frozen=True, tag=True):

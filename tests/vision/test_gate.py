@@ -148,7 +148,8 @@ def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     demo_clip: Path, sight: ModelSight, tmp_path: Path
 ) -> None:
     (tmp_path / "allow.csv").write_text(f"plate,hours\n{PLATE},00:00-24:00\n")
-    watcher = VehicleGate(camera_settings(demo_clip), sight, PlateLists({"allow": tmp_path / "allow.csv"}))
+    lists = PlateLists({"allow": tmp_path / "allow.csv", "deny": tmp_path / "none.csv"})
+    watcher = VehicleGate(camera_settings(demo_clip), sight, lists)
     told = []
     for frame in Capture(str(demo_clip)).frames():
         passed = watcher.offer(frame, round(frame.time * 1e9)) or []
@@ -159,6 +160,7 @@ def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     kinds = [(type(each).__name__, each.text, each.listed) for each in told]
     assert kinds[0] == ("Sure", PLATE, "allow")
     assert told[0].limited
+    assert told[0].unread
     assert [kind for kind, _, _ in kinds].count("Sure") == 1
     assert told[0].time < next(each.last_time for each in told[1:] if each.text == PLATE)
 

@@ -69,6 +69,31 @@ def test_a_list_that_was_never_there_matches_nothing(tmp_path: Path) -> None:
     assert len(lists.problems) == 1
 
 
+@pytest.mark.parametrize("content", [None, "车牌,有效期\n苏E05C88,2020-01-01\n", "nonsense\n"])
+def test_a_deny_list_that_was_never_readable_is_said_until_it_is(tmp_path: Path, content: str | None) -> None:
+    allow, path = write(tmp_path / "allow.csv", "沪A12345\n"), tmp_path / "deny.csv"
+    if content is not None:
+        write(path, content)
+    lists = PlateLists({"allow": allow, "deny": path})
+    assert lists.unread
+    assert "no gate opens" in lists.problems[0]
+    assert lists.match("沪A12345", 0) == "allow"  # so it stands there; that the gate stays shut is another matter
+    write(path, "车牌\n")
+    os.utime(path, ns=(1, 1))
+    lists.refresh()
+    assert (lists.unread, lists.problems) == (False, [])
+    path.unlink()
+    lists.refresh()
+    assert not lists.unread  # what it said last still holds
+    assert "no gate opens" not in lists.problems[0]
+
+
+def test_without_a_deny_list_there_is_nothing_to_read(tmp_path: Path) -> None:
+    lists = PlateLists({"allow": tmp_path / "none.csv", "deny": None})
+    assert not lists.unread
+    assert "no gate opens" not in lists.problems[0]
+
+
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
