@@ -8,6 +8,7 @@ from gateway.plan.devices import Devices
 from gateway.plan.findings import Findings, Sketch
 from gateway.settings import CameraSettings, VehicleSettings
 from gateway.settings.document import Keys
+from gateway.settings.secret import unreadable
 
 NAMED = 20  # broken lines of a list that are told one by one
 
@@ -23,6 +24,9 @@ def check_vehicles(sketch: Sketch, devices: Devices, findings: Findings) -> None
             check_write((*keys, "open"), vehicles.open, sketch, devices, findings)
             if vehicles.lists.allow is None:
                 findings.warning((*keys, "open"), "never opens: there is no lists.allow; name one")
+            if vehicles.lists.deny is not None and unreadable(vehicles.lists.deny):
+                sentence = "opens for nobody until lists.deny was read once; put the file there, or leave deny out"
+                findings.warning((*keys, "open"), sentence)
         if vehicles.passback == "refuse" and (vehicles.open is None or not vehicles.lanes or not _counts(vehicles)):
             sentence = "refuses nothing: it needs open, lanes, and spaces or area beside it"
             findings.warning((*keys, "passback"), sentence)

@@ -80,6 +80,19 @@ def test_what_cannot_work_is_said(tmp_path: Path) -> None:
     assert [("without lanes" in each, "never opens" in each) for each in warnings] == [(True, False), (False, True)]
 
 
+def test_a_gate_whose_deny_list_is_not_there_is_said_to_stay_shut(tmp_path: Path) -> None:
+    for name in ("allow", "deny"):
+        (tmp_path / f"{name}.csv").write_text("plate\n")
+    opens = 'open = { write = "barrier.open", value = true, for = "1s" }'
+    lists = f'lists = {{ allow = "{tmp_path / "allow.csv"}", deny = "{tmp_path / "deny.csv"}" }}'
+    assert told(tmp_path, camera("north", f"{opens}\n{lists}")) == ((), [])
+    (tmp_path / "deny.csv").unlink()
+    _, warnings = told(tmp_path, camera("north", f"{opens}\n{lists}"))
+    assert sum("opens for nobody" in each for each in warnings) == 1
+    _, warnings = told(tmp_path, camera("north", lists))
+    assert not any("opens for nobody" in each for each in warnings)
+
+
 def test_broken_lines_of_a_list_are_named(tmp_path: Path) -> None:
     path = tmp_path / "allow.csv"
     path.write_text("plate,from\n沪A12345,2026-01-01\n沪A1O345,\n沪A12345,soon\n", encoding="utf-8")
