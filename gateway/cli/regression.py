@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember, scaled
+from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, print_json, show
 from gateway.contract import LinkError, LinliError
 
@@ -140,7 +140,12 @@ def _as_large_as(clip: Clip, camera: "CameraSettings") -> "CameraSettings":
     """The camera for a clip that is smaller than its frames."""
     if clip.scale == 1.0:
         return camera
-    return camera.model_validate(scaled(camera.model_dump(mode="json", by_alias=True), clip.scale))
+    from gateway.vision.falling.sized import resized
+
+    by = clip.scale, clip.scale
+    masks = tuple(tuple((x * clip.scale, y * clip.scale) for x, y in mask) for mask in camera.masks)
+    falling = resized(camera.falling, by, by) if camera.falling is not None else None
+    return camera.model_copy(update={"masks": masks, "falling": falling})
 
 
 def _sound(clip: Clip, file: Path) -> Path:

@@ -93,8 +93,8 @@ class Watching(Viewed, Protocol):
     async def peek(self) -> dict[str, Any]:
         """A picture of now for whoever aims it; CommandError 409 without one."""
 
-    async def drop_test(self, seconds: float) -> None:
-        """Mark what falls within so many seconds as thrown for a test; CommandError when it cannot be."""
+    async def drop_test(self, seconds: float) -> bool:
+        """Mark what falls within so many seconds as thrown for a test; whether one ran. CommandError if it cannot be."""
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
         """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""

@@ -23,8 +23,11 @@ log = logging.getLogger("linli.commands")
 class Tried(Protocol):
     """A camera."""
 
-    async def drop_test(self, seconds: float) -> None:
-        """Mark what falls within so many seconds as thrown for a test; CommandError when it cannot be."""
+    async def drop_test(self, seconds: float) -> bool:
+        """Mark what falls within so many seconds as thrown for a test; CommandError when it cannot be.
+
+        Whether a test was running before.
+        """
 
 
 class DropTests:
@@ -48,9 +51,13 @@ class DropTests:
         return {"camera": name, "began": self._clock.rfc3339(wall), "until": until}
 
     async def end(self, name: str, camera: Tried, throws: str, by: str) -> dict[str, Any]:
-        """It is over; ``throws`` are words FLOOR=RECORD, either side of which may be empty: not said, and not told."""
-        await camera.drop_test(0)
+        """It is over; ``throws`` are words FLOOR=RECORD, either side of which may be empty: not said, and not told.
+
+        CommandError 409 without throws when no test runs: then there is nothing to put on record.
+        """
         thrown = _throws(throws)
+        if not await camera.drop_test(0) and not thrown:
+            raise CommandError(f"no drop test of camera {name} runs", 409)
         rows = await self._falls.rows([record for _, record in thrown if record])
         for record, row in rows.items():
             if row["camera"] != name or not row["test"]:

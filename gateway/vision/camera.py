@@ -154,20 +154,25 @@ class Camera:
         """A picture of now for whoever aims the camera, and what is to be improved; CommandError 409 without one."""
         return await self._peeks.view(self._ask_view)
 
-    async def drop_test(self, seconds: float) -> None:
-        """Mark what falls within so many seconds as thrown for a test; 0 ends it. CommandError when it cannot be."""
+    async def drop_test(self, seconds: float) -> bool:
+        """Mark what falls within so many seconds as thrown for a test; 0 ends it. CommandError when it cannot be.
+
+        Whether a test was running before.
+        """
         if self._settings.falling is None:
             raise CommandError(f"camera {self.name} looks for no falling objects; give it [camera.falling]", 409)
         gives = self._state in (SourceState.ONLINE, SourceState.DEGRADED)
         if seconds and not gives:
             raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
         now = self._clock.monotonic()
-        if seconds and self._teller.testing(now):
+        ran = self._teller.testing(now)
+        if seconds and ran:
             end = f"end it with: linli camera droptest {self.name} --end"
             raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
         self._teller.test(now + seconds)
         if gives:
             await self._become_open()
+        return ran
 
     def _ask_view(self) -> bool:
         worker = self._worker

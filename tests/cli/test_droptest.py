@@ -88,7 +88,11 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     told = json.loads(run("report", "tower", *where, "--json").stdout)
     assert told["drop_test"]["throws"][0]["from"] == 10
 
-    assert "no drop test of tower runs any more" in run("droptest", "tower", "--end", *where).output
+    records = len(daemon.pull("disposal", 2))
+    for json_too in ((), ("--json",)):
+        none = run("droptest", "tower", "--end", *where, *json_too)
+        assert (none.exit_code, "no drop test of camera tower runs" in none.output) == (1, True)
+    assert len(daemon.pull("disposal", 2)) == records
     assert json.loads(run("report", "tower", *where, "--json").stdout)["drop_test"]["told"] == 1
     # What is not told fails; what is wrong is refused.
     missed = run("droptest", "tower", "--throws", "1", "--each", "1", *where, "--json")
@@ -100,6 +104,12 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     broken.send_signal(signal.SIGINT)
     said, complaints = broken.communicate(timeout=60)
     assert (broken.returncode, "0 of 0 throws" in said) == (1, True), complaints
+    left = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    online(daemon, "droptest")
+    left.kill()
+    left.communicate(timeout=60)
+    assert run("droptest", "tower", "--end", *where).output == "the drop test of tower is over\n"
+    online(daemon)
     for words, why in (
         (("towel",), "did you mean"),
         (("tower", "--floors", "3,x"), "expected up to"),

@@ -61,7 +61,7 @@ def droptest(
         if as_json:
             print_json(result)
         else:
-            click.echo(f"no drop test of {camera} runs any more")
+            click.echo(f"the drop test of {camera} is over")
         return
     planned = _planned(throws, floors)
     seconds = round(len(planned) * each + SPARE)

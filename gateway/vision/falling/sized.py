@@ -7,6 +7,8 @@ from gateway.settings import CameraSettings
 from gateway.settings.camera import FallingSettings
 from gateway.vision.drawn_for import DrawnSize, Scale, Size, same_shape
 
+SAME: Scale = (1.0, 1.0)
+
 
 class SizedFacade:
     """What was drawn for one camera, in pixels of any picture of the same shape."""
@@ -22,16 +24,19 @@ class SizedFacade:
 
     def brought(self, size: Size) -> tuple[FallingSettings, bool]:
         """The settings for pictures of this ``size``, and whether these have the shape that the facade is drawn for."""
-        facade, update, fits = self._settings.facade, dict[str, Any](), True
-        if self._facade is not None and facade is not None:
-            by = self._facade.scale(size)
-            fits = same_shape(by)
-            corners = {"ground": _by(facade.ground, by), "roof": _by(facade.roof, by)}
-            update["facade"] = facade.model_copy(update=corners) if fits else facade
-        if self._areas is not None:
-            by = self._areas.scale(size)
-            update["ignore"] = tuple(_by(area, by) for area in self._settings.ignore)
-        return self._settings.model_copy(update=update), fits
+        facade = self._facade.scale(size) if self._facade is not None else SAME
+        fits = same_shape(facade)
+        areas = self._areas.scale(size) if self._areas is not None else SAME
+        return resized(self._settings, facade if fits else SAME, areas), fits
+
+
+def resized(settings: FallingSettings, facade: Scale, areas: Scale) -> FallingSettings:
+    """The settings with the facade and the areas so many times as large, across and down."""
+    update: dict[str, Any] = {"ignore": tuple(_by(area, areas) for area in settings.ignore)}
+    if settings.facade is not None:
+        corners = {"ground": _by(settings.facade.ground, facade), "roof": _by(settings.facade.roof, facade)}
+        update["facade"] = settings.facade.model_copy(update=corners)
+    return settings.model_copy(update=update)
 
 
 def _by(points: Any, scale: Scale) -> Any:  # noqa: ANN401 - points as the settings have them

@@ -11,7 +11,8 @@ import av
 import cv2
 import numpy as np
 
-from gateway.cli.regression import ways
+from gateway.cli.fallset import Clip as Shown
+from gateway.cli.regression import _as_large_as, ways
 from gateway.cli.replay import play
 from gateway.clock import SystemClock
 from gateway.settings import CameraSettings
@@ -110,3 +111,11 @@ def test_a_replay_brings_the_facade_to_the_size_of_the_clip_and_remembers_nothin
     (way,) = ways(large, path, tmp_path, lambda _: None, views)
     assert len(way) > 8
     assert {file: file.read_bytes() for file in views.iterdir()} == kept
+
+
+def test_a_smaller_clip_is_looked_at_although_nobody_would_draw_so_small_a_wall() -> None:
+    small_one = _as_large_as(Shown("a.mp4", scale=0.05), camera(ignore=[[[0, 0], [100, 0], [100, 100]]]))
+    assert small_one.falling is not None
+    assert small_one.falling.facade is not None
+    assert small_one.falling.facade.ground[0] == (4.5, 31.0)
+    assert small_one.falling.ignore == (((0, 0), (5, 0), (5, 5)),)
