@@ -94,7 +94,7 @@ class Watching(Viewed, Protocol):
         """A picture of now for whoever aims it; CommandError 409 without one."""
 
     async def drop_test(self, seconds: float) -> bool:
-        """Mark what falls within so many seconds as thrown for a test; whether one ran. CommandError if it cannot be."""
+        """Mark what falls within so many seconds as thrown for a test; whether one ran. CommandError if it cannot."""
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:
         """Show a plate's passages no more, nor a last picture whose file, by its SHA-256, is gone."""
