@@ -474,3 +474,16 @@ def test_what_leaves_a_zone_is_not_what_came_to_stand_there() -> None:
     assert dwell(30, "") == []
     assert site.tick(61) == ["cleared"]
     assert dwell(100, "") == []
+
+
+def test_one_alarm_of_two_cameras_is_raised_once_for_what_both_see() -> None:
+    settings = AlarmSettings.model_validate({"name": "fell", "when": "event(east, fall) or event(west, fall)"})
+    rules, problems = compile_rules([settings], POINTS, frozenset({"east", "west"}))
+    assert not problems
+
+    def fell(camera: str, at: float) -> list[str]:
+        return [step.kind for step in rules.feed(VisionEvent(camera, wall(at), at, "", camera, {}, event="fall"))]
+
+    assert [fell("east", 1), fell("west", 2.5), fell("west", 40), fell("east", 70)] == [["raised"], [], [], []]
+    rules.acknowledge("fell", "uid:1000", None, wall(71), 71)
+    assert fell("west", 80) == ["cleared", "raised"]  # what falls after that is news
