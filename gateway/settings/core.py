@@ -83,20 +83,24 @@ class KeepSettings(Table):
         default=None, gt=0, description="age at which those of ordinary passages go, if it is another than media"
     )
 
+    unlisted_vehicles: Duration | None = Field(
+        default=None, gt=0, description="age at which ordinary passages of vehicles on no list go, with their pictures"
+    )
+
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
+        longer = f"is longer than perception ({duration_text(self.perception)})"
         if self.vehicle_media is not None and self.vehicle_media > self.perception:
-            sentence = (
-                f"is longer than perception ({duration_text(self.perception)}): a picture whose record is gone can "
-                "neither be found nor erased by its plate; make it as long at most"
-            )
-            raise MisfitError(sentence, "vehicle_media")
+            sentence = "a picture whose record is gone can neither be found nor erased by its plate"
+            raise MisfitError(f"{longer}: {sentence}; make it as long at most", "vehicle_media")
+        if self.unlisted_vehicles is not None and self.unlisted_vehicles > self.perception:
+            raise MisfitError(f"{longer}, after which they go with all others; make it shorter", "unlisted_vehicles")
         return self
 
     def of_media(self) -> dict[Kept, float]:
         """Age (s) at which pictures and clips go, by how they are kept."""
         vehicle = self.media if self.vehicle_media is None else self.vehicle_media
-        return {"": self.media, "vehicle": vehicle, "unlisted": vehicle}
+        return {"": self.media, "vehicle": vehicle, "unlisted": min(vehicle, self.unlisted_vehicles or vehicle)}
 
 
 class StoreSettings(Table):

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.contract import STREAMS, Draft, Record, Stream, record_id
+from gateway.contract import STREAMS, Draft, Record, Stream
 from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.erasure import Erased, Eraser, Erasure, overwrite_free_pages
+from gateway.store.forgetting import Forgetting
 from gateway.store.media import MediaIndex, MediaLimits
 from gateway.store.migrate import checksum
-from gateway.store.notices import held_damaged
+from gateway.store.notices import gap_told, held_damaged
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
 from gateway.store.queue import Batch, CursorKey
 from gateway.store.retention import Budget, Evictor, Gap
@@ -39,10 +40,12 @@ class Expiry:
     """Age limits to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``; ``media``: to it, too.
 
     All in ns.
+    ``unlisted`` is that of passages of vehicles on no list, 0 for none of their own.
     """
 
     streams: Mapping[Stream, tuple[int, int | None]] = field(default_factory=dict)
     media: bool = False
+    unlisted: int = 0
 
 
 NOTHING = Expiry()
@@ -114,6 +117,7 @@ class Database:
         self._envelope = Envelope(gateway, self.epoch)
         self._evictor = Evictor(self._connection, budget)
         self._eraser = Eraser(self._connection)
+        self._forgetting = Forgetting(self._connection, self._eraser, self.epoch)
         self.media = MediaIndex(self._connection, media)
         self.boot = boot
         self.held = HeldRows(self._connection, boot)
@@ -165,11 +169,12 @@ class Database:
         """
         done = Committed()
         last = dict(self.last)
-        self._evictor.behind = False
+        self._evictor.behind = self._forgetting.behind = False
         with self._transaction():
             gaps: list[Gap] = []
             for stream, (keep, confirmed) in expiry.streams.items():
                 gaps += self._evictor.expire(stream, keep, stamp.wall, confirmed)
+            gaps += self._forget(done, stamp, expiry)
             drafts = self.held.change(batch.drafts, stamp, release)
             notices = self.media.account(batch, stamp, aged=expiry.media)
             if self.held.spoilt:
@@ -186,7 +191,7 @@ class Database:
             need += self._page_size * PAGES_PER_COMMIT
             gaps += self._evictor.make_room(need, EVICT_AT_ONCE)
             for gap in gaps:
-                self._append(done, rows, last, gap.stream, [_tell(gap, stamp)], stamp)
+                self._append(done, rows, last, gap.stream, [gap_told(gap, stamp)], stamp)
                 self._evictor.told(gap, last[gap.stream])
             for stream, each in rows.items():
                 self._connection.executemany(
@@ -206,11 +211,18 @@ class Database:
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
-        done.behind = self._evictor.behind or self.media.behind
+        done.behind = self._evictor.behind or self.media.behind or self._forgetting.behind
         self.held.refresh()
         done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)
         return done
+
+    def _forget(self, done: Committed, stamp: Stamp, expiry: Expiry) -> list[Gap]:
+        if not expiry.unlisted:
+            return []
+        gaps = self._forgetting.step(expiry.unlisted, stamp.wall, expiry.streams["perception"][1])
+        done.erased |= {gap.stream for gap in gaps}
+        return gaps
 
     def _erase(
         self, erasure: Erasure, drafts: dict[Stream, list[Waiting]], notices: list[Draft], stamp: Stamp
@@ -366,20 +378,6 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA secure_delete = {SECURE_DELETE}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-def _tell(gap: Gap, stamp: Stamp) -> Waiting:
-    data = {"stream": gap.stream, "first": gap.first, "last": gap.last, "count": gap.last - gap.first + 1}
-    draft = Draft(
-        stream=gap.stream,
-        type="linli.gap.v1",
-        source="",
-        subject=gap.stream,
-        time=stamp.wall,
-        data={**data, "cause": gap.cause},
-        id=record_id(stamp.wall),
-    )
-    return waiting(draft, stamp.quality)
 
 
 def _parts(records: Sequence[Record]) -> Iterator[list[Record]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from gateway.contract import Draft, Stream
-from gateway.store.packing import EMPTY, Dictionary, Packer, load_dictionary, unpack
-from gateway.store.retention import Gap
+from gateway.store.packing import EMPTY, Dictionary, Packer, load_dictionary, mentions, unpack
+from gateway.store.retention import Cause, Gap
 
 FILL = 16 << 20  # bytes of zeros in one row while free pages are overwritten
 
@@ -37,7 +37,7 @@ class Eraser:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def erase(self, stream: Stream, sequences: Iterable[int]) -> list[Gap]:
+    def erase(self, stream: Stream, sequences: Iterable[int], cause: Cause = "erased") -> list[Gap]:
         """Delete these records where they are still there; every row keeps the rest of what it held."""
         gone: list[int] = []
         wanted = sorted(set(sequences))
@@ -54,7 +54,14 @@ class Eraser:
             wanted = wanted[len(inside) :]
             self._rewrite(stream, row, set(inside))
             gone += inside
-        return [Gap(stream, first, last, "erased") for first, last in _ranges(gone)]
+        return [Gap(stream, first, last, cause) for first, last in _ranges(gone)]
+
+    def mentioning(self, word: bytes, payload: bytes, first: int, number: int) -> list[bytes]:
+        """The JSON of a row's records that have ``word`` in it; DamagedError when it is not what was written."""
+        dictionary = self._dictionary(number)
+        if not mentions(word, payload, first, number, dictionary):
+            return []
+        return [json for json in unpack(payload, first, number, lambda _: dictionary) if word in json]
 
     def _rewrite(self, stream: Stream, row: tuple[int, int, int, int, bytes], without: set[int]) -> None:
         first, _, recorded, number, payload = row

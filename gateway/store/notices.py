@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.contract import Draft, record_id
+from gateway.store.envelope import Stamp, Waiting, waiting
+from gateway.store.retention import Gap
 
 
 def gateway_state(gateway: str, wall: int, reason: str, text: str, state: str = "online", **more: object) -> Draft:
@@ -16,3 +18,18 @@ def held_damaged(gateway: str, wall: int, lost: int) -> Draft:
     """Tell of records that waited for the clock, unnumbered, and cannot be read any more."""
     text = f"{lost} records that waited for the time are damaged and lost; they had no numbers yet."
     return gateway_state(gateway, wall, "held_damaged", text, "degraded", lost=lost)
+
+
+def gap_told(gap: Gap, stamp: Stamp) -> Waiting:
+    """Say which records of a stream are gone."""
+    data = {"stream": gap.stream, "first": gap.first, "last": gap.last, "count": gap.last - gap.first + 1}
+    draft = Draft(
+        stream=gap.stream,
+        type="linli.gap.v1",
+        source="",
+        subject=gap.stream,
+        time=stamp.wall,
+        data={**data, "cause": gap.cause},
+        id=record_id(stamp.wall),
+    )
+    return waiting(draft, stamp.quality)

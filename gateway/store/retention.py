@@ -182,7 +182,8 @@ class Evictor:
 
     def told(self, gap: Gap, sequence: int) -> None:
         """Remember where a gap's own record stands."""
-        self._forget_inside(gap)
+        if gap.last > gap.first:  # a single number has no gap inside
+            self._forget_inside(gap)
         row = (gap.stream, sequence, gap.first, gap.last)
         self._connection.execute(
             "INSERT INTO gaps (stream, sequence, first, last, checksum) VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row))

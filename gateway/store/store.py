@@ -84,7 +84,7 @@ class Store:
         keep = settings.keep
         self._keep = {stream: int(getattr(keep, stream) * SECOND) for stream in STREAMS}
         shortest = min(getattr(keep, stream) for stream in STREAMS)
-        shortest = min(shortest, *keep.of_media().values())
+        shortest = min(shortest, keep.unlisted_vehicles or shortest, *keep.of_media().values())
         self._commits = Committer(
             opened,
             opener,
@@ -369,7 +369,7 @@ class Store:
             for stream in STREAMS
         }
         limits = {stream: (keep, confirmed[stream]) for stream, keep in self._keep.items()}
-        return Expiry(limits, media=True)
+        return Expiry(limits, True, int((self._settings.keep.unlisted_vehicles or 0) * SECOND))
 
     def _committed(self, done: Committed) -> None:
         if self._estranged:
