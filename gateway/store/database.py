@@ -7,18 +7,21 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.contract import STREAMS, Draft, Record, Stream
 from gateway.store.early import HeldRows, corrected, is_held
 from gateway.store.envelope import Envelope, Stamp, Waiting, waiting
 from gateway.store.erasure import Erased, Eraser, Erasure, overwrite_free_pages
-from gateway.store.forgetting import Forgetting
 from gateway.store.media import MediaIndex, MediaLimits
 from gateway.store.migrate import checksum
 from gateway.store.notices import gap_told, held_damaged
 from gateway.store.packing import Dictionary, Packer, load_dictionary, save_dictionary
 from gateway.store.queue import Batch, CursorKey
 from gateway.store.retention import Budget, Evictor, Gap
+
+if TYPE_CHECKING:
+    from gateway.store.forgetting import Forgetting
 
 log = logging.getLogger("linli.store")
 
@@ -117,7 +120,7 @@ class Database:
         self._envelope = Envelope(gateway, self.epoch)
         self._evictor = Evictor(self._connection, budget)
         self._eraser = Eraser(self._connection)
-        self._forgetting = Forgetting(self._connection, self._eraser, self.epoch)
+        self._forgetting: Forgetting | None = None
         self.media = MediaIndex(self._connection, media)
         self.boot = boot
         self.held = HeldRows(self._connection, boot)
@@ -169,7 +172,7 @@ class Database:
         """
         done = Committed()
         last = dict(self.last)
-        self._evictor.behind = self._forgetting.behind = False
+        self._evictor.behind = False
         with self._transaction():
             gaps: list[Gap] = []
             for stream, (keep, confirmed) in expiry.streams.items():
@@ -211,7 +214,7 @@ class Database:
         done.firsts = {stream: self._edge("min(first)", stream) for stream in STREAMS}
         done.media_bytes = self.media.bytes
         done.again = done.used > self._budget.pages
-        done.behind = self._evictor.behind or self.media.behind or self._forgetting.behind
+        done.behind = done.behind or self._evictor.behind or self.media.behind
         self.held.refresh()
         done.held, done.held_bytes = self.held.records, self.held.bytes
         self._log_bytes += need + 32 * len(gaps) * (self._page_size + FRAME)
@@ -220,8 +223,13 @@ class Database:
     def _forget(self, done: Committed, stamp: Stamp, expiry: Expiry) -> list[Gap]:
         if not expiry.unlisted:
             return []
+        if self._forgetting is None:
+            from gateway.store.forgetting import Forgetting  # most sites have no use for it
+
+            self._forgetting = Forgetting(self._connection, self._eraser, self.epoch)
         gaps = self._forgetting.step(expiry.unlisted, stamp.wall, expiry.streams["perception"][1])
         done.erased |= {gap.stream for gap in gaps}
+        done.behind = self._forgetting.behind
         return gaps
 
     def _erase(
