@@ -40,10 +40,9 @@ PAGES_PER_COMMIT = 6  # of the tree, besides those of the payload
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Age limits to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``; ``media``: to it, too.
+    """Age limits (ns) to apply in a commit: by stream ``(keep, confirmed)`` as in ``Evictor.expire``.
 
-    All in ns.
-    ``unlisted`` is that of passages of vehicles on no list, 0 for none of their own.
+    ``media``: to files, too. ``unlisted``: that of passages of vehicles on no list, 0 without one of their own.
     """
 
     streams: Mapping[Stream, tuple[int, int | None]] = field(default_factory=dict)
@@ -228,8 +227,7 @@ class Database:
 
             self._forgetting = Forgetting(self._connection, self._eraser, self.epoch)
         gaps = self._forgetting.step(expiry.unlisted, stamp.wall, expiry.streams["perception"][1])
-        done.erased |= {gap.stream for gap in gaps}
-        done.behind = self._forgetting.behind
+        done.erased, done.behind = frozenset(gap.stream for gap in gaps), self._forgetting.behind
         return gaps
 
     def _erase(
