@@ -109,8 +109,9 @@ class Falls:
 
     async def recent(self, days: int, last: int) -> dict[str, Any]:
         """The newest ``last`` falls of so many days, oldest first, with their labels; ``total`` counts all of them."""
-        falls = list((await self._search(self._clock.wall() - days * DAY)).falls.values())
-        return {"falls": [fall.row() for fall in falls[-last:]], "total": len(falls)}
+        found = (await self._search(self._clock.wall() - days * DAY)).falls.values()
+        falls = sorted((fall.row() for fall in found), key=lambda row: _ns(row["time"]))
+        return {"falls": falls[-last:], "total": len(falls)}
 
     async def label(self, record: str, label: str, why: str, by: str) -> dict[str, Any]:
         """Put on record that a fall is ``true`` or ``false``, or (``none``) that nothing is said of it any more.

@@ -234,12 +234,12 @@ class Camera:
                 await self._listen(worker, spoken, suspects)
             except asyncio.CancelledError:
                 await self._hear_out(worker, spoken)
-                await self._give_up("stopped", "the gateway was stopped before it was made")
+                await self._give_up("stopped", "the gateway was stopped")
                 raise
             except WorkerFailedError as error:
                 await self._give_up(error.reason, str(error))
                 raise
-            await self._give_up("ended", "the camera's file was over before it was made")
+            await self._give_up("ended", "the camera's file was over")
         finally:
             self._worker = None
             self._peeks.lost()

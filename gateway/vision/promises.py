@@ -8,7 +8,7 @@ from gateway.settings import CameraSettings
 from gateway.vision.events import clip_event, fall_event, lost_event
 from gateway.vision.messages import Clip, Fall, Fell, Passage
 
-RESTARTED = "restarted", "the gateway was ended hard before it was made"
+RESTARTED = "restarted", "the gateway was ended hard"
 
 Size = tuple[int, int]
 
@@ -110,7 +110,8 @@ class Promises:
 
     def _lost(self, owed: Owed, reason: str, sentence: str) -> VisionEvent:
         now, wall = self._clock.monotonic(), self._clock.wall()
-        lost = lost_event(self._name, owed.subject, owed.record, reason, sentence, wall, now)
+        text = sentence if reason == "not_made" else f"the clip was not whole yet: {sentence}"
+        lost = lost_event(self._name, owed.subject, owed.record, reason, text, wall, now)
         return replace(lost, id=owed.id, purpose=self._purpose, settles=owed.id)
 
 

@@ -81,6 +81,7 @@ def test_taller_storeys_are_reckoned_with_and_written_down(site: Path) -> None:
     assert json.loads(done.output)["floors"][5]["smallest_cm"] == pytest.approx(48.0, abs=0.4)
     refused = run("camera", "calibrate", "tower", *CORNERS, "--floors", 12, "--storey", 9, *frame)
     assert refused.exit_code == 2
+    assert "storey: " in refused.output
     assert "6" in refused.output
     (site / "c.toml").write_text((site / "c.toml").read_text().replace("floors = 12", "floors = 12, storey = 5.8"))
     told = json.loads(run("camera", "report", "tower", "-c", site / "c.toml", "--json").output)
@@ -135,7 +136,7 @@ def test_what_cannot_be_is_said(site: Path) -> None:
         "camera", "calibrate", "tower", CORNERS[1], CORNERS[0], *CORNERS[2:], "--floors", 12, "-c", site / "c.toml"
     )
     assert crossed.exit_code == 2
-    assert "do not span a wall: the corners at the ground are exchanged" in " ".join(crossed.output.split())
+    assert "ground: ground and roof do not span a wall: the corners" in " ".join(crossed.output.split())
     assert "expected two numbers" in run("camera", "calibrate", "tower", "a,b", *CORNERS[1:], "--floors", 3).output
     assert "linli camera calibrate bare" in run("camera", "report", "bare", "-c", site / "c.toml").output
     assert "has no camera" in run("camera", "report", "other", "-c", site / "c.toml").output
@@ -160,6 +161,7 @@ def test_corners_that_are_no_wall_are_refused_with_place_and_fix(site: Path, cor
     config = site / "c.toml"
     refused = run("camera", "calibrate", "tower", *corners.split(), "--floors", 12, "-c", config)
     assert refused.exit_code == 2
+    assert f"Error: {key}: " in refused.output
     assert why in " ".join(refused.output.split())
     points = [f"[{point}]" for point in corners.split()]
     given = f"ground = [{points[0]}, {points[1]}], roof = [{points[2]}, {points[3]}]"

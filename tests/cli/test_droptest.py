@@ -69,6 +69,8 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     assert "Throw 1 of 1 from floor 10: now." in said
     assert "beware: no model pack for fall-verification" in said
     assert "1 of 1 throws were told" in said
+    assert "  told: " in said
+    assert ", floor 10, " in said or ", floor 9" in said or ", floor 11" in said
     assert "floor right" in said or "off by" in said
 
     fall = next(one for one in daemon.pull("perception", 1) if one["type"] == "linli.falling_object.v1")
@@ -94,6 +96,10 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
         assert (none.exit_code, "no drop test of camera tower runs" in none.output) == (1, True)
     assert len(daemon.pull("disposal", 2)) == records
     assert json.loads(run("report", "tower", *where, "--json").stdout)["drop_test"]["told"] == 1
+    port = daemon.port
+    page = run("calibrate", "tower", *where).stdout
+    assert f"open http://127.0.0.1:{port}/#calibrate=tower" in page
+    assert f"ssh -L {port}:localhost:{port} HOST" in page
     # What is not told fails; what is wrong is refused.
     missed = run("droptest", "tower", "--throws", "1", "--each", "1", *where, "--json")
     assert missed.exit_code == 1, missed.output

@@ -14,6 +14,8 @@ from gateway.cli.configured import camera_of, planned
 from gateway.cli.output import json_option, print_json, show
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from gateway.settings.camera import FacadeSettings
 
 
@@ -50,7 +52,7 @@ def calibrate(
         show_page(find(config, None), choose(config, camera), f"calibrate={camera}", as_json=as_json)
         return
     if len(corners) != 4 or floors is None:
-        raise click.UsageError("give four corners and --floors, or none to click them in the status page")
+        raise click.UsageError("give four corners, each X,Y, and --floors; or none to click them in the status page")
     settings = _facade([_corner(text) for text in corners], floors, columns, storey)
     shown = first_frame(camera, config, frame)
     import cv2
@@ -96,5 +98,10 @@ def _facade(corners: list[tuple[float, float]], floors: int, columns: int, store
     try:
         return FacadeSettings.model_validate({**given, **tall})
     except ValidationError as error:
-        said = "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
-        raise click.UsageError(f"this makes no wall: {said}") from error
+        raise click.UsageError("; ".join(_said(problem) for problem in error.errors())) from error
+
+
+def _said(problem: "ErrorDetails") -> str:
+    """What is wrong, behind the key that it is about."""
+    key = getattr(problem.get("ctx", {}).get("error"), "key", "") or ".".join(map(str, problem["loc"]))
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}"

@@ -49,4 +49,6 @@ def show_page(daemon: Daemon, chosen: Chosen, fragment: str, *, as_json: bool) -
         print_json({"address": address})
         return
     click.echo(f"open {address}")
-    click.echo("it asks for a consumer's token once (linli token new NAME); over SSH: ssh -L 8470:localhost:8470 HOST")
+    port = api.listen.rpartition(":")[2]
+    over = f"ssh -L {port}:localhost:{port} HOST"
+    click.echo(f"it asks for a consumer's token once (linli token new NAME); over SSH: {over}")

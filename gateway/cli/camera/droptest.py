@@ -142,7 +142,7 @@ def _throw(falls: _Falls, number: int, total: int, floor: int | None, seconds: f
         clear()
         late = datetime.fromisoformat(row["time"]).timestamp() < begins
         if not quiet:
-            show([Line(["  told:" if not late else "  also:", *_told(row)])])
+            show([Line(["  told:" if not late else "  also:", _said(row)])])
         if not late:
             return row
     clear()
@@ -208,6 +208,12 @@ def result_tables(result: dict[str, Any]) -> list[Block]:
 
 def _told(row: Row) -> list[Cell]:
     return [row["time"][11:19], *measures(row)]
+
+
+def _said(row: Row) -> str:
+    """One fall in a sentence of its own, where no head says what its cells are."""
+    floor, size, speed, sure = measures(row)
+    return f"{row['time'][11:19]}, floor {floor}, {size}, {speed}, sure {sure}"
 
 
 def _verdict(throw: dict[str, Any]) -> Word:
