@@ -18,7 +18,7 @@ from gateway.vision.moving import MotionFollower
 from gateway.vision.passages import SIGHTINGS, PassageBook
 from gateway.vision.plates import FoundPlate
 from gateway.vision.privacy import Veil
-from gateway.vision.shapes import Box, around
+from gateway.vision.shapes import Box, Spot, around
 from gateway.vision.track import MotionTrack, PlateTrack
 
 LOOK_EVERY = 0.06  # seconds: every second frame of 25 a second
@@ -28,6 +28,7 @@ WIDE_KNOWN = 0.4  # the same where all that moves had a plate, which has left al
 WIDE_SETTLED = 0.5  # the same while one is followed
 ROOF = 0.25  # of a moving region's height, from above, where no plate is
 EDGE = 0.03  # of the picture's height within which a region may go on beyond it
+FLAT = 0.5  # height by width: all that moves is no more than a piece of a vehicle
 SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
 RETURNS = 2.0  # plate widths
 STILL_MOVES = 0.25  # seconds since a region was seen to move
@@ -131,6 +132,7 @@ class VehicleGate:
     def _follow_plates(self, sight: PlateSight, frame: Frame, wall: int, boxes: Sequence[Box]) -> None:
         now = frame.time
         searches = [search for search in self._searches(frame, boxes) if search.region.area > 0]
+        spots = {track.number: self._spot(track, now) for track in self._plates}
         found: list[FoundPlate] = []
         dark: list[bool] = []
         for search in searches:
@@ -140,10 +142,10 @@ class VehicleGate:
                     dark.append(search.dark)
         pairs = sorted(
             (
-                (math.dist(track.expected(now), plate.middle) / track.reach(now), place, track)
+                (math.dist(spots[track.number], plate.middle) / track.reach(now), place, track)
                 for track in self._plates
                 for place, plate in enumerate(found)
-                if _fits(track, plate, now, Box(0, 0, *self._size))
+                if _fits(track, plate, now, spots[track.number], Box(0, 0, *self._size))
             ),
             key=lambda pair: pair[:2],
         )
@@ -156,7 +158,7 @@ class VehicleGate:
                 track.dark = dark[place]
                 self._sighted(sight, track, frame, wall, found[place])
         for track in self._plates:
-            spot = track.expected(now)
+            spot = spots[track.number]
             gone = not Box(0, 0, *self._size).holds(spot)
             if track.number not in seen and (gone or any(search.region.holds(spot) for search in searches)):
                 track.misses += 1
@@ -175,7 +177,7 @@ class VehicleGate:
         due: list[Search] = []
         followed = False
         for track in self._plates:
-            spot = track.expected(now)
+            spot = self._spot(track, now)
             touched = any(box.grown(0.1).holds(spot) for box in boxes)
             if track.standing and not touched:
                 wait = CHECK_WAITING if track.misses else CHECK_STANDING
@@ -192,7 +194,7 @@ class VehicleGate:
         known = all(motion.plates for motion in self._moving.seen)
         if boxes and now - self._widely >= (WIDE_SETTLED if followed else WIDE_KNOWN if known else WIDE_EVERY) - 1e-4:
             self._widely = now
-            wide = around([self._plates_place(box) for box in boxes]).within(width, height)
+            wide = self._whole(around([self._plates_place(box) for box in boxes])).within(width, height)
             self._wides += 1
             dark = self._wides % 2 == 0  # black plates and all others by turns: both at once costs twice as much
             outside = [one for one in due if one.dark != dark or wide.meets(one.region).area < 0.9 * one.region.area]
@@ -202,11 +204,28 @@ class VehicleGate:
             return [*outside, *(Search(part, 0.0, dark) for part in parts)]
         return due
 
+    def _spot(self, track: PlateTrack, now: float) -> Spot:
+        """Where a plate should be: where it goes, or once it is missed where its vehicle has carried it."""
+        seat = track.seat
+        if track.misses and seat is not None and seat.firm:
+            region = next((motion for motion in self._moving.seen if motion.number == seat.region), None)
+            there = seat.carried(region, self._size) if region is not None else None
+            if there is not None:
+                return there
+        return track.expected(now)
+
     def _plates_place(self, box: Box) -> Box:
         """Where in a moving region plates may be: not in the roof, if that is in the picture."""
         grown = box.grown(0.12)
         roof = ROOF * box.height if box.top > EDGE * self._size[1] else 0.0
         return Box(grown.left, grown.top + roof, grown.right, grown.bottom)
+
+    def _whole(self, wide: Box) -> Box:
+        """What is seen of a dark vehicle may be its lamps or its roof alone: its plate is no further than its width."""
+        edge = EDGE * self._size[1]
+        if wide.height >= FLAT * wide.width or wide.top < edge or wide.bottom > self._size[1] - edge:
+            return wide
+        return Box(wide.left, wide.top - 0.3 * wide.width, wide.right, wide.bottom + 0.9 * wide.width)
 
     def _sighted(self, sight: PlateSight, track: PlateTrack, frame: Frame, wall: int, plate: FoundPlate) -> None:
         track.add(frame.time, wall, plate)
@@ -214,6 +233,9 @@ class VehicleGate:
         for motion in covering:
             track.motions.add(motion.number)
             motion.plates.add(track.number)
+        if covering:
+            before = track.seat.region if track.seat is not None else 0
+            track.ride(next((motion for motion in covering if motion.number == before), covering[0]), self._size)
         look = look_at(sight, track, frame.bgr, (frame.time, wall), plate)
         if look is None:
             return
@@ -222,7 +244,7 @@ class VehicleGate:
         if track.best is None or merit > track.best[0]:
             track.best = (merit, frame, wall, plate.box, covering[0].box if covering else None)
         if look.read is not None:
-            known = self._lost.rejoin(track, self._plates)
+            known = self._lost.rejoin(track, self._plates, self._moving.known)
             self._plates = [other for other in self._plates if other is not known]
 
     def _in_view(self, plate: FoundPlate) -> float:
@@ -275,14 +297,14 @@ class VehicleGate:
         track.judged = -1
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
+            track.announced = listed
             doubts = self._lists.limited(verdict.text), self._arrived, self._lists.unread
             way = movement(track.path)
             self._sure.append(Sure(verdict.text, listed, way, track.last_wall, *doubts))
 
 
-def _fits(track: PlateTrack, plate: FoundPlate, now: float, picture: Box) -> bool:
+def _fits(track: PlateTrack, plate: FoundPlate, now: float, spot: Spot, picture: Box) -> bool:
     ratio = plate.width / max(1.0, track.last.size)
-    spot = track.expected(now)
     if not picture.holds(spot) and math.dist((track.last.x, track.last.y), plate.middle) > RETURNS * track.last.size:
         return False  # what has left comes back where it left, or it is the next one
     return 0.6 < ratio < 1.7 and math.dist(spot, plate.middle) < track.reach(now)

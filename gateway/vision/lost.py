@@ -1,18 +1,20 @@
 """Plates out of sight: which of them have left, which may come back, and which came back after they were told."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.vision.fuse import alike, resembles
 from gateway.vision.shapes import Box, Spot
-from gateway.vision.track import PlateTrack
+from gateway.vision.track import MotionTrack, PlateTrack
 
 HELD = 3.0  # seconds that a plate lost inside the picture may come back (a pedestrian, a wiper)
+RIDES = 10.0  # the same while its vehicle still moves inside the picture
 HIDDEN = 45.0  # the same while its vehicle has not crossed a line: something stands before it
 NEAR_EDGE = 2.0  # plate widths from the picture's edge within which a plate that was lost may have left
 REMEMBERED = (3.0, 60.0)  # seconds for which what was told may be seen again: if it was on its way out, if not
 BACK = 3.0  # plate widths from where it was lost within which it comes back
+SEATED = 1.0  # plate widths from where its vehicle has carried it
 REJOIN_READS = 4  # first reads of a plate at each of which it may be one that was lost
 
 
@@ -56,7 +58,9 @@ class LostPlates:
                 or not track.motions.intersection(moving)
             )
             silent = now - track.last.time
-            if left or not track.moved or silent >= HIDDEN or (silent >= HELD and crossed(track)):
+            riding = bool(track.reads) and track.seat is not None and track.seat.region in moving
+            waits = RIDES if riding and track.seat is not None and track.seat.firm else HELD
+            if left or not (track.moved or riding) or silent >= HIDDEN or (silent >= waits and crossed(track)):
                 self.held.remove(track)
                 gone.append(track)
         return gone
@@ -67,21 +71,26 @@ class LostPlates:
         if track.verdict is not None:
             self._told.append(Told(track, direction, now + REMEMBERED[not self.leaves(track)]))
 
-    def rejoin(self, track: PlateTrack, followed: Sequence[PlateTrack]) -> PlateTrack | None:
+    def rejoin(
+        self, track: PlateTrack, followed: Sequence[PlateTrack], regions: Mapping[int, MotionTrack]
+    ) -> PlateTrack | None:
         """Go on with a plate that was lost, or told, if ``track`` was just read as the same one.
 
-        Gives the one of ``followed`` that this track has taken over: one that turns is found anew before it is lost.
+        ``regions`` move, or have stopped, by number. Gives the one of ``followed`` that this track has taken over: one
+        that turns is found anew before it is lost.
         """
         if len(track.reads) > REJOIN_READS or not track.reads:
             return None
         text = track.reads[-1].read.text
-        unseen = [other for other in followed if other is not track and other.last.time < track.path[0].time]
+        unseen = [other for other in followed if other is not track and _unseen(other, track, text)]
         for lost in [*self.held, *unseen]:
             held = any(lost is other for other in self.held)
-            if self._same(lost, track, text, held=held):
+            if self._same(lost, track, text, held=held) or self._seated(lost, track, text, regions):
                 if held:
                     self.held = [other for other in self.held if other is not lost]
                 track.take_over(lost)
+                for region in regions.values():
+                    region.plates.discard(lost.number)
                 return None if held else lost
         for told in self._told:
             verdict = told.track.verdict
@@ -98,6 +107,17 @@ class LostPlates:
         unread = verdict is None or (verdict.status != "accepted" and bool(lost.motions & track.motions))
         return held and ((unread and near) or self._back(lost, track, text))
 
+    def _seated(self, lost: PlateTrack, track: PlateTrack, text: str, regions: Mapping[int, MotionTrack]) -> bool:
+        """Whether this plate is where the other one's vehicle has carried it; what was read surely has to agree."""
+        region = regions.get(lost.seat.region) if lost.seat is not None and lost.seat.firm else None
+        if lost.seat is None or region is None or region.number not in track.motions:
+            return False
+        there = lost.seat.carried(region, self._size) if region.last.time == track.last.time else None
+        if there is None or math.dist(there, (track.last.x, track.last.y)) > SEATED * track.last.size:
+            return False
+        verdict = lost.verdict
+        return verdict is None or verdict.status != "accepted" or resembles(verdict.text, text)
+
     @staticmethod
     def _back(lost: PlateTrack, track: PlateTrack, text: str) -> bool:
         """Whether this plate begins where the other one ended, and reads much like it."""
@@ -108,3 +128,11 @@ class LostPlates:
 
     def _inside(self, spot: Spot, margin: float) -> bool:
         return Box(margin, margin, self._size[0] - margin, self._size[1] - margin).holds(spot)
+
+
+def _unseen(other: PlateTrack, track: PlateTrack, text: str) -> bool:
+    """Whether a plate that is still looked for may be this one: not seen since, or not now and read the very same."""
+    if other.last.time < track.path[0].time:
+        return True
+    same = other.verdict is not None and other.verdict.text == text and bool(other.motions & track.motions)
+    return same and other.last.time < track.last.time

@@ -97,7 +97,7 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
 
     ``status`` is accepted, uncertain or none; ``characters`` holds one confidence for each character of ``text``;
     ``listed`` is allow, deny or empty. ``clip`` names the ``Clip`` that will follow, if one does. ``vehicle_type`` is
-    small, large, trailer or unknown.
+    small, large, trailer or unknown. ``told`` is the list that its early word (``Sure``) has named, empty without one.
     """
 
     lane: str
@@ -116,6 +116,7 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     clip: str = ""
     vehicle_type: str = "unknown"
     vehicle_color: str = "unknown"
+    told: str = ""
 
 
 class Clip(msgspec.Struct, frozen=True, tag=True):

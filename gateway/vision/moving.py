@@ -9,6 +9,7 @@ from gateway.vision.track import MotionTrack
 
 LOST = 0.7  # seconds without motion after which a region has stopped
 LEFT = 0.3  # the same at the picture's edge: the next one may come in right behind
+LASTING = 5  # looks: what moved for less is a piece of something, and does not go on with the next that comes there
 RESUMES = 20.0  # seconds for which one that stopped may go on
 
 
@@ -81,7 +82,7 @@ class MotionFollower:
             stopped = track.box.meets(inner) == track.box
             if now - track.last.time >= (LOST if stopped else LEFT):
                 self._moving.remove(track)
-                (self._paused if stopped else over).append(track)
+                (self._paused if stopped and len(track.path) >= LASTING else over).append(track)
         for track in list(self._paused):
             if now - track.last.time >= RESUMES:
                 self._paused.remove(track)

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from gateway.settings import LaneSettings
 from gateway.vision.appearance import agreed, class_of
 from gateway.vision.capture import Frame
+from gateway.vision.carried import with_vehicle
 from gateway.vision.evidence import frame_hash, vehicle_box
 from gateway.vision.kinds import Glance, Kinds
 from gateway.vision.lanes import Course, Place, course, lengthened
 from gateway.vision.lists import PlateLists
 from gateway.vision.messages import Passage, Picture, Read
+from gateway.vision.pieces import RECENT, became, beside, broke_off, met, pieces, rides_on, swallowed, together, trails
 from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box, around
 from gateway.vision.track import MotionTrack, PlateTrack
@@ -29,16 +31,9 @@ LASTS = 0.4
 STRAIGHT = 0.5
 SECONDS_REMEMBERED = 30.0
 ROUND_THE_PLATE = 3_000_000_000  # ns: what moves longer before or after a plate is seen is not only its vehicle
-STILL_THERE = 0.6  # seconds before and after a plate is seen that its vehicle fills the picture
-BREAKS_OFF = 1.0  # seconds
-RECENT = 8  # boxes: a slow or smooth part of a vehicle is not in every one
 RESTS = 600.0  # seconds for which a vehicle that was told may stand before it goes on
+STOPPED = 0.5  # of its largest size
 PICTURED = 5.0  # seconds after which nothing is told any more of what has gone
-FLICKERS = 0.2  # seconds
-FLAT = 0.3  # of its width: a region that is no higher is an edge of a vehicle, not all of it
-TALLEST = 1.3  # widths: two pieces that together are higher are two vehicles
-BESIDE = 3.5  # plate widths from a plate's middle: half a lorry is 2.8 of them wide
-PIECES_LOOKS = 5  # in which two pieces were seen together
 PIECE = 0.7  # of a region's size: a piece that breaks off it (a roof, a shadow) is no second vehicle
 
 
@@ -58,6 +53,7 @@ class PassageBook:
         self._camera = camera
         self._lanes = lanes
         self._lists = lists
+        self._size = (0, 0)
         self._ready: list[Passage] = []
         self._waiting: list[MotionTrack] = []
         self._doubtful: list[tuple[PlateTrack, dict[int, MotionTrack]]] = []
@@ -80,6 +76,8 @@ class PassageBook:
             self._note_told(track, [motions[number] for number in track.motions if number in motions])
             return True
         if not track.moved or len(track.path) < SIGHTINGS or verdict is None:
+            for motion in self._regions(motions).values():
+                motion.plates.discard(track.number)
             return False
         if verdict.status == "accepted":
             self._tell_plate(track, motions, track.last_wall)
@@ -94,17 +92,18 @@ class PassageBook:
 
     def direction(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> str:
         """Which way a plate went, as its passage says."""
-        return self._course(track, motions).direction
+        return self._course(track, self._regions(motions)).direction
 
     def plate_arrived(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> None:
         """A vehicle came and has been standing for long: it arrived, if it crossed a line or there are no lanes."""
-        verdict = self._course(track, motions)
+        verdict = self._course(track, self._regions(motions))
         if not self._lanes or verdict.crossed is not None:
             self._tell_plate(track, motions, track.moving_wall)
 
     def motion_ended(self, motion: MotionTrack, size: tuple[int, int]) -> None:
         """Something that moved is gone; it speaks for itself only if it was a vehicle and no plate speaks for it."""
         self._ended.append(motion)
+        self._size = size
         if self._is_vehicle(motion, size):
             self._waiting.append(motion)
 
@@ -117,10 +116,10 @@ class PassageBook:
         """Hand out what is sure by now (seconds of the stream), given the plates that are still followed."""
         for doubtful in list(self._doubtful):
             track, motions = doubtful
-            if now < math.inf and any(other.reads and _together(track.path, other.path) for other in open_plates):
+            if now < math.inf and any(other.reads and together(track.path, other.path) for other in open_plates):
                 continue
             self._doubtful.remove(doubtful)
-            if not any(_together(track.path, told) for told in self._told_plates):
+            if not any(together(track.path, told) for told in self._told_plates):
                 self._tell_plate(track, motions, track.last_wall)
         for motion in list(self._waiting):
             plate_open = any(track.moved and track.path[0].time <= motion.last.time + 0.5 for track in open_plates)
@@ -151,9 +150,11 @@ class PassageBook:
                 motion.best = None
 
     def _course(self, track: PlateTrack, motions: Mapping[int, MotionTrack]) -> Course:
+        """Judge a plate's way; where it was out of sight its vehicle tells, if that is among the regions given."""
         if not self._lanes:
             return course(track.path, (), self._camera)
-        found = course(lengthened(track.path, BEYOND), self._lanes, self._camera)
+        path = with_vehicle(lengthened(track.path, BEYOND), track, motions)
+        found = course(path, self._lanes, self._camera)
         if found.crossings:
             return found
         for number in sorted(track.motions):
@@ -163,8 +164,12 @@ class PassageBook:
                     return by_motion
         return found
 
+    def _regions(self, motions: Mapping[int, MotionTrack]) -> dict[int, MotionTrack]:
+        """Those that ended a moment ago too: a plate is told after its vehicle has gone."""
+        return {**{motion.number: motion for motion in self._ended}, **motions}
+
     def _tell_plate(self, track: PlateTrack, motions: Mapping[int, MotionTrack], last_wall: int) -> None:
-        way = self._course(track, motions)
+        way = self._course(track, self._regions(motions))
         verdict = track.verdict
         own = [motions[number] for number in track.motions if number in motions]
         # A region that rests where the one before stood may have been going for long.
@@ -197,6 +202,7 @@ class PassageBook:
                 picture=picture,
                 vehicle_type=self._kinds.name(looks, told),
                 vehicle_color=agreed([read.paint for read in track.reads]),
+                told=track.announced,
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
         )
@@ -268,7 +274,12 @@ class PassageBook:
         for rest in self._resting:
             stopped, direction = rest
             there = around(stopped.boxes[-RECENT:]).grown(0.2)
-            if direction == way and stopped.last.time < start.time and there.holds((start.x, start.y)):
+            if (
+                direction == way != "none"
+                and _stopped(stopped)
+                and stopped.last.time < start.time
+                and there.holds((start.x, start.y))
+            ):
                 self._resting.remove(rest)
                 return True
         return False
@@ -276,19 +287,21 @@ class PassageBook:
     def _told_already(self, motion: MotionTrack) -> bool:
         """Whether a passage was told that was at about the same place at the same time."""
         regions = self._told_regions
-        if any(_broke_off(motion, one) or _became(motion, one) or _pieces(motion, one) for one in regions):
+        if any(rule(motion, one) for one in regions for rule in (broke_off, became, pieces, swallowed)):
+            return True
+        if any(trails(motion, one, self._size) for one in regions):
             return True
         ends = (motion.path[0], motion.path[-1])
-        if any(_rides_on(spot, plate) for plate in self._told_plates for spot in ends):
+        if any(rides_on(spot, plate) for plate in self._told_plates for spot in ends):
             return True
         path = motion.path
         told = [
-            *((plate, 5.0) for plate in self._told_plates if not _beside(path, plate)),
+            *((plate, 5.0) for plate in self._told_plates if not beside(path, plate)),
             *((region.path, PIECE) for region in self._told_regions),
             *((other, 0.5) for other in self._told),
         ]
         return any(
-            sum(math.dist(one[1:3], two[1:3]) < reach * two.size for one, two in _pairs(path, other)) >= 2
+            sum(math.dist(one[1:3], two[1:3]) < reach * two.size for one, two in met(path, other)) >= 2
             for other, reach in told
         )
 
@@ -310,66 +323,9 @@ def _whole(best: tuple[float, Frame, int, Box]) -> Glance:
     return frame, box.grown(0.1).within(frame.width, frame.height), box.middle
 
 
-def _broke_off(piece: MotionTrack, whole: MotionTrack) -> bool:
-    """Whether a region began inside another one: the roof of a van whose bumper has left the picture."""
-    start = piece.path[0]
-    pairs = list(zip(whole.path, whole.boxes, strict=False))
-    nearest = min((abs(place.time - start.time) for place, _ in pairs), default=BREAKS_OFF)
-    # What is seen of a smooth or dark vehicle changes from look to look.
-    near = [box for place, box in pairs if abs(place.time - start.time) < max(FLICKERS, nearest + 1e-3)]
-    return nearest < BREAKS_OFF and around(near).grown(0.1).holds((start.x, start.y))
-
-
-def _became(motion: MotionTrack, whole: MotionTrack) -> bool:
-    """Whether a region ended where a told one had just begun: its vehicle was seen as two for a while."""
-    return motion.last.time - whole.path[0].time < BREAKS_OFF and _broke_off(whole, motion)
-
-
-def _pieces(one: MotionTrack, other: MotionTrack) -> bool:
-    """Whether two regions were parts of one vehicle: a dark one on a dark road shows its roof and its foot alone."""
-    boxes = {place.time: box for place, box in zip(other.path, other.boxes, strict=False)}
-    pairs = [(box, boxes[place.time]) for place, box in zip(one.path, one.boxes, strict=False) if place.time in boxes]
-    return len(pairs) >= PIECES_LOOKS and sum(_one_vehicle(*pair) for pair in pairs) > 0.6 * len(pairs)
-
-
-def _one_vehicle(one: Box, other: Box) -> bool:
-    """Whether one lies above the other, about as wide, one of them flat, and together no higher than a vehicle."""
-    both, common = around((one, other)), min(one.right, other.right) - max(one.left, other.left)
-    flat = min(one.height / max(1.0, one.width), other.height / max(1.0, other.width)) <= FLAT
-    return flat and common > 0.6 * both.width and both.height <= TALLEST * both.width
-
-
-def _beside(path: Sequence[Place], plate: Sequence[Place]) -> bool:
-    """Whether something went up or down the picture beside the vehicle of a plate that did so, all the time."""
-    across, down = abs(plate[-1].x - plate[0].x), abs(plate[-1].y - plate[0].y)
-    pairs = _pairs(path, plate)
-    return down > across and bool(pairs) and all(abs(one.x - two.x) > BESIDE * two.size for one, two in pairs)
-
-
-def _rides_on(spot: Place, plate: Sequence[Place]) -> bool:
-    """Whether something was within the vehicle of a plate, up to a moment before and after that plate was seen."""
-    if not plate[0].time - STILL_THERE <= spot.time <= plate[-1].time + STILL_THERE:
-        return False
-    near = min(plate, key=lambda place: abs(place.time - spot.time))
-    other = min(plate, key=lambda place: abs(abs(place.time - near.time) - 0.2))
-    span = near.time - other.time
-    ahead = (spot.time - near.time) / span if span else 0.0
-    x, y = near.x + (near.x - other.x) * ahead, near.y + (near.y - other.y) * ahead
-    half = near.size / 2
-    return vehicle_box(Box(x - half, y - 0.3 * half, x + half, y + 0.3 * half), None).holds((spot.x, spot.y))
-
-
-def _together(path: Sequence[Place], other: Sequence[Place]) -> bool:
-    """Whether two plates were on one vehicle: for most of the shorter one's time within two plate widths."""
-    pairs = _pairs(path, other)
-    if len(pairs) < min(len(path), len(other)) / 3 or not pairs:
-        return False
-    return all(math.dist(one[1:3], two[1:3]) < 2.2 * max(one.size, two.size) for one, two in pairs)
-
-
-def _pairs(path: Sequence[Place], other: Sequence[Place]) -> list[tuple[Place, Place]]:
-    """Where two were at the same time."""
-    return [(one, two) for one in path for two in other if abs(one.time - two.time) < 0.05]
+def _stopped(motion: MotionTrack) -> bool:
+    """Whether a region was last seen large: what leaves the picture shrinks to nothing at its edge."""
+    return motion.last.size >= STOPPED * max(place.size for place in motion.path)
 
 
 def _middle_size(path: Sequence[Place]) -> float:

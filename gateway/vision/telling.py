@@ -33,7 +33,6 @@ class Teller:
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
         self._test_until = 0.0
         self._tests: set[int] = set()
-        self._sure: dict[str, str] = {}  # plates of lists whose early word was told, and their passage not yet
 
     def test(self, until: float) -> None:
         """Mark what begins to fall before the monotonic time ``until`` as thrown for a drop test."""
@@ -46,12 +45,10 @@ class Teller:
     def begin(self) -> None:
         """A worker starts anew, and with it the numbers of its falls."""
         self._tests.clear()
-        self._sure.clear()
 
     def forget(self, plate: str) -> None:
         """Know nothing of a plate any more."""
         self._habits.forget(plate)
-        self._sure.pop(plate, None)
 
     def event(self, found: Finding, monotonic: float) -> VisionEvent:
         """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
@@ -65,7 +62,6 @@ class Teller:
                 self._tests.add(found.number)
             return fell_event(name, found, monotonic, test=test)
         if isinstance(found, Sure):
-            self._sure[found.text] = found.listed
             return sure_event(name, found, monotonic)
         if isinstance(found, Fall):
             test = found.number in self._tests  # its record says what its early word said
@@ -76,5 +72,4 @@ class Teller:
                 self._standing[found.zone] = record_id(found.time)
             return dwell_event(name, found, stamp, monotonic, self._standing.get(found.zone, ""))
         marks = self._habits.marks(found)
-        told = self._sure.pop(found.text, "")
-        return replace(passage_event(name, found, stamp, monotonic, marks=marks, reads=self._reads), told=told)
+        return replace(passage_event(name, found, stamp, monotonic, marks=marks, reads=self._reads), told=found.told)

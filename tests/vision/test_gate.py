@@ -162,6 +162,7 @@ def test_a_listed_plate_is_told_once_before_its_car_has_gone_through(
     assert told[0].limited
     assert told[0].unread
     assert [kind for kind, _, _ in kinds].count("Sure") == 1
+    assert [each.told for each in told if isinstance(each, Passage)] == ["allow", ""]
     assert told[0].time < next(each.last_time for each in told[1:] if each.text == PLATE)
 
 

@@ -46,7 +46,7 @@ def plate(
 def reads_again(lost: LostPlates, text: str, at: float, y: float, *, number: int = 2) -> PlateTrack:
     track = plate(text, at, (y, y + 4), lasts=0.2, number=number)
     track.reads = track.reads[:2]
-    lost.rejoin(track, [])
+    lost.rejoin(track, [], {})
     return track
 
 
