@@ -51,7 +51,10 @@ class Veil:
     def jpeg(self, picture: Pixels, shown: Box, own: Box | None) -> bytes | None:
         """Encode the part ``shown`` of a BGR picture; ``own`` is the plate of its vehicle. None: it cannot be shown."""
         if self._unblurred:
-            return cut_jpeg(picture, shown)
+            try:
+                return cut_jpeg(picture, shown)
+            except MISFITS:
+                return None
         faces = self.faces(picture, shown)
         vehicle = None
         if faces is None:

@@ -99,8 +99,10 @@ class Worker:
         """Play to the end; LinkError when the camera fails. What it is about goes out as messages."""
         kept = seconds_kept(self._camera, self._job.keep)
         self._ring = PacketRing(kept) if kept else None
-        # A camera that cannot be opened is told of at once; one that could not be just now costs no models.
-        loading = None if self._job.wary else ThreadPoolExecutor(1, "models").submit(self._load)
+        # A camera that cannot be opened is told of at once; one that could not be just now costs no models, and a file
+        # that is none would wait for them.
+        beside = is_stream(self._camera.url) and not self._job.wary
+        loading = ThreadPoolExecutor(1, "models").submit(self._load) if beside else None
         capture = self._open()
 
         def load() -> None:

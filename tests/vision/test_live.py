@@ -213,6 +213,17 @@ def test_a_file_that_is_played_at_its_own_pace_says_how_late_it_is(pace: str, tm
     assert latest > 0.5 if pace == "real" else latest == 0.0
 
 
+def test_a_file_that_is_none_does_not_wait_for_models(tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video at all")
+    worker = Worker(Job(camera_settings(path).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
+    loaded: list[int] = []
+    worker._load = lambda: loaded.append(1)  # type: ignore[method-assign]
+    with pytest.raises(LinkError, match="no video"):
+        worker.run()
+    assert loaded == []
+
+
 def test_what_is_far_behind_says_so_before_anything_is_dropped(tmp_path: Path) -> None:
     worker = Worker(Job(camera_settings(vehicles=None).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
     worker._beats.append((250, 0))

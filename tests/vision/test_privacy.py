@@ -69,6 +69,16 @@ def test_a_failing_detector_shows_nothing(error: Exception) -> None:
     assert veiled_jpeg(scene(), Box(5, 5, 5, 9), OWN, None) is None
 
 
+@pytest.mark.parametrize("unblurred", [False, True])
+def test_a_failing_encoder_shows_nothing(monkeypatch: pytest.MonkeyPatch, unblurred: bool) -> None:
+    monkeypatch.setattr(cv2, "imencode", lambda *_: (False, None))
+    veil = Veil(lambda *_: (), unblurred=unblurred)
+    assert veil.jpeg(scene(), SHOWN, OWN) is None
+    monkeypatch.undo()
+    assert veil.jpeg(scene(), SHOWN, OWN)
+    assert veil.jpeg(scene(), Box(1400, 5, 1500, 9), OWN) is None
+
+
 def test_the_frame_itself_is_left_alone() -> None:
     picture = scene()
     before = picture.copy()
