@@ -301,7 +301,8 @@ def _failure(shown: str, error: Exception) -> LinkError:
         sentence = f"{shown} hangs up, or answers with what is no video stream; check address, port and path"
         return LinkError(sentence, "not_playable")
     if isinstance(error, av.error.InvalidDataError):
-        return LinkError(f"{shown} is no video that can be played; check file and codec", "not_playable")
+        sentence = f"{shown} is no video that can be played: of no known kind, or cut off; copy it anew or give another"
+        return LinkError(sentence, "not_playable")
     if isinstance(error, ConnectionError):
         return LinkError(f"{shown} refuses or drops the connection; check address, port and network", "refused")
     if isinstance(error, PermissionError):

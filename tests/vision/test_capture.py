@@ -46,8 +46,11 @@ def bad(kind: str, folder: Path, clip: Path) -> Path:
 @pytest.mark.parametrize("kind", ["empty", "noise", "text", "cut", "folder", "audio", "missing"])
 def test_what_cannot_be_played_is_said_with_its_name(kind: str, tmp_path: Path, demo_clip: Path) -> None:
     path = bad(kind, tmp_path, demo_clip)
-    with pytest.raises(LinkError, match=path.name):
+    with pytest.raises(LinkError, match=path.name) as failed:
         next(Capture(str(path)).frames())
+    fixes = {"empty": "give a video file", "audio": "give a video", "folder": "check the camera's url"}
+    fixes |= {"missing": "check the camera's url", "cut": "cut off; copy it anew"}
+    assert fixes.get(kind, "give another") in str(failed.value)
 
 
 @pytest.mark.parametrize("url", ["rtsp://[bad", "", "relative/no/such.mp4"])
