@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.vision.grammar import colour_agrees, kind_of
@@ -18,8 +18,9 @@ class Rule:
     """How reads become a verdict; the defaults are what ``scripts/eval_vehicles --fusion`` found best.
 
     ``identical`` reads at least, ``agreement`` of the weight behind the text, ``weakest`` character (with ``mean``,
-    all of them together), at most ``other_length`` of the votes for a plate with one character more or less, and no
-    read of another text whose weakest character is as sure as ``dissent``.
+    all of them together; ``witnessed`` is enough where another reader said the same text), at most ``other_length``
+    of the votes for a plate with one character more or less, and no read of another text whose weakest character is
+    as sure as ``dissent``.
     A look's weight counts to the ``power``, its read's likelihood to the power ``certain``: who doubts says little.
     ``damped``: a share counts as much as its read explains its crop;
     ``spread``: a text that a read did not keep counts by what could stand in its places. A look in whose colour the
@@ -29,7 +30,8 @@ class Rule:
 
     identical: int = 4
     agreement: float = 0.7
-    weakest: float = 0.85
+    weakest: float = 0.92
+    witnessed: float = 0.6
     other_length: float = 0.02
     dissent: float = 0.9
     power: float = 2.0
@@ -57,17 +59,21 @@ class WeighedRead:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a plate is taken to be. ``status`` accepted or uncertain; ``characters`` one confidence each."""
+    """What a plate is taken to be. ``status`` accepted or uncertain; ``characters`` one confidence each.
+
+    ``wanting``: it is uncertain, and would be accepted if another reader said the same text.
+    """
 
     text: str
     kind: str
     colour: str
     status: str
     characters: tuple[float, ...]
+    wanting: bool = False
 
 
-def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
-    """Fuse all reads of one passage; None when there are none.
+def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE, witnesses: Collection[str] = ()) -> Verdict | None:
+    """Fuse all reads of one passage; None when there are none. ``witnesses``: texts that another reader said.
 
     Every read votes for every text it kept, by its share; small, blurred and slanted looks count less, but none is
     thrown away. What does not agree well enough is ``uncertain``; nothing is repaired.
@@ -111,16 +117,17 @@ def fuse(reads: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
     kind = kind_of(best) or "other"
     enough = sum(characters) / len(characters) if rule.mean else min(characters)
     dissent = max((read.read.weakest for read in reads if read.read.text != best), default=0.0)
-    sure = (
+    fair = (
         sum(same) >= rule.identical
         and agreement >= rule.agreement
-        and enough >= rule.weakest
+        and enough >= min(rule.weakest, rule.witnessed)
         and other_length <= rule.other_length
         and dissent < rule.dissent
         and colour_agrees(colour, kind)
     )
-    status = "accepted" if sure else "uncertain"
-    return Verdict(best, kind, colour, status, tuple(round(min(1.0, value), 4) for value in characters))
+    sure = fair and (enough >= rule.weakest or best in witnesses)
+    confidences = tuple(round(min(1.0, value), 4) for value in characters)
+    return Verdict(best, kind, colour, "accepted" if sure else "uncertain", confidences, fair and not sure)
 
 
 def reconsidered(reads: Sequence[WeighedRead], again: Sequence[WeighedRead], rule: Rule = RULE) -> Verdict | None:
@@ -129,7 +136,7 @@ def reconsidered(reads: Sequence[WeighedRead], again: Sequence[WeighedRead], rul
     The same pixels read twice are no second witness.
     """
     verdict = fuse([*reads, *again], rule)
-    return verdict and replace(verdict, status="uncertain")
+    return verdict and replace(verdict, status="uncertain", wanting=False)
 
 
 def _weight(read: WeighedRead, rule: Rule) -> float:

@@ -19,6 +19,7 @@ READABLE = 44.0  # pixels of plate width below which nothing can be read
 GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
+ASKED = 2  # looks that the second reader may be asked about while a plate passes: each costs as much as five reads
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 ONE_ROW_COLOURS = frozenset({"blue", "green", "black"})
 PATCH = (0.65, 0.45)  # plate widths around its middle that are kept of a look: a plate with two rows and some air
@@ -97,33 +98,44 @@ def look_at(
     track.keep(KeptLook(*_patch(picture, plate), *when, colour, weight))
     if read is not None:
         track.add_read(WeighedRead(*when, read, colour, weight, paint_of(picture, plate)))
+        verdict = track.verdict
+        if verdict is not None and verdict.wanting and len(track.witnesses) < ASKED:
+            _hear(sight, track, rectified(picture, plate, rows=TWO_ROWS) if read.double else crop)
     return Look(clear, read)
 
 
 def look_again(sight: PlateSight, track: PlateTrack) -> None:
     """Read the best looks of a passage that is over once more, if it would be uncertain.
 
-    Each with its contrast stretched, which reads dark plates better and errs otherwise than the first time; the best
-    one also by the second reader, whose read costs as much as five.
+    The best one by the second reader, whose read costs as much as five; then each with its contrast stretched, which
+    reads dark plates better and errs otherwise than the first time.
     """
     looks, track.looks = track.looks, []  # what is told is remembered, but not its pictures
-    verdict = track.verdict
-    if verdict is not None and verdict.status == "accepted":
+    if not looks or _accepted(track):
         return
-    again: list[WeighedRead] = []
-    for place, look in enumerate(looks):
-        crop = rectified(look.patch, look.plate)
-        patch = _stretched(look.patch, crop)
+    best = looks[0]
+    rows = track.rows or max((1 + read.read.double for read in track.reads if read.wall == best.wall), default=1)
+    said = [(best, _hear(sight, track, rectified(best.patch, best.plate, rows)))]
+    if _accepted(track):
+        return
+    for look in looks:
+        patch = _stretched(look.patch, rectified(look.patch, look.plate))
         rows = track.rows or (1 if look.colour in ONE_ROW_COLOURS else 0)
-        read = read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)
-        readings = [read]
-        if place == 0:
-            double = read.double if read is not None else rows == TWO_ROWS
-            readings.append(sight.second(rectified(look.patch, look.plate, rows=2) if double else crop))
-        again += [
-            WeighedRead(look.time, look.wall, one, look.colour, look.weight) for one in readings if one is not None
-        ]
-    track.reconsider(again)
+        said.append((look, read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)))
+    track.reconsider(
+        [WeighedRead(look.time, look.wall, one, look.colour, look.weight) for look, one in said if one is not None]
+    )
+
+
+def _accepted(track: PlateTrack) -> bool:
+    return track.verdict is not None and track.verdict.status == "accepted"
+
+
+def _hear(sight: PlateSight, track: PlateTrack, crop: Pixels) -> PlateRead | None:
+    """Let the second reader bear witness."""
+    read = sight.second(crop)
+    track.reconsider(witness=read.text if read is not None else "")
+    return read
 
 
 def _patch(picture: Pixels, plate: FoundPlate) -> tuple[Pixels, FoundPlate]:

@@ -174,7 +174,7 @@ def _by_rules(track: PlateTrack) -> dict[str, tuple[str, bool]]:
     """What each variant of the rule makes of a passage; where the one in use accepts, no look was read once more."""
     told = {"in use": _told(track.verdict), "no look is read once more": _told(fuse(track.reads))}
     for name, rule in VARIANTS:
-        verdict = fuse(track.reads, rule)
+        verdict = fuse(track.reads, rule, track.witnesses)
         if track.reread and verdict is not None and verdict.status != "accepted":
             verdict = reconsidered(track.reads, track.reread, rule)
         told[name] = _told(verdict)

@@ -42,6 +42,27 @@ def test_one_weak_character_makes_it_uncertain() -> None:
     assert min(verdict.characters) == 0.3
 
 
+def test_a_weak_character_needs_a_witness() -> None:
+    reads = [read("沪A12345")] * 5
+    for least, wanting, status in ((0.95, False, "accepted"), (0.8, True, "accepted"), (0.5, False, "uncertain")):
+        weak = PlateRead(reads[0].read.guesses, (0.98,) * 6 + (least,))
+        doubted = [WeighedRead(0.0, 0, weak, "blue", 0.8)] * 5
+        alone, others, heard = (fuse(doubted, witnesses=said) for said in ((), ("沪A12845", ""), ("沪A12345",)))
+        assert alone is not None
+        assert alone == others
+        assert (alone.wanting, alone.status == "accepted") == (wanting, least > 0.9)
+        assert heard is not None
+        assert (heard.text, heard.status, heard.wanting) == ("沪A12345", status, False)
+
+
+def test_a_witness_makes_no_fourth_read() -> None:
+    reads = [read("沪A12345", sure=0.8)] * 3
+    verdict = fuse(reads, witnesses=["沪A12345"] * 2)
+    assert verdict is not None
+    assert (verdict.status, verdict.wanting) == ("uncertain", False)
+    assert fuse([*reads, read("沪A12845", sure=0.95)] * 2, witnesses=["沪A12345"]).status == "uncertain"  # type: ignore[union-attr]
+
+
 def test_disagreement_makes_it_uncertain_and_lowers_that_character() -> None:
     verdict = fuse([read("沪A12345")] * 4 + [read("沪A12845")] * 3)
     assert verdict is not None

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
-from gateway.vision.look import darkly, look_again, look_at, read_plate
+from gateway.vision.look import ASKED, darkly, look_again, look_at, read_plate
 from gateway.vision.plates import FoundPlate, PlateRead, rectified
 from gateway.vision.shapes import Box
 from gateway.vision.track import LOOKS_KEPT, PlateTrack
@@ -116,6 +116,38 @@ def test_an_uncertain_passage_reads_its_best_looks_once_more_with_more_contrast(
     assert track.verdict is not None
     assert (before.text, track.verdict.text, track.verdict.status) == ("沪A12845", "京A12845", "uncertain")
     assert [read.read.text for read in track.reads].count("京A12845") == 0
+
+
+def test_the_second_reader_is_heard_while_the_plate_passes_where_that_decides() -> None:
+    sight = Passing(["沪A12345"] * 8, said("沪A12345", 0.7))
+    track = passed(sight, 4)
+    assert sight.asked == ["one"] * 4 + ["second"]
+    assert track.verdict is not None
+    assert (track.verdict.text, track.verdict.status) == ("沪A12345", "accepted")
+    assert track.witnesses == ["沪A12345"]
+
+
+def test_the_second_reader_is_asked_twice_at_most_while_the_plate_passes() -> None:
+    sight = Passing(["沪A12345"] * 8 + [""] * LOOKS_KEPT, said("京A12345", 0.9))
+    track = passed(sight, 8)
+    assert sight.asked.count("second") == ASKED
+    assert track.verdict is not None
+    assert (track.verdict.status, track.verdict.wanting) == ("uncertain", True)
+    sight.answers["second"] = None
+    look_again(sight, track)
+    assert track.witnesses == ["京A12345", "京A12345", ""]
+    assert track.verdict.status == "uncertain"
+
+
+def test_the_second_reader_is_heard_once_more_when_the_passage_is_over() -> None:
+    sight = Passing(["沪A12345"] * 6, None)
+    track = passed(sight, 6)
+    sight.answers["second"] = said("沪A12345", 0.7)
+    sight.asked.clear()
+    look_again(sight, track)
+    assert sight.asked == ["second"]
+    assert track.verdict is not None
+    assert (track.verdict.text, track.verdict.status) == ("沪A12345", "accepted")
 
 
 def test_reads_of_the_same_looks_accept_nothing() -> None:
