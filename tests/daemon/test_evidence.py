@@ -28,7 +28,7 @@ from gateway.store import Store
 from gateway.store.bundle import LINKS, MANIFEST, MEDIA, RECORDS, verify
 from gateway.store.chain import LINKS_PER_FILE, Chain, EvidenceError, Found, chain_files, peek
 from gateway.store.held import Held
-from tests.store.desk import GATEWAY, everything, opened, reading
+from tests.store.desk import GATEWAY, FastClock, everything, opened, reading
 
 MOST = 30.0  # seconds after which a test gives up
 
@@ -313,6 +313,30 @@ async def test_what_is_held_outlives_age_quota_and_erasure_until_it_is_released(
             ("hold", [name]),
             ("release", [name]),
         ]
+
+
+@pytest.mark.parametrize("keep", [{"unlisted_vehicles": "100s"}, {"media": "100s"}, {"perception": "100s"}])
+async def test_what_is_held_outlives_every_age(tmp_path: Path, keep: dict[str, str]) -> None:
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep=keep) as store, following(store, tmp_path) as evidence:
+        name = await seen(store, b"one" * 1000, "沪A12345")
+        await until(evidence, 1)
+        await evidence.answer("hold", [name], "case 7", "uid:7")
+        (picture,) = (tmp_path / "media").rglob("*.jpg")
+
+        async def is_there() -> bool:
+            if "media" in keep:
+                return store.media(picture.stem) is not None
+            return any(event["id"] == name for event in await everything(store, "perception"))
+
+        assert await is_there()
+        clock.ahead_ns += 150 * 10**9
+        async with asyncio.timeout(MOST):
+            while await is_there():  # noqa: ASYNC110 - a thread of the store does it
+                await asyncio.sleep(0.02)
+        proof = verify(tmp_path / "evidence" / "held" / name)
+        assert (proof.faults, proof.notes) == ([], [])  # a file that is gone would be a note
+        assert [path.stem for path in (tmp_path / "evidence" / "held" / name / MEDIA).iterdir()] == [picture.stem]
 
 
 async def test_no_more_is_held_than_there_is_room_for(tmp_path: Path) -> None:
