@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
@@ -383,8 +384,16 @@ def main() -> int:
     return 0
 
 
+def end_by(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The hook for what nobody has caught: said on standard error, and the end of it, whatever other threads do."""
+    sys.__excepthook__(kind, error, trace)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 if __name__ == "__main__":
     # Threads of libraries may hang in a camera; the gateway has all it needs by now.
+    sys.excepthook = end_by
     code = main()
     sys.stderr.flush()
     os._exit(code)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.cli.demo.clip import LEAVING, PLATE
@@ -21,7 +22,7 @@ from gateway.clock import SystemClock
 from gateway.contract import BusItem, StateChange, VisionEvent
 from gateway.vision import camera as cameras
 from gateway.vision.camera import Camera
-from gateway.vision.messages import Clip, Passage
+from gateway.vision.messages import Clip, Job, Passage
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
 from tests.vision.lane import camera_settings
@@ -278,3 +279,18 @@ def test_a_worker_does_not_load_the_gateways_side_of_a_camera() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_worker_that_fails_says_why_and_ends_though_its_input_is_open(tmp_path: Path) -> None:
+    job = Job({"name": "gate"}, str(tmp_path))  # no camera
+    command = [sys.executable, "-m", "gateway.vision.worker"]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as worker:
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        worker.stdin.write(msgspec.json.encode(job) + b"\n")
+        worker.stdin.flush()
+        assert worker.wait(MOST) == 1
+        said = worker.stderr.read().decode()
+    assert "validation errors for CameraSettings" in said
+    assert "Fatal" not in said
