@@ -219,7 +219,8 @@ async def _offline(config: Path, work: Work) -> Any:  # noqa: ANN401 - any JSON
         settings = load_plan(config).settings
         clock = SystemClock(settings.gateway.timezone)
         with _as_owner(settings.gateway.state):
-            store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, {})
+            known = settings.gateway
+            store = await Store.open(settings.store, known.state, known.id, clock, settings.required())
             try:
                 done = await work(Personal(store, clock, settings.gateway.state))
                 await store.committed()

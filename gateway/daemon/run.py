@@ -63,10 +63,8 @@ def run(path: Path, clock_of: Callable[[str | None], SystemClock] = SystemClock)
 
 async def _live(plan: Plan, clock: SystemClock) -> None:
     settings = plan.settings
-    required = {consumer.name: frozenset(consumer.streams) for consumer in settings.api.consumer if consumer.required}
-    required |= {name: frozenset(streams) for name, streams, waits in settings.uplink.consumers() if waits}
     stop = _stop_signal()
-    store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, required)
+    store = await Store.open(settings.store, settings.gateway.state, settings.gateway.id, clock, settings.required())
     clock.remember(store.newest, store.facts(SYNCED).get(SYNCED) == boot_id().encode())
     try:
         parts = build(plan, store, clock)

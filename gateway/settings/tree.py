@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gateway.contract import Stream
 from gateway.settings.base import Table
 from gateway.settings.camera import CameraSettings
 from gateway.settings.core import ApiSettings, GatewaySettings, StoreSettings, UplinkSettings
@@ -22,3 +23,8 @@ class Settings(Table):
     alarm: tuple[AlarmSettings, ...] = Field(default=(), description="what is watched for")
     camera: tuple[CameraSettings, ...] = Field(default=(), description="cameras")
     vision: VisionSettings = Field(default=VisionSettings(), description="what the cameras' models run on")
+
+    def required(self) -> dict[str, frozenset[Stream]]:
+        """The consumers that retention waits for, and which streams they have to confirm."""
+        found = {consumer.name: frozenset(consumer.streams) for consumer in self.api.consumer if consumer.required}
+        return found | {name: frozenset(streams) for name, streams, waits in self.uplink.consumers() if waits}
