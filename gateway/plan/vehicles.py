@@ -16,6 +16,12 @@ NAMED = 20  # broken lines of a list that are told one by one
 def check_vehicles(sketch: Sketch, devices: Devices, findings: Findings) -> None:
     """Judge ``[camera.vehicles]`` of every camera against devices and other cameras."""
     places: dict[tuple[str, str], tuple[int, Keys]] = {}
+    keep = sketch.settings.store.keep
+    if max(keep.of_media()[kept] for kept in ("vehicle", "unlisted")) > keep.perception and any(
+        camera.vehicles is not None for _, camera in sketch.items("camera")
+    ):
+        sentence = "keeps pictures of passages longer than perception their records: then they can neither be found nor"
+        findings.warning(("store", "keep", "media"), f"{sentence} erased by plate; set vehicle_media beside it")
     for camera_keys, camera in sketch.items("camera"):
         vehicles, keys = camera.vehicles, (*camera_keys, "vehicles")
         if vehicles is None:

@@ -80,6 +80,16 @@ def test_what_cannot_work_is_said(tmp_path: Path) -> None:
     assert [("without lanes" in each, "never opens" in each) for each in warnings] == [(True, False), (False, True)]
 
 
+def test_pictures_that_outlive_their_records_are_said(tmp_path: Path) -> None:
+    def warned(keep: str, *cameras: str) -> bool:
+        return any("erased by plate" in each for each in told(tmp_path, f"[store]\nkeep = {{ {keep} }}\n", *cameras)[1])
+
+    assert warned('media = "90d"', camera("north", ""))
+    assert not warned('media = "90d"')
+    assert not warned('media = "90d", vehicle_media = "30d"', camera("north", ""))
+    assert not warned('media = "30d"', camera("north", ""))
+
+
 def test_a_gate_whose_deny_list_is_not_there_is_said_to_stay_shut(tmp_path: Path) -> None:
     for name in ("allow", "deny"):
         (tmp_path / f"{name}.csv").write_text("plate\n")
