@@ -40,6 +40,7 @@ class Core:
         self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
+        self.clips: Callable[[Transition], Sequence[Draft]] | None = None  # asks for them; what of them is never made
         self.opens: Callable[[VisionEvent], None] | None = None  # hears of a plate before it has gone through
 
     async def put(self, item: BusItem) -> None:
@@ -103,8 +104,9 @@ class Core:
     async def apply(self, transition: Transition) -> None:
         """Act on an alarm's transition first, then have it written at once."""
         self._act(transition)
+        lost = self.clips(transition) if self.clips is not None else ()
         self._count_alarms()
-        await self._store.put(transition.drafts, urgent=True, facts=transition.facts)
+        await self._store.put([*transition.drafts, *lost], urgent=True, facts=transition.facts)
 
     async def _take(self, items: Sequence[BusItem | None]) -> None:
         drafts: list[Draft] = []

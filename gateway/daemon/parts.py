@@ -122,9 +122,11 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
     actions = _actions(plan, sources, store, clock)
     act = say if actions is None else partial(_say_and_act, actions)
     cameras: list[Camera] = []
-    if any(isinstance(action, ClipAction) for alarm in settings.alarm for action in alarm.do):
-        act = partial(_clip_and, act, cameras)
     core = Core(rules, store, clock, act)
+    if any(isinstance(action, ClipAction) for alarm in settings.alarm for action in alarm.do):
+        from gateway.daemon.clips import ask_for_clips
+
+        core.clips = partial(ask_for_clips, cameras, clock)
     presence = _presence(plan)
     core.opens = _gates(plan, actions, clock, presence)
     lines = {line.name: _line(line, clock) for line in settings.line}
@@ -272,13 +274,6 @@ def _recall(plan: Plan, presence: "Presence | None", store: Store, clock: System
 def _say_and_act(actions: "Actions", transition: Transition) -> None:
     actions.act(transition)
     say(transition)
-
-
-def _clip_and(act: Callable[[Transition], None], cameras: Sequence["Camera"], transition: Transition) -> None:
-    from gateway.daemon.clips import ask_for_clips
-
-    act(transition)
-    ask_for_clips(transition, cameras)
 
 
 def say(transition: Transition) -> None:

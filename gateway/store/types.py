@@ -200,7 +200,8 @@ TYPES: Final[Mapping[str, tuple[tuple[Stream, ...], str, Schema]]] = {
             {
                 "record": text("id of the record that it would have belonged to"),
                 "reason": text(
-                    "a short code: stopped, restarted, ended, not_made, disk, or why the camera failed", "^[a-z0-9_-]+$"
+                    "a short code: stopped, restarted, ended, refused, not_made, disk, or why the camera failed",
+                    "^[a-z0-9_-]+$",
                 ),
                 "text": text("a sentence for people"),
             }

@@ -80,7 +80,7 @@ class Camera:
 
         ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept.
         """
-        self.name = settings.name
+        self.name, self.purpose = settings.name, settings.purpose
         self._settings = settings
         self._models = folder_of_models
         self._clock = clock
@@ -111,7 +111,7 @@ class Camera:
         stamp, falling = self._clock.rfc3339, self._settings.falling
         return {
             "name": self.name,
-            "purpose": self._settings.purpose,
+            "purpose": self.purpose,
             "url": without_credentials(self._settings.url),
             "state": self._state.value,
             "reason": self._reason,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.clock import SystemClock
 from gateway.daemon.clips import ask_for_clips, seconds_before
 from gateway.plan import load_plan
 from gateway.settings import AlarmSettings
@@ -27,7 +28,7 @@ class Asked:
     """A camera that notes what it is asked for."""
 
     def __init__(self, name: str, able: bool = True) -> None:
-        self.name, self._able = name, able
+        self.name, self._able, self.purpose = name, able, "the yard"
         self.asked: list[tuple[float, float, str]] = []
 
     def clip(self, before: float, after: float, record: str) -> bool:
@@ -48,11 +49,15 @@ def test_a_camera_remembers_as_long_as_the_longest_clip_before_an_alarm() -> Non
 def test_clips_are_asked_for_when_the_alarm_is_raised_and_only_then(caplog: pytest.LogCaptureFixture) -> None:
     gate, yard = Asked("north-gate"), Asked("yard", able=False)
     cameras: Any = [gate, yard]
+    lost = []
     for kind in ("tested", "acknowledged", "cleared", "raised"):
-        ask_for_clips(step(kind), cameras)
+        lost += ask_for_clips(cameras, SystemClock("UTC"), step(kind))
     assert gate.asked == [(10.0, 5.0, "the record"), (4.0, 10.0, "the record")]
     assert len(yard.asked) == 1
     assert "alarm sump-high has no clip: camera yard" in caplog.text
+    (draft,) = lost
+    assert (draft.type, draft.source, draft.extra) == ("linli.media.lost.v1", "yard", {"purpose": "the yard"})
+    assert (draft.data["record"], draft.data["reason"]) == ("the record", "refused")
 
 
 CONFIGURATION = """
