@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gateway.settings import CameraSettings
 from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.capture import Frame
-from gateway.vision.evidence import Pixels, frame_hash
+from gateway.vision.evidence import frame_hash
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
 from gateway.vision.falling.chains import Chain, Chains, mismatch
 from gateway.vision.falling.facade import Facade
@@ -52,13 +52,13 @@ Places = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Told:
-    """A fall that was told: its number, its chain, and the frame to draw it in."""
+    """A fall that was told: its chain, and the frame to draw it in, which goes with its record.
 
-    number: int
+    A frame's colours are made when it is drawn: an alarm does not wait for them.
+    """
+
     chain: Chain
-    frame: Pixels
-    frame_time: float
-    done: bool = False
+    frame: Frame | None
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ class FallWatch:
     @property
     def busy(self) -> bool:
         """Whether something that was told still falls."""
-        return any(not told.done for told in self._told)
+        return any(told.frame is not None for told in self._told)
 
     def _begin(self, width: int, height: int) -> SpotFinder:
         self._size = (width, height)
@@ -243,8 +243,7 @@ class FallWatch:
             return []
         self._number += 1
         chain.fall = self._number
-        frame = self._frame
-        self._told.append(Told(self._number, chain, frame.bgr, frame.time))
+        self._told.append(Told(chain, self._frame))
         return [Fell(self._number, self._fall(chain, measured))]
 
     def _again(self, chain: Chain) -> bool:
@@ -276,21 +275,21 @@ class FallWatch:
             chain.sure = self._judge.sure(measured) if measured is not None and not chain.dismissed else 0.0
             if chain.sure >= self._judge.enough(LONGEST):
                 found += self._tell(chain)
-        told = next((told for told in self._told if told.chain is chain and not told.done), None)
-        if told is not None and measured is not None:
-            told.done = True
-            chain.sure = max(chain.sure, self._judge.sure(measured))
-            found.append(self._record(told, measured))
+        for told in self._told:
+            if told.chain is chain and told.frame is not None and measured is not None:
+                frame, told.frame = told.frame, None
+                chain.sure = max(chain.sure, self._judge.sure(measured))
+                found.append(self._record(chain, measured, frame))
         newest = chain.way.times[-1]
-        self._told = [other for other in self._told if not other.done or newest - other.chain.way.times[-1] < LONGEST]
+        self._told = [told for told in self._told if told.frame or newest - told.chain.way.times[-1] < LONGEST]
         return found
 
-    def _record(self, told: Told, measured: Measured) -> Fall:
-        fall = self._fall(told.chain, measured)
-        places = told.chain.way.places().round(1)
-        picture = draw_way(told.frame, places, fall.origin, self.facade, self._veil)
-        shown, told.frame = told.frame, np.zeros((0, 0, 3), np.uint8)
-        return msgspec.structs.replace(fall, picture=Picture(picture, self._wall(told.frame_time), frame_hash(shown)))
+    def _record(self, chain: Chain, measured: Measured, frame: Frame) -> Fall:
+        fall = self._fall(chain, measured)
+        places = chain.way.places().round(1)
+        picture = draw_way(frame.bgr, places, fall.origin, self.facade, self._veil)
+        shown = Picture(picture, self._wall(frame.time), frame_hash(frame.bgr))
+        return msgspec.structs.replace(fall, picture=shown)
 
     def _fall(self, chain: Chain, measured: Measured) -> Fall:
         """What is known of a fall so far, but for its picture."""
