@@ -140,7 +140,8 @@ class LiveSight:
     def trouble(self) -> tuple[str, str]:
         """Why a chosen pack or provider is not at work: reason and sentence, both empty when all are."""
         for lacking in self._lacking.values():
-            return lacking.reason, f"{lacking}; until then passages come without plates"
+            fix = "" if "linli model" in str(lacking) else "; replace it, or choose another with: linli model use NAME"
+            return lacking.reason, f"{lacking}{fix}; until then passages come without plates"
         if self._missing and not self._trouble[0]:
             wanted, there = ", ".join(self._missing), ", ".join(available())
             sentence = f"[vision] providers wants {wanted}, which this onnxruntime does not have (it has: {there})"

@@ -388,6 +388,7 @@ def test_a_chosen_pack_that_does_not_start_leaves_the_work_to_the_next(bench: Be
     assert sight.find(CROP, Box(0, 0, 4, 4)) == []
     assert sight.trouble[0] == "models_refused"
     assert "new fails" in sight.trouble[1]
+    assert sight.trouble[1].count("linli model use NAME") == 1
     assert "passages come without plates" in sight.trouble[1]
 
 
