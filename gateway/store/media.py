@@ -23,6 +23,8 @@ CONTENT_TYPES = {
 NAMED_AT_ONCE = 64  # files that one notice names
 AGED_AT_ONCE = 512  # files that go for their age in one commit
 KEPT: tuple[Kept, ...] = ("", "vehicle", "unlisted")  # the longest first
+# What is none of these, said so that the index finds it.
+STRANGE = "kept > '' AND kept < 'unlisted' OR kept > 'unlisted' AND kept < 'vehicle' OR kept > 'vehicle'"
 ENDLESS = (1 << 63) - 1  # beyond every rowid
 
 Row = tuple[str, int, str]  # SHA-256, bytes, suffix
@@ -63,13 +65,13 @@ class MediaIndex:
         notices: list[Draft] = []
         if aged and stamp.trusted:
             # A flipped bit must not keep a file for ever.
-            self._connection.execute(f"UPDATE media SET kept = '' WHERE kept NOT IN {KEPT}")  # noqa: S608
+            self._connection.execute(f"UPDATE media SET kept = '' WHERE {STRANGE}")  # noqa: S608
             for kept, age in self._limits.ages.items():
                 rows = self._too_old(kept, stamp.wall - age, stamp.wall)
                 self.behind = self.behind or len(rows) == AGED_AT_ONCE
                 notices += self._evict("age", stamp, rows)
         while (over := self._bytes + batch.media_room - self._limits.quota) > 0:
-            rows = self._first_to_go(over)
+            rows = self._first_to_go(over, stamp.trusted or ENDLESS)
             if not rows:
                 break
             notices += self._evict("quota", stamp, rows)
@@ -94,16 +96,25 @@ class MediaIndex:
             (kept, until, limit),
         ).fetchall()
 
-    def _first_to_go(self, over: int) -> list[Row]:
-        """Find what has the least time left of its age, about ``over`` bytes of it, a notice's worth at most."""
+    def _first_to_go(self, over: int, now: int) -> list[Row]:
+        """Find what has the least time left of its age, about ``over`` bytes of it, a notice's worth at most.
+
+        One whose time nobody knows, or lies ahead of ``now``, is as old as the next file that has one.
+        """
         heads: list[tuple[int, int, Kept]] = []
         ages = self._limits.ages
         for kept, age in ages.items():
             row = self._connection.execute(
-                "SELECT rowid, recorded FROM media WHERE kept = ? ORDER BY rowid LIMIT 1", (kept,)
+                "SELECT rowid FROM media WHERE kept = ? ORDER BY rowid LIMIT 1", (kept,)
             ).fetchone()
             if row:
-                heads.append((row[1] + age if len(set(ages.values())) > 1 else 0, row[0], kept))
+                known = self._connection.execute(
+                    "SELECT recorded FROM media WHERE rowid >= ? AND recorded > 0 AND recorded <= ?"
+                    " ORDER BY rowid LIMIT 1",
+                    (row[0], now),
+                ).fetchone()
+                recorded = known[0] if known else now
+                heads.append((recorded + age if len(set(ages.values())) > 1 else 0, row[0], kept))
         rows: list[Row] = []
         for row in self._oldest(min(heads)[2], ENDLESS, NAMED_AT_ONCE) if heads else ():
             if over <= 0:

@@ -106,6 +106,24 @@ async def test_by_quota_goes_what_would_go_first_by_its_age(tmp_path):
         assert sum(path.stat().st_size for path in (tmp_path / "media").rglob("*.*")) <= 1 << 20
 
 
+@pytest.mark.parametrize("wrong", ["unknown", "ahead"])
+async def test_a_wrong_clock_gives_no_fall_away_for_passages(tmp_path, wrong):
+    clock, year = FastClock(100), 365 * 86400 * 10**9
+    async with opened(tmp_path, clock, media="1MiB", keep={"vehicle_media": "7d"}) as store:
+
+        async def put(kept=""):
+            clock.ahead_ns += 10**9
+            return (await store.put_media(os.urandom(200_000), "image/jpeg", "jpg", kept))["sha256"]
+
+        clock.trust, clock.ahead_ns = ("unknown", 0) if wrong == "unknown" else ("synced", year)
+        first = await put("" if wrong == "unknown" else "vehicle")
+        clock.trust, clock.ahead_ns = "synced", 0
+        fall = first if wrong == "unknown" else await put()
+        for _ in range(6):
+            await put("vehicle")
+        assert store.media(fall)
+
+
 async def test_age_keeps_up_with_more_files_than_it_takes_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(media, "AGED_AT_ONCE", 4)
     monkeypatch.setattr(media, "NAMED_AT_ONCE", 3)
@@ -155,11 +173,12 @@ async def test_a_picture_that_two_records_name_stays_as_long_as_the_longer_one(t
         assert store.media(both["sha256"])
 
 
-async def test_a_flipped_bit_in_how_long_a_file_is_kept_keeps_it_no_longer_than_others(tmp_path):
+@pytest.mark.parametrize("flipped", ["'vehiclu'", "'6ehicle'", "CAST(x'f665' AS TEXT)", "'vehicleA'", "char(1)"])
+async def test_a_flipped_bit_in_how_long_a_file_is_kept_keeps_it_no_longer_than_others(tmp_path, flipped):
     async with opened(tmp_path) as store:
         car = await store.put_media(b"car", "image/jpeg", "jpg", "vehicle")
     with closing(sqlite3.connect(tmp_path / "records.db")) as connection, connection:
-        assert connection.execute("UPDATE media SET kept = 'vehiclu'").rowcount == 1
+        assert connection.execute(f"UPDATE media SET kept = {flipped}").rowcount == 1
     clock = FastClock(100)
     clock.ahead_ns = 31 * 86400 * 10**9
     async with opened(tmp_path, clock) as store:
