@@ -1,4 +1,4 @@
-"""Whether what is ignored or masked leaves a facade to look at."""
+"""Whether there is a facade to look at, and what is ignored or masked leaves enough of it."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,14 @@ def check_facades(sketch: Sketch, findings: Findings) -> None:
     """Something is left of every facade that things may fall from."""
     for keys, camera in sketch.items("camera"):
         falling = camera.falling
-        if falling is None or falling.facade is None:
+        if falling is None:
+            continue
+        if falling.facade is None:
+            findings.warning(
+                (*keys, "falling"),
+                "has no facade: falls are told without floor, centimetres and speed, and what falls is guessed by "
+                f"pixels; find it with linli camera calibrate {camera.name}",
+            )
             continue
         areas = (*falling.ignore, *camera.masks)
         hidden = hidden_floors(falling.facade, areas) if areas else []

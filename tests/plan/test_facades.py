@@ -44,6 +44,16 @@ def test_a_facade_that_is_hidden_is_warned_of(masks: str, ignore: str, warned: s
         assert "12 of the facade's 12 floors" in found[0]
 
 
+def test_a_camera_for_falls_without_a_facade_is_warned_of_with_the_command_that_finds_it(tmp_path: Path) -> None:
+    path = tmp_path / "linli.toml"
+    whole = HEAD.format(masks="[]", ignore="[]")
+    for text, warned in ((whole, 0), ("\n".join(line for line in whole.splitlines() if line[:6] != "facade"), 1)):
+        path.write_text(text)
+        found = [problem for problem in load_plan(path).warnings if "linli camera calibrate tower" in problem]
+        assert len(found) == warned
+        assert all("camera.tower.falling: has no facade" in problem for problem in found)
+
+
 def test_floors_are_where_the_detector_has_them() -> None:
     pytest.importorskip("cv2", reason="the extra `vision` is not installed")
     from gateway.vision.falling.facade import Facade
