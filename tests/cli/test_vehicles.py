@@ -1,6 +1,7 @@
 """`linli vehicles`: find, export, delete, with a daemon and without one."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_without_a_daemon(site: tuple[Path, Path, str, int], tmp_path: Path) -> 
     assert f"{picture}.jpg" in names
     assert [name.rpartition(".")[2] for name in names if name[0] not in "rS"].count("mp4") == 1
     assert len((tmp_path / "out" / "records.jsonl").read_text().splitlines()) == 3
+    assert (tmp_path / "out").stat().st_mode & 0o077 == 0
+    sums = dict(line.split("  ")[::-1] for line in (tmp_path / "out" / "SHA256SUMS").read_text().splitlines())
+    out = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").iterdir()}
+    assert sums == {name: each for name, each in out.items() if name != "SHA256SUMS"}
 
     gone = run(config, "delete", PLATE, *REASON)
     assert gone.exit_code == 0, gone.output
