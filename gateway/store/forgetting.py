@@ -23,6 +23,12 @@ Row = tuple[int, int, int, bytes]
 class _Data(msgspec.Struct):
     list: str | None = None
     marks: tuple[str, ...] = ()
+    unread: bool = False
+
+    @property
+    def ordinary(self) -> bool:
+        """Surely on no list, and nothing unusual about it."""
+        return not (self.list or self.marks or self.unread)
 
 
 class _Passage(msgspec.Struct):
@@ -86,7 +92,7 @@ class Forgetting:
             return [
                 int(passage.sequence)
                 for json in self._eraser.mentioning(PASSAGE, payload, first, number)
-                if not ((passage := msgspec.json.decode(json, type=_Passage)).data.list or passage.data.marks)
+                if (passage := msgspec.json.decode(json, type=_Passage)).data.ordinary
             ]
         return []
 

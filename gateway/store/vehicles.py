@@ -46,6 +46,7 @@ PASSAGE = table(
             }
         ),
         "list": or_null(text("the list that the plate stands on")),
+        "unread": {"const": True, "description": "it may be on a list that nobody could read yet; absent otherwise"},
         "picture": or_null(PICTURE),
         "clip": or_null(table(FILE_NEEDED)),
         "marks": list_of(

@@ -52,6 +52,8 @@ def passage_event(
         ]
     if marks:
         data["marks"] = list(marks)
+    if passage.unread:
+        data["unread"] = True
     event = " ".join([passage.listed or "passage", *marks])
     kept = _kept(passage, marks)
     return VisionEvent(camera, passage.time, monotonic, PASSAGE, passage.lane, data, event, media, kept=kept)
@@ -59,7 +61,7 @@ def passage_event(
 
 def _kept(passage: Passage, marks: Sequence[str]) -> Kept:
     """How long its picture and clip are kept; what is out of the ordinary stays as long as what alarms show."""
-    if marks or passage.listed == "deny":
+    if marks or passage.listed == "deny" or passage.unread:
         return ""
     return "vehicle" if passage.listed else "unlisted"
 

@@ -250,6 +250,11 @@ class PlateLists:
         """Whether there is to be a deny list, and nobody has been able to read it yet: anybody may stand on it."""
         return "deny" in self._files and "deny" not in self._entries
 
+    @property
+    def partial(self) -> bool:
+        """Whether any list that is to be there was never readable: of no plate is it known that it is on none."""
+        return bool(self._files.keys() - self._entries.keys())
+
     def limited(self, plate: str) -> bool:
         """Whether any list holds this plate at certain times only, so that the hour has to be known."""
         found = (entry for entries in self._entries.values() for entry in entries.get(plate, ()))

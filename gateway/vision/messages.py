@@ -98,6 +98,7 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     ``status`` is accepted, uncertain or none; ``characters`` holds one confidence for each character of ``text``;
     ``listed`` is allow, deny or empty. ``clip`` names the ``Clip`` that will follow, if one does. ``vehicle_type`` is
     small, large, trailer or unknown. ``told`` is the list that its early word (``Sure``) has named, empty without one.
+    ``unread``: it is on none of the lists that are known, but one was never readable.
     """
 
     lane: str
@@ -117,6 +118,7 @@ class Passage(msgspec.Struct, frozen=True, tag=True):
     vehicle_type: str = "unknown"
     vehicle_color: str = "unknown"
     told: str = ""
+    unread: bool = False
 
 
 class Clip(msgspec.Struct, frozen=True, tag=True):

@@ -186,6 +186,7 @@ class PassageBook:
             looks += [(frame, vehicle_box(plate, None).within(frame.width, frame.height), plate.middle)]
         accepted = verdict is not None and verdict.status == "accepted"
         told = class_of(verdict.kind, verdict.colour) if verdict and accepted else "unknown"
+        listed = (self._lists.match(verdict.text, when) or "") if verdict and accepted else ""
         self._ready.append(
             Passage(
                 lane=way.lane,
@@ -195,7 +196,7 @@ class PassageBook:
                 color=verdict.colour if verdict else "unknown",
                 status=verdict.status if verdict else "none",
                 characters=verdict.characters if verdict else (),
-                listed=(self._lists.match(verdict.text, when) or "") if verdict and accepted else "",
+                listed=listed,
                 time=when,
                 first_time=first_wall,
                 last_time=last_wall,
@@ -203,6 +204,7 @@ class PassageBook:
                 vehicle_type=self._kinds.name(looks, told),
                 vehicle_color=agreed([read.paint for read in track.reads]),
                 told=track.announced,
+                unread=accepted and not listed and self._lists.partial,
                 reads=tuple(Read(read.wall, read.read.text, round(read.read.weakest, 4)) for read in track.reads),
             )
         )

@@ -17,7 +17,7 @@ KEEP = {"perception": "1000s", "unlisted_vehicles": "100s"}
 SECOND = 10**9
 
 
-def passage(listed: str | None = None, marks: tuple[str, ...] = (), plate: str = "沪A98K76") -> Draft:
+def passage(listed: str | None = None, marks: tuple[str, ...] = (), plate: str = "沪A98K76", **more: bool) -> Draft:
     now = SystemClock().wall()
     stamp = SystemClock().rfc3339(now)
     data: dict[str, Any] = {
@@ -27,6 +27,7 @@ def passage(listed: str | None = None, marks: tuple[str, ...] = (), plate: str =
         "list": listed,
         "first_time": stamp,
         "last_time": stamp,
+        **more,
     }
     if marks:
         data["marks"] = list(marks)
@@ -77,6 +78,18 @@ async def test_those_on_no_list_go_and_all_others_stay(tmp_path) -> None:
     async with opened(tmp_path, FastClock(100), keep=KEEP) as store:
         assert len(await passages(store)) == 4
     assert inspect(tmp_path).findings == []
+
+
+async def test_while_a_list_cannot_be_read_nobody_is_forgotten_early(tmp_path) -> None:
+    clock = FastClock(100)
+    async with opened(tmp_path, clock, keep=KEEP) as store:
+        await store.put([passage(unread=True), passage()])
+        await store.committed()
+        clock.ahead_ns += 150 * SECOND
+        await until(ends_at(store, 3))
+        assert await passages(store) == [(None, False)]
+        clock.ahead_ns += 1000 * SECOND
+        await until(lambda: store.bounds("perception").first > 2)
 
 
 async def test_without_the_key_they_stay_as_long_as_their_stream(tmp_path) -> None:

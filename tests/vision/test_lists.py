@@ -7,7 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.vision.lists import PlateLists, read_list
+from gateway.vision.events import passage_event
+from gateway.vision.lists import ListName, PlateLists, read_list
+from gateway.vision.passages import PassageBook
+from tests.vision.test_lost import plate
+
+NAMES: tuple[ListName, ...] = ("allow", "deny")
 
 
 def at(text: str) -> int:
@@ -86,6 +91,19 @@ def test_a_deny_list_that_was_never_readable_is_said_until_it_is(tmp_path: Path,
     lists.refresh()
     assert not lists.unread  # what it said last still holds
     assert "no gate opens" not in lists.problems[0]
+
+
+@pytest.mark.parametrize("missing", ["allow", "deny", None])
+def test_while_a_list_was_never_readable_nobody_counts_as_on_none(tmp_path: Path, missing: str | None) -> None:
+    files: dict[ListName, Path | None] = {name: write(tmp_path / f"{name}.csv", "苏E05C88\n") for name in NAMES}
+    if missing is not None:
+        (tmp_path / f"{missing}.csv").unlink()
+    book = PassageBook("gate", [], PlateLists(files))
+    assert book.plate_ended(plate("沪A12345", 0.0, (200, 520)), {})
+    (passage,) = book.take(20.0, [])
+    event = passage_event("gate", passage, str, 0.0)
+    assert event.data["list"] is None
+    assert (event.kept, event.data.get("unread", False)) == (("unlisted", False) if missing is None else ("", True))
 
 
 def test_without_a_deny_list_there_is_nothing_to_read(tmp_path: Path) -> None:
