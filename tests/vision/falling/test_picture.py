@@ -8,7 +8,9 @@ from gateway.settings.camera import FacadeSettings
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.picture import MARGIN, draw_way
 from gateway.vision.messages import Origin
+from gateway.vision.shapes import Box
 from tests.vision.falling.drawn import FACADE, HEIGHT, LEFT, PER_FLOOR, RIGHT, TOP, WIDTH
+from tests.vision.test_privacy import Faces, veil
 
 PLACES = np.array([(240.0, y) for y in range(200, 420, 4)])
 
@@ -40,3 +42,20 @@ def test_the_floors_of_the_release_are_framed_in_its_column(interval: tuple[int,
 def test_the_rest_of_the_facade_is_not_shown() -> None:
     assert drawn(Origin(12, 1, (1, 12))).shape[:2] == drawn(None).shape[:2]
     assert drawn(None).shape[0] <= 220 + 2 * MARGIN + 16
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no numbers")])
+def test_faces_in_it_are_hidden_and_a_model_that_fails_is_told_of(error: Exception | None) -> None:
+    frame = np.random.default_rng(7).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    faces = Faces([Box(280, 300, 316, 345)], error)
+    jpeg = draw_way(frame, PLACES, None, None, veil(faces))
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+
+    def fineness(left: int, top: int) -> float:
+        part = picture[top - (200 - MARGIN) :, left - (240 - MARGIN) :][:45, :36].astype(np.int16)
+        return float(np.abs(np.diff(part, axis=1)).mean())
+
+    assert (fineness(280, 300) < 12) == (error is None)
+    assert fineness(280, 200) > 20
+    assert len(faces.failures) == (error is not None)
