@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gateway.contract import LinkError
 from gateway.settings import CameraSettings
@@ -35,6 +35,9 @@ from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.messages import PlateSize
 from gateway.vision.plates import FoundPlate
 from gateway.vision.ring import Coded
+
+if TYPE_CHECKING:
+    from gateway.vision.watchers import FallWatcher
 
 MOST_BYTES = 64 << 20  # of packets that are kept for the examination
 LOOK_EVERY = 0.4  # seconds of the stream between two looks for plates
@@ -85,6 +88,7 @@ class Looks:
     decode: float = 0.0
     looks: int = 0
     look: float = 0.0
+    watch: float = 0.0
     best: tuple[Frame, list[FoundPlate]] | None = None
 
 
@@ -114,13 +118,13 @@ def examine(
 ) -> Report:
     """Take ``seconds`` of a camera's stream and judge it; LinkError when it gives nothing.
 
-    ``views`` is where the gateway keeps the size of the pictures that masks were drawn in.
+    ``views`` is where the gateway keeps the size of the pictures that masks and facades were drawn in.
     """
     capture = Capture(camera.url, user=camera.user, password=password, masks=camera.masks, transport=camera.transport)
     try:
         stream = _take(capture, is_stream(camera.url), seconds)
         aim = Aim(camera, models, providers)
-        looks = _look(capture, stream, aim)
+        looks = _look(capture, stream, aim, _fall_watcher(camera, models, providers))
     finally:
         capture.close()
     if looks.best is None:
@@ -129,7 +133,8 @@ def examine(
     checks = [
         *_of_stream(camera, stream, looks, capture.period),
         *_of_pictures(camera, looks, aim, misfit),
-        _cost(stream, looks),
+        *_of_facade(camera, looks.size, views),
+        _cost(camera, stream, looks),
     ]
     frame, found = looks.best
     wide = CLEAR if camera.unblurred is not None else COARSE if aim.sees else BLIND
@@ -158,7 +163,16 @@ def _take(capture: Capture, live: bool, seconds: float) -> Stream:
     return Stream(packets, stamps, (packets[-1].arrived - first) if packets else 0.0, capture.codec, live)
 
 
-def _look(capture: Capture, stream: Stream, aim: Aim) -> Looks:
+def _fall_watcher(camera: CameraSettings, models: Path, providers: Sequence[str]) -> "FallWatcher | None":
+    """What looks at every frame where things may fall, as it costs the most there; it tells nobody."""
+    if camera.falling is None:
+        return None
+    from gateway.vision.watchers import FallWatcher
+
+    return FallWatcher(camera, models, providers)
+
+
+def _look(capture: Capture, stream: Stream, aim: Aim, falls: "FallWatcher | None") -> Looks:
     looks = Looks()
     last = -LOOK_EVERY
     before = b""
@@ -172,6 +186,10 @@ def _look(capture: Capture, stream: Stream, aim: Aim) -> Looks:
             trace = frame.luma[::16, ::16].tobytes()
             looks.repeated += trace == before
             before = trace
+            if falls is not None:
+                began = time.thread_time()
+                falls.look(frame, frame.wall)
+                looks.watch += time.thread_time() - began
             if frame.time - last >= LOOK_EVERY:
                 last = frame.time
                 _look_at(frame, aim, looks)
@@ -197,10 +215,11 @@ def _look_at(frame: Frame, aim: Aim, looks: Looks) -> None:
 def _of_stream(camera: CameraSettings, stream: Stream, looks: Looks, period: float) -> list[Check]:
     steps = _steps(stream)
     step = statistics.median(steps) if steps else period
-    checks = [_size(looks.size), _codec(stream.codec), _rate(camera, step, period)]
+    falls = camera.falling is not None
+    checks = [_size(looks.size), _codec(stream.codec, falls=falls), _rate(camera, step, period)]
     keys = [coded.time for coded in stream.packets if coded.key]
     spread = stream.packets[-1].time - stream.packets[0].time if stream.packets else 0.0
-    checks.append(_key_distance(keys, spread))
+    checks.append(_key_distance(keys, spread, falls=falls))
     checks.append(_bit_rate(stream, spread, looks.size, step))
     checks.append(_stamps(stream, spread))
     checks.append(_losses(steps, step, looks))
@@ -222,10 +241,11 @@ def _size(size: tuple[int, int]) -> Check:
     return Check("size", "good", text)
 
 
-def _codec(codec: str) -> Check:
+def _codec(codec: str, *, falls: bool) -> Check:
     if codec in CODECS:
         return Check("codec", "good", codec)
-    return Check("codec", "warn", codec, "set the camera to H.264: an idle lane then costs next to nothing")
+    less = "it costs the least" if falls else "an idle lane then costs next to nothing"
+    return Check("codec", "warn", codec, f"set the camera to H.264: {less}")
 
 
 def _rate(camera: CameraSettings, step: float, period: float) -> Check:
@@ -241,16 +261,15 @@ def _rate(camera: CameraSettings, step: float, period: float) -> Check:
     return Check("frames", "good", text)
 
 
-def _key_distance(keys: Sequence[float], spread: float) -> Check:
+def _key_distance(keys: Sequence[float], spread: float, *, falls: bool) -> Check:
     gaps = [after - before for before, after in itertools.pairwise(keys)]
     widest = max(gaps, default=spread)
     text = f"{widest:.1f} s" if gaps else f"more than {spread:.1f} s"
     if widest > KEY_MOST:
         return Check("key frames", "bad", text, "set the key-frame distance (I frame interval, GOP) to 1 s")
     if widest > KEY_GOOD:
-        return Check(
-            "key frames", "warn", text, "1 s is better: passages are told sooner, clips begin where they should"
-        )
+        sooner = "" if falls else "passages are told sooner, "
+        return Check("key frames", "warn", text, f"1 s is better: {sooner}clips begin where they should")
     return Check("key frames", "good", text)
 
 
@@ -297,7 +316,7 @@ def _losses(steps: Sequence[float], step: float, looks: Looks) -> Check:
 
 
 def _of_pictures(camera: CameraSettings, looks: Looks, aim: Aim, misfit: str) -> list[Check]:
-    checks = [_exposure(looks.light), _sharpness(looks.sharp)]
+    checks = [_exposure(looks.light), _sharpness(looks.sharp, "plates are" if camera.vehicles else "things may fall")]
     area = outside(camera, looks.size)
     if misfit:
         checks.append(Check("areas", "bad", *misfit.split(": ", 1)))
@@ -320,10 +339,10 @@ def _exposure(lights: Sequence[tuple[int, float, float]]) -> Check:
     return Check("exposure", "good", text)
 
 
-def _sharpness(values: Sequence[float]) -> Check:
+def _sharpness(values: Sequence[float], where: str) -> Check:
     value = statistics.median(values)
     if value < SOFT:
-        return Check("sharpness", "warn", f"{value:.3f}", f"below {SOFT}: focus on where plates are, clean the lens")
+        return Check("sharpness", "warn", f"{value:.3f}", f"below {SOFT}: focus on where {where}, clean the lens")
     return Check("sharpness", "good", f"{value:.3f}")
 
 
@@ -350,11 +369,22 @@ def _plates(plates: Sequence[PlateSize], sees: bool) -> Check:
     return Check("plates", "good", text)
 
 
-def _cost(stream: Stream, looks: Looks) -> Check:
+def _of_facade(camera: CameraSettings, size: tuple[int, int], views: Path | None) -> list[Check]:
+    if camera.falling is None:
+        return []
+    from gateway.vision.falling.fitness import facade_judged
+
+    return [Check("facade", *facade_judged(camera, size, views))]
+
+
+def _cost(camera: CameraSettings, stream: Stream, looks: Looks) -> Check:
     spread = max(0.04, stream.packets[-1].time - stream.packets[0].time)
     busy = looks.decode / spread
-    share = busy + 5.0 * looks.look / max(1, looks.looks)
-    text = f"{share:.0%} of a core while something moves ({busy:.0%} of it decoding)"
+    share = busy + looks.watch / spread
+    if camera.vehicles is not None or camera.falling is None:
+        share += 5.0 * looks.look / max(1, looks.looks)
+    when = "at all times" if camera.falling is not None else "while something moves"
+    text = f"{share:.0%} of a core {when} ({busy:.0%} of it decoding)"
     if share > CORE[1]:
         return Check("CPU", "bad", text, "this machine cannot follow it: lower its size or rate")
     if share > CORE[0]:

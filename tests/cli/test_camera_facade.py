@@ -174,5 +174,11 @@ def test_corners_that_are_no_wall_are_refused_with_place_and_fix(site: Path, cor
     assert why in refused.output
 
 
+def test_a_frame_that_is_not_there_is_asked_for_and_not_the_cameras_address(site: Path) -> None:
+    refused = run("camera", "report", "tower", "--frame", site / "none.png", "-c", site / "c.toml")
+    assert refused.exit_code == 1
+    assert "none.png is no file; name a picture or a clip with --frame" in refused.output
+
+
 def test_ranges() -> None:
     assert ranges([1, 2, 3, 7]) == "1 to 3, 7"

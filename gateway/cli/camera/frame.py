@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def first_frame(name: str, config: Path, file: Path | None) -> "Pixels":
     """A BGR picture of the camera; ClickException says what to do when there is none."""
     settings = camera_of(planned(config), name)
+    if file is not None and not file.is_file():
+        raise click.ClickException(f"{file} is no file; name a picture or a clip with --frame")
     try:
         from gateway.settings.secret import read_secret
         from gateway.vision.capture import Capture

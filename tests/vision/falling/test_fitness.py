@@ -1,0 +1,48 @@
+"""`linli camera test` of a camera that looks for falls: its facade, and what looking at every frame costs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("av", reason="the extra `vision` is not installed")
+
+from gateway.vision.checkup import Check, examine
+from gateway.vision.falling.fitness import facade_judged
+from gateway.vision.falling.sized import SizedFacade
+from tests.vision.falling.drawn import FACADE, HEIGHT, WIDTH, camera
+from tests.vision.falling.filmed import film
+
+
+def test_the_facade_is_judged_and_the_cost_is_that_of_every_frame(tmp_path: Path) -> None:
+    path = film(tmp_path / "quiet.mp4", seconds=2.0)
+    settings = camera().model_copy(update={"url": str(path), "unblurred": "a drawn wall"})
+    report = examine(settings, tmp_path, seconds=2.0)
+    found: dict[str, Check] = {check.name: check for check in report.checks}
+    assert found["facade"].level == "warn"  # 4 pixels are more than a bottle
+    assert found["facade"].value == "12 of 12 floors watched; smallest object 24 to 24 cm"
+    share, _, of_it = found["CPU"].value.partition("% of a core at all times (")
+    assert int(share) > int(of_it.partition("%")[0])
+    assert "plates" not in found
+    assert not any(word in check.advice for check in report.checks for word in ("passage", "lane", "plate"))
+
+
+@pytest.mark.parametrize(
+    ("falling", "size", "level", "words"),
+    [
+        ({"facade": None}, (WIDTH, HEIGHT), "warn", "linli camera calibrate tower"),
+        ({}, (WIDTH, WIDTH), "bad", "find it anew"),
+        ({}, (2 * WIDTH, 2 * HEIGHT), "good", ""),
+        ({"ignore": [[[0, 500], [480, 500], [480, 640], [0, 640]]]}, (WIDTH, HEIGHT), "warn", "linli camera report"),
+        ({"ignore": [[[0, 0], [480, 0], [480, 640], [0, 640]]]}, (WIDTH, HEIGHT), "bad", "areas to ignore"),
+        ({"facade": {**FACADE, "storey": 2.3}}, (WIDTH, HEIGHT), "good", ""),
+    ],
+)
+def test_each_facade_has_a_word_of_its_own(
+    falling: dict[str, Any], size: tuple[int, int], level: str, words: str, tmp_path: Path
+) -> None:
+    settings = camera(**falling)
+    SizedFacade(settings, tmp_path).brought((WIDTH, HEIGHT))  # as the gateway has seen it
+    found = facade_judged(settings, size, tmp_path)
+    assert (found[0], words in found[2]) == (level, True)
+    assert bool(found[2]) == (level != "good")
