@@ -52,12 +52,14 @@ def became(motion: MotionTrack, whole: MotionTrack) -> bool:
 
 def swallowed(motion: MotionTrack, whole: MotionTrack) -> bool:
     """Whether a region ended where a told one grew over it, no wider and no higher than a vehicle."""
-    then = [(place, box) for place, box in zip(whole.path, whole.boxes, strict=True)]
+    then = list(zip(whole.path, whole.boxes, strict=True))
     after = next((box for place, box in then if 0.0 < place.time - motion.last.time < FLICKERS), None)
     if after is None or whole.path[0].time > motion.last.time:
         return False
-    widest = max(motion.box.width, *(box.width for place, box in then if place.time <= motion.last.time))
-    fits = after.width <= WIDEST * widest and after.height <= TALLEST * after.width
+    before = [box for place, box in then if place.time <= motion.last.time][-1]
+    narrow, widest = sorted((motion.box.width, before.width))
+    common = min(motion.box.right, before.right) - max(motion.box.left, before.left)
+    fits = common > 0.6 * narrow and after.width <= WIDEST * widest and after.height <= TALLEST * after.width
     return fits and after.holds(motion.expected(motion.last.time + FLICKERS / 2).middle)
 
 

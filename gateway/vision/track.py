@@ -210,15 +210,20 @@ class PlateTrack:
     def ride(self, region: MotionTrack, size: tuple[int, int]) -> None:
         """It was just sighted within this moving region of a picture of ``size`` pixels."""
         x, y, across = self.last.x, self.last.y, self.last.size
-        box, before = region.box, self.seat
-        firm = False
+        box, before, firm = region.box, self.seat, False
+        self.boarded = self.boarded or region.number
         if before is not None and before.region == region.number:
-            there, moved = before.carried(region, size), math.dist(before.spot, (x, y)) > 0.1 * across
-            firm = before.firm or (moved and there is not None and math.dist(there, (x, y)) < FIRMLY * across)
+            there = before.carried(region, size)
+            close = there is not None and math.dist(there, (x, y)) < FIRMLY * across
+            if close and not before.firm and math.dist(before.spot, (x, y)) <= FIRMLY * across:
+                return  # something may only pass a plate that stands
+            firm = before.firm or close
+        if firm:
+            begin, end = region.path[0], region.last
+            self.moved = self.moved or _distance(begin, end) > MOVED * across
         below = y - box.top if box.top > CUT else None
         above = box.bottom - y if box.bottom < size[1] - CUT else None
         self.seat = Seat(region.number, (x - box.left) / max(1.0, box.width), below, above, (x, y), firm)
-        self.boarded = self.boarded or region.number
 
     def forget(self) -> None:
         """Begin anew from where it stands: what came before belongs to another passage, or to none."""
