@@ -150,3 +150,27 @@ def test_a_path_and_its_boxes_are_thinned_alike() -> None:
     assert len(motion.path) == len(motion.boxes)
     assert all((place.x, place.y) == box.middle for place, box in zip(motion.path, motion.boxes, strict=True))
     assert all(one.time < other.time for one, other in pairwise(motion.path))
+
+
+def test_a_corner_of_a_smooth_lorry_that_is_seen_first_is_no_way_back() -> None:
+    """It fills the picture from below; its upper left corner, beyond the line already, is all that moves at first."""
+    corner = [Box(0, 232, 240, 288), Box(0, 216, 248, 360), Box(0, 200, 264, 424), Box(0, 168, 280, 540)]
+    motion = MotionTrack(1)
+    for place, box in enumerate([*corner, *(Box(40, max(0, 160 - 40 * step), 440, 540) for step in range(8))]):
+        motion.add(0.1 * place, 0, box)
+    track = seen_on(motion, "沪A12345", (460, 240), 0.7)
+    assert [each.direction for each in told(track, motion)] == ["out"]
+
+
+@pytest.mark.parametrize(("steps", "moved"), [(20, True), (4, False)])
+def test_a_plate_that_rides_has_moved_with_its_vehicle_though_it_was_seen_for_less_than_its_width(
+    steps: int, moved: bool
+) -> None:
+    motion, track = MotionTrack(1), PlateTrack(1)
+    for place in range(10):
+        top = 40 + steps * place
+        motion.add(0.1 * place, 0, Box(250, top, 550, top + 240))
+        if place > 5:
+            track.add(0.1 * place, 0, sighting(400, top + 180))
+            track.ride(motion, SIZE)
+    assert track.moved == moved
