@@ -45,6 +45,7 @@ class Clips:
         self._ring, self._masks, self._say, self._concealer = ring, masks, say, concealer
         self._misfit = misfit
         self._owed: list[Wanted] = []
+        self._refused: list[str] = []
         self._made: list[tuple[str, Future[None]]] = []
         self._maker = ThreadPoolExecutor(1, "clips", initializer=_step_back)
 
@@ -54,14 +55,22 @@ class Clips:
         return self._concealer is None or self._concealer.able
 
     def ask(self, token: str, begin: int, end: int, own: str = "") -> bool:
-        """Want a clip, which may show the plate ``own``; False when too many are owed already, or it may not be."""
-        if not self.able or len(self._owed) + len(self._made) >= OWED:
+        """Want a clip, which may show the plate ``own``; False when it may not be.
+
+        When too many are owed already, that is what is said of it at the next ``tick``.
+        """
+        if not self.able:
             return False
-        self._owed.append(Wanted(token, begin, end, own))
+        if len(self._owed) + len(self._made) < OWED:
+            self._owed.append(Wanted(token, begin, end, own))
+        else:
+            self._refused.append(token)
         return True
 
     def tick(self, stream: Any, *, over: bool = False) -> None:  # noqa: ANN401 - av's stream
         """Make what is complete; ``over``: nothing more comes, so all that is owed."""
+        while self._refused:
+            self._say(Clip(self._refused.pop(), trouble=f"{OWED} others were being made already"))
         for token, future in [one for one in self._made if one[1].done()]:
             self._made.remove((token, future))
             if (error := future.exception()) is not None:

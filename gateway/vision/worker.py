@@ -61,6 +61,7 @@ BEATS = 10  # that overload is judged by
 OVERLOAD = 0.05  # of the frames
 BEHIND = 4.0  # seconds by which all looks are late then
 PR_SET_PDEATHSIG = 1
+NO_CLIP = "no clip may be made: faces and plates could not be hidden"
 WITHOUT_FACES = "pictures show nothing but the vehicle, and no clip is made"
 NOTHING_LEFT = 3  # exit code: said why on the pipe
 
@@ -298,7 +299,7 @@ class Worker:
         now = time.time_ns()
         span = now - round(ask.before * 1e9), now + round(ask.after * 1e9)
         if self._clips is None or self._misfit or not self._clips.ask(ask.token, *span):
-            self._say(Clip(ask.token, trouble=self._misfit or "no clip may be made now, or too many are being made"))
+            self._say(Clip(ask.token, trouble=self._misfit or NO_CLIP))
 
     def _tell_trouble(self) -> None:
         trouble = ("masks", self._misfit) if self._misfit else self._overload() or ("", "")

@@ -1,6 +1,5 @@
 """Clips: joined from packets where nothing is hidden, masked and encoded where something is."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +117,30 @@ def test_what_is_owed_at_the_end_is_made_of_what_is_there(tmp_path: Path) -> Non
     assert len(shown(told[0].mp4, tmp_path / "out.mp4")) == 25
 
 
-def test_too_many_at_once_are_refused() -> None:
-    clips = Clips(PacketRing(1.0), (), lambda _: None)
-    asked = [clips.ask(str(number), 0, SECOND) for number in range(OWED + 1)]
-    assert asked == [*itertools.repeat(True, OWED), False]
+def test_too_many_at_once_are_refused_with_a_word() -> None:
+    told: list[Clip] = []
+    clips = Clips(PacketRing(1.0), (), told.append)
+    assert all(clips.ask(str(number), 0, SECOND) for number in range(OWED + 1))
+    assert not told  # whoever asked has to know the token first
+    clips.tick(None)
+    clips.tick(None)
+    assert [(clip.token, clip.mp4) for clip in told] == [(str(OWED), b"")]
+    assert "others were being made" in told[0].trouble
+
+
+def test_a_maker_that_fails_in_a_way_nobody_knew_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> bytes:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("gateway.vision.clips.make_clip", breaks)
+    told: list[Clip] = []
+    clips = Clips(PacketRing(1.0), (), told.append)
+    clips.ask("one", 0, SECOND)
+    clips.tick(None, over=True)
+    while clips.making:
+        pass
+    clips.tick(None)
+    assert [(clip.token, "no room" in clip.trouble) for clip in told] == [("one", True)]
 
 
 def test_a_clip_that_cannot_be_made_says_why() -> None:

@@ -25,7 +25,11 @@ def facade_judged(camera: CameraSettings, size: Size, views: Path | None) -> Jud
     view = facade_view(drawn.facade, *size, (*drawn.ignore, *camera.masks))
     seen = [floor for floor in view.floors if floor.seen >= 0.9]
     if not seen:
-        return "bad", f"0 of {len(view.floors)} floors watched", f"check the corners, the areas to ignore and the masks: {report}"
+        return (
+            "bad",
+            f"0 of {len(view.floors)} floors watched",
+            f"check the corners, the areas to ignore and the masks: {report}",
+        )
     sizes = [floor.smallest_cm for floor in seen]
     text = f"{len(seen)} of {len(view.floors)} floors watched; smallest object {min(sizes):.0f} to {max(sizes):.0f} cm"
     if view.unseen:
