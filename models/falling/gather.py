@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from score import camera_of, play, same, truth_of
+from score import Way, camera_of, play, same, truth_of
 
 from gateway.vision.falling.candidate import TRAITS, Measured
 from gateway.vision.falling.chains import Chain
@@ -36,7 +36,7 @@ class Gatherer(FallWatch):
         super().__init__(*given)
         self.rows: list[tuple[int, float, float, list[float], list[tuple[float, float, float]]]] = []
         self.last: dict[int, Measured] = {}
-        self._chains_seen: list[Chain] = []
+        self._numbers: dict[int, tuple[int, Chain]] = {}
         self._over = False
 
     def _end(self, chain: Chain) -> list[Fell | Fall]:
@@ -48,9 +48,8 @@ class Gatherer(FallWatch):
     def _measure(self, chain: Chain) -> Measured | None:
         measured = super()._measure(chain)
         if measured is not None:
-            if not any(chain is seen for seen in self._chains_seen):
-                self._chains_seen.append(chain)
-            number = next(place for place, seen in enumerate(self._chains_seen) if seen is chain)
+            # The chain is kept, so that no other one comes to have its identity.
+            number = self._numbers.setdefault(id(chain), (len(self._numbers), chain))[0]
             places = chain.way.places()
             way = [(at, float(x), float(y)) for at, (x, y) in zip(chain.way.times, places, strict=True)]
             age = LONGEST if self._over or len(way) < EIGHT else way[-1][0] - way[EIGHT - 1][0]
@@ -68,12 +67,17 @@ def gather(path: Path) -> dict[str, Any]:
     truth = truth_of(path)
     watch = Gatherer(camera_of(truth, path), Unsure())
     play(path, watch)
+    return numbers_of(watch, truth)
+
+
+def numbers_of(watch: Gatherer, truth: dict[str, Any]) -> dict[str, Any]:
+    """What a watch that was fed a clip has gathered, see ``gather``."""
     rate, part = truth["take"]["rate"], truth.get("part", 1.0)
     labels: list[int] = []
     numbers, moments, traits, ages = [], [], [], []
     for number, moment, age, row, way in watch.rows:
         way = [(at, x / part, y / part) for at, x, y in way]
-        hits = [same(way, fall, rate) for fall in truth["falls"]]
+        hits = [same(way, fall, rate) if _at_once(way, fall) else 0 for fall in truth["falls"]]
         most = max(hits, default=0)
         labels.append(hits.index(most) if most else -1)
         numbers.append(number)
@@ -93,6 +97,11 @@ def gather(path: Path) -> dict[str, Any]:
         "moments": moments,
         "true": len(truth["falls"]),
     }
+
+
+def _at_once(way: Way, fall: dict[str, Any]) -> bool:
+    """Whether a way can be a fall's by its time."""
+    return bool(fall["release"] - 1 < way[-1][0] and way[0][0] < fall["ends"] + 1)
 
 
 def main() -> int:

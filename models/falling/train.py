@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
+from film import DENSE
 from onnx import TensorProto, helper, numpy_helper
 
 from gateway.vision.falling.candidate import TRAITS
@@ -26,26 +28,40 @@ SURE = 0.998  # what is asked for of a fall, and its contrary of everything else
 SHAKEN = 0.2  # of a trait's spread: noise while training, so that no clip is learnt by heart
 GOLDEN = 0.9  # about what is expected of the self-test's way
 OPSET = 17
+BUSTLE = ("crowd", "others")  # traits that grow with how much is going on
 HERE = Path(__file__).resolve().parent
 FILE = "fall-verifier.onnx"
 
 
 class Rows(NamedTuple):
-    """Measures of ways: traits, 1 for a fall, weight, the clip and the way within all."""
+    """Measures of ways: traits, 1 for a fall, weight, the clip and the way within all, whether a crowd was thinned out.
+
+    ``single``: as with what disturbs there once, be it filmed so or reckoned so. ``hours``: of film like that.
+    """
 
     traits: npt.NDArray[np.float32]
     falls: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
     clips: npt.NDArray[np.int64]
     ways: npt.NDArray[np.int64]
+    single: npt.NDArray[np.bool_]
+    hours: float
 
 
-def load(folder: Path) -> Rows:
-    """All gathered rows; every way weighs the same, however often it was judged."""
-    traits, falls, weights, clips, ways = [], [], [], [], []
-    number = 0
-    for clip, path in enumerate(sorted(folder.glob("*.traits"))):
+def load(folders: Sequence[Path]) -> Rows:
+    """All gathered rows; every way of a clip weighs the same, however often it was judged.
+
+    Where what disturbs is there several times over, each row comes twice: as it is, and as it were in the bustle of
+    one. A crowd in training would otherwise pass for a sign of what is no fall, and what comes alone for a fall. Rain
+    and snow are never there more than once, and bustle enough: clips with them stay as they are.
+    """
+    traits, falls, weights, clips, ways, single = [], [], [], [], [], []
+    number, hours = 0, 0.0
+    for clip, path in enumerate(sorted(path for folder in folders for path in folder.glob("*.traits"))):
         told = json.loads(path.read_text(encoding="utf-8"))
+        take = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["take"]
+        crowd = 1 if set(take["distractors"]) & set(DENSE) else take["crowd"]
+        hours += take["seconds"] * crowd / 3600
         if tuple(told["names"]) != TRAITS:
             raise SystemExit(f"{path} has other traits than the product; gather again with --anew")
         for way in sorted(set(told["ways"])):
@@ -53,18 +69,31 @@ def load(folder: Path) -> Rows:
             labels = [told["falls"][place] >= 0 for place in places]
             number += 1
             for place, label in zip(places, labels, strict=True):
-                traits.append(told["traits"][place])
-                falls.append(float(label))
-                weights.append(1.0 / len(places))
-                clips.append(clip)
-                ways.append(number)
+                for times in sorted({1, crowd}):
+                    traits.append(_thinned(told["traits"][place], times))
+                    falls.append(float(label))
+                    weights.append(1.0 / len(places))
+                    clips.append(clip)
+                    ways.append(number)
+                    single.append(times == crowd)
     return Rows(
         np.array(traits, np.float32),
         np.array(falls, np.float32),
         np.array(weights, np.float32),
         np.array(clips),
         np.array(ways),
+        np.array(single),
+        hours,
     )
+
+
+def _thinned(traits: Sequence[float], times: int) -> list[float]:
+    """The traits of a way with so many times less going on around it."""
+    found = list(traits)
+    for name in BUSTLE:
+        place = TRAITS.index(name)
+        found[place] = math.log1p(math.expm1(found[place]) / times)
+    return found
 
 
 class Net(torch.nn.Module):
@@ -94,8 +123,10 @@ def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> N
     given, wanted, weigh = torch.from_numpy(traits), torch.from_numpy(falls), torch.from_numpy(weights)
     sums = weigh[wanted > 0.5].sum(), weigh[wanted < 0.5].sum()
     balance = torch.where(wanted > 0.5, 1.0 / sums[0], OTHERS_WEIGH / sums[1])
+    # Looked up in the sums: drawing from all the weights anew would take longer than the step.
+    share = torch.cumsum((weigh * balance).double(), 0)
     for _ in range(steps):
-        picked = torch.multinomial(weigh * balance, 256, replacement=True)
+        picked = torch.searchsorted(share, share[-1] * torch.rand(256, dtype=torch.double)).clamp(max=len(share) - 1)
         noisy = given[picked] + SHAKEN * net.spread * torch.randn(256, given.shape[1])
         asked = wanted[picked] * (2 * SURE - 1) + 1 - SURE
         loss = torch.nn.functional.binary_cross_entropy_with_logits(net(noisy), asked)
@@ -113,10 +144,10 @@ def judged(net: Net, rows: Rows) -> npt.NDArray[np.float64]:
 
 
 def report(rows: Rows, sure: npt.NDArray[np.float64]) -> None:
-    """Print how many ways would be told, by the surest judgement of each."""
+    """Print how many ways would be told, by the surest judgement of each in the bustle of one crowd."""
     ways = rows.ways - 1
     best, fall = np.zeros(ways.max() + 1), np.zeros(ways.max() + 1, bool)
-    np.maximum.at(best, ways, sure)
+    np.maximum.at(best, ways[rows.single], sure[rows.single])
     np.logical_or.at(fall, ways, rows.falls > 0.5)
     for least in (0.5, 0.7, 0.9, 0.95, 0.97, 0.98, 0.99):
         told = best >= least
@@ -162,15 +193,16 @@ def export(nets: Sequence[Net], path: Path) -> None:
 def main() -> int:
     """Cross-validate by clips, train on all, export, and write the sum into the manifest."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="with .traits files of the train split")
+    parser.add_argument("folders", type=Path, nargs="+", help="with .traits files of the train split")
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--folds", type=int, default=FOLDS, help="of the cross-validation; 0 leaves it out")
     parser.add_argument("--held", type=Path, help="where to write how held-out clips were judged, for tune.py")
     parser.add_argument("--target", type=Path, default=HERE / "files" / FILE)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = load(given.folder)
-    print(f"{len(rows.falls)} rows of {len(np.unique(rows.ways))} ways in {len(np.unique(rows.clips))} clips")
+    rows = load(given.folders)
+    clips, ways = len(np.unique(rows.clips)), len(np.unique(rows.ways))
+    print(f"{len(rows.falls)} rows of {ways} ways in {clips} clips; {rows.hours:.1f} hours, crowds counted")
     sure = np.zeros(len(rows.falls))
     for fold in range(given.folds):
         aside = rows.clips % given.folds == fold
@@ -180,7 +212,9 @@ def main() -> int:
         print("synthetic, clips that were held out:")
         report(rows, sure)
     if given.held is not None:
-        np.savez(given.held, ways=rows.ways, falls=rows.falls, drops=rows.traits[:, TRAITS.index("drop")], sure=sure)
+        drops = rows.traits[:, TRAITS.index("drop")]
+        kept = (part[rows.single] for part in (rows.ways, rows.falls, drops, sure))
+        np.savez(given.held, hours=rows.hours, **dict(zip(("ways", "falls", "drops", "sure"), kept, strict=True)))
     everything = np.ones(len(rows.falls), bool)
     nets = [train(rows, everything, 100 + member, given.steps) for member in range(MEMBERS)]
     export(nets, given.target)

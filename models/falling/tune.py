@@ -109,6 +109,7 @@ def main() -> int:
     truth_of = {one: tuned.truths[one[0]]["falls"][one[1]] for one in eighth}
     promised = {one for one, fall in truth_of.items() if fall["size_px"] >= 4 and fall["contrast"] >= 30}
     kept = np.load(given.held)
+    aside_hours = float(kept["hours"])
     held, order = looks(kept["ways"], kept["drops"], kept["sure"])
     is_fall = dict.fromkeys(held.ways.tolist(), False)
     is_fall |= dict.fromkeys(held.ways[kept["falls"][order] > 0.5].tolist(), True)
@@ -133,7 +134,8 @@ def main() -> int:
         print(
             f"{leasts}: {len(promised & found.keys())}/{len(promised)} promised, {len(found)}/{len(eighth)} of all, "
             f"{false} false, within 1 s {np.mean(late <= 1.0):.3f}, median {np.median(late):.2f} s; "
-            f"held-out training clips: {sum(aside)} falls' ways and {len(aside) - sum(aside)} others"
+            f"held-out training clips: {sum(aside)} falls' ways and {len(aside) - sum(aside)} others "
+            f"in {aside_hours:.1f} hours, crowds counted"
         )
     return 0
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,37 @@ TRAITS = (
     "long_spot",
     "before_near",
     "before_around",
+    "came_seconds",
+    "came_speed",
+    "came_down",
+    "along",
+    "athwart",
+    "along_whole",
+    "athwart_whole",
+    "pace",
+    "pace_growth",
+    "braking",
+    "turning",
+    "gain_bent",
+    "beat",
+    "area_rough",
+    "peak_rough",
 )
 Vector = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
+
+
+class Before(NamedTuple):
+    """Share of the frames in the second before a way in which something moved near its beginning, and farther around.
+
+    And for how many of these seconds it can be followed back, and the pixels that it went across and down in them.
+    """
+
+    near: float = 0.0
+    around: float = 0.0
+    seconds: float = 0.0
+    across: float = 0.0
+    down: float = 0.0
 
 
 @dataclass(slots=True)
@@ -66,7 +96,7 @@ class Way:
     frames: int = 0
     crowd: float = 0.0
     others: float = 0.0
-    before: tuple[float, float] | None = None
+    before: Before | None = None
     early: tuple[int, FallFit] | None = None
     joint: int = 0
 
@@ -152,7 +182,8 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
     signs = np.array([spot.sign for spot in way.spots])
     extents = np.array([(spot.wide, spot.tall) for spot in way.spots])
     smooth = np.convolve(speeds, np.ones(3) / 3, mode="valid") if len(speeds) >= 4 else speeds
-    before = way.before or (0.0, 0.0)
+    before = way.before or Before()
+    came = max(1e-3, before.seconds) * per_metre * way.scale
     traits = {
         "points": math.log(len(times)),
         "seconds": float(times[-1]),
@@ -188,10 +219,64 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
         "others": math.log1p(way.others),
         "rising": float((np.diff(smooth) > 0).mean()) if len(smooth) > 1 else 0.0,
         "long_spot": float(np.median(extents[:, 1] / np.maximum(1, extents[:, 0]))),
-        "before_near": before[0],
-        "before_around": before[1],
+        "before_near": before.near,
+        "before_around": before.around,
+        "came_seconds": before.seconds,
+        "came_speed": _within(math.hypot(before.across, before.down) / came, 30),
+        "came_down": _within(before.down / came, 30),
+        **_bends(times, places / per_metre, count, first.misfit),
+        **_restlessness(times, np.log(areas + 2), np.log(np.maximum(1, peaks))),
     }
     return Measured(first, whole, wall, per_metre, traits)
+
+
+def _bends(times: Values, metres: Values, count: int, misfit: float) -> dict[str, float]:
+    """How it becomes quicker, and how it turns: a bird turns at an even pace, what falls becomes quicker on its way."""
+    early, third = slice(count), max(3, count // 3)
+    begun, ends = (
+        (_slope(times[part], metres[part, 0]), _slope(times[part], metres[part, 1]))
+        for part in (slice(third), slice(count - third, count))
+    )
+    along, athwart, sideways, rest = _pushed(times[early], metres[early])
+    whole = _pushed(times, metres) if count < len(times) else (along, athwart)
+    return {
+        "along": along,
+        "athwart": athwart,
+        "along_whole": whole[0],
+        "athwart_whole": whole[1],
+        "pace": math.hypot(*begun),
+        "pace_growth": math.hypot(*ends) - math.hypot(*begun),
+        "braking": sideways,
+        "turning": abs(math.atan2(*begun)) - abs(math.atan2(*ends)),
+        "gain_bent": math.log((misfit + 0.003) / (rest + 0.003)),
+    }
+
+
+def _pushed(times: Values, metres: Values) -> tuple[float, float, float, float]:
+    """Acceleration (m/s²) along the way, athwart, and of what goes sideways, and what two parabolas leave (metres)."""
+    since = times - times.mean()
+    powers = np.stack([since * since, since, np.ones(len(since))], axis=1)
+    found = np.linalg.lstsq(powers, metres, rcond=None)[0]
+    (ax, ay), (vx, vy) = 2 * found[0], found[1]
+    pace = max(0.3, math.hypot(vx, vy))
+    rest = metres[:, 1] - powers @ found[:, 1]
+    return (
+        _within(float(ax * vx + ay * vy) / pace, 30),
+        _within(abs(float(ax * vy - ay * vx)) / pace, 30),
+        _within(float(ax * np.sign(vx)), 20),
+        float(np.sqrt(rest @ rest / len(rest))),
+    )
+
+
+def _restlessness(times: Values, areas: Values, peaks: Values) -> dict[str, float]:
+    """How size and brightness change from sight to sight: wings beat, what tumbles turns, rain is another drop."""
+    away, mean = times - times.mean(), areas - areas.mean()
+    rest = mean - (away @ mean) / max(1e-9, float(away @ away)) * away
+    return {
+        "beat": float(rest[1:] @ rest[:-1]) / max(1e-6, float(rest @ rest)),
+        "area_rough": float(np.abs(np.diff(areas)).mean()),
+        "peak_rough": float(np.abs(np.diff(peaks)).mean()),
+    }
 
 
 def _slope(times: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:

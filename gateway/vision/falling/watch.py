@@ -1,8 +1,7 @@
 """Watches one facade: every frame goes in, an early word for each fall and later its whole record come out."""
 
 import logging
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ from gateway.settings import CameraSettings
 from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import frame_hash
+from gateway.vision.falling.bustle import Bustle
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
 from gateway.vision.falling.chains import Chain, Chains, mismatch
 from gateway.vision.falling.facade import Facade
@@ -41,13 +41,9 @@ NEAR = 90.0  # pixels of the reduced picture after and around a fall's end in wh
 SAME_WAY = 12.0  # pixels of the reduced picture between two ways, in the mean, that are one thing's
 LOST = 1.2  # seconds out of sight after which what goes on as a told fall would is still that fall
 LONGEST = 15.0  # seconds of one fall
-BEFORE = 1.0  # seconds before a way
-AROUND = (15.0, 45.0)  # pixels of the reduced picture around its beginning
 GUESSED = 20.0  # pixels a metre where no facade is configured
 
 log = logging.getLogger("linli.vision")
-
-Places = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -59,31 +55,6 @@ class Told:
 
     chain: Chain
     frame: Frame | None
-
-
-@dataclass(slots=True)
-class Bustle:
-    """How much moved in each of the last frames: time, places of the spots, how many tracks were open."""
-
-    log: deque[tuple[float, Places, int]] = field(default_factory=lambda: deque(maxlen=800))
-
-    def between(self, first: float, last: float) -> tuple[int, float, float]:
-        """Frames, mean spots and mean tracks of a time."""
-        rows = [row for row in self.log if first - 1e-6 <= row[0] <= last + 1e-6]
-        count = max(1, len(rows))
-        return len(rows), sum(len(row[1]) for row in rows) / count, sum(row[2] for row in rows) / count
-
-    def ahead_of(self, way: Way) -> tuple[float, float]:
-        """Share of the frames just before a way in which something moved near its beginning, and farther around it.
-
-        What falls comes out of nowhere; a leaf or a bird was there before.
-        """
-        first, last = way.times[0] - BEFORE, way.times[0] - 1e-6
-        rows = [row[1] for row in self.log if first <= row[0] < last]
-        if not rows:
-            return 0.0, 0.0
-        away = [float(np.abs(places - way.spots[0][:2]).max(axis=1).min(initial=1e9)) for places in rows]
-        return sum(one < AROUND[0] for one in away) / len(rows), sum(one < AROUND[1] for one in away) / len(rows)
 
 
 class FallWatch:
