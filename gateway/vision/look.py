@@ -25,6 +25,7 @@ ONE_ROW_COLOURS = frozenset({"blue", "green", "black"})
 PATCH = (0.65, 0.45)  # plate widths around its middle that are kept of a look: a plate with two rows and some air
 DARKEST, BRIGHTEST = 25, 225  # to which a plate's contrast is stretched when it is read once more
 LEAST_CONTRAST = 20
+SIZES = (0.94, 1.1)  # of the plate as the detector found it, at which the best look is read too; others help no more
 
 
 class PlateSight(Protocol):
@@ -107,8 +108,9 @@ def look_at(
 def look_again(sight: PlateSight, track: PlateTrack) -> None:
     """Read the best looks of a passage that is over once more, if it would be uncertain.
 
-    The best one by the second reader, whose read costs as much as five; then each with its contrast stretched, which
-    reads dark plates better and errs otherwise than the first time.
+    The best one by the second reader, whose read costs as much as five, and a little larger and smaller, as the
+    detector may have erred; each with its contrast stretched, which reads dark plates better and errs otherwise than
+    the first time.
     """
     looks, track.looks = track.looks, []  # what is told is remembered, but not its pictures
     if not looks or _accepted(track):
@@ -118,10 +120,10 @@ def look_again(sight: PlateSight, track: PlateTrack) -> None:
     said = [(best, _hear(sight, track, rectified(best.patch, best.plate, rows)))]
     if _accepted(track):
         return
-    for look in looks:
-        patch = _stretched(look.patch, rectified(look.patch, look.plate))
+    views = [(look, _stretched(look.patch, rectified(look.patch, look.plate)), look.plate) for look in looks]
+    for look, patch, plate in [*views, *((best, best.patch, _sized(best.plate, size)) for size in SIZES)]:
         rows = track.rows or (1 if look.colour in ONE_ROW_COLOURS else 0)
-        said.append((look, read_plate(sight, patch, look.plate, rectified(patch, look.plate), ask=False, rows=rows)))
+        said.append((look, read_plate(sight, patch, plate, rectified(patch, plate), ask=False, rows=rows)))
     track.reconsider(
         [WeighedRead(look.time, look.wall, one, look.colour, look.weight) for look, one in said if one is not None]
     )
@@ -153,6 +155,12 @@ def _stretched(patch: Pixels, crop: Pixels) -> Pixels:
     low, high = np.percentile(crop, (2, 98))
     levels = (np.arange(256) - low) * (BRIGHTEST - DARKEST) / max(LEAST_CONTRAST, high - low) + DARKEST
     return np.asarray(cv2.LUT(patch, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+
+
+def _sized(plate: FoundPlate, size: float) -> FoundPlate:
+    """The plate with its corners so many times as far from its middle."""
+    middle = plate.corners.mean(axis=0)
+    return FoundPlate(plate.box, (middle + (plate.corners - middle) * np.float32(size)).astype(np.float32), plate.score)
 
 
 def _worth_reading(track: PlateTrack, plate: FoundPlate) -> bool:

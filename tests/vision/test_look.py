@@ -5,7 +5,7 @@ import pytest
 
 from gateway.vision.beam import Guess
 from gateway.vision.evidence import Pixels
-from gateway.vision.look import ASKED, darkly, look_again, look_at, read_plate
+from gateway.vision.look import ASKED, SIZES, darkly, look_again, look_at, read_plate
 from gateway.vision.plates import FoundPlate, PlateRead, rectified
 from gateway.vision.shapes import Box
 from gateway.vision.track import LOOKS_KEPT, PlateTrack
@@ -102,13 +102,15 @@ def passed(sight: Passing, count: int, ground: tuple[int, int, int] = BLUE) -> P
 
 
 def test_an_uncertain_passage_reads_its_best_looks_once_more_with_more_contrast() -> None:
-    sight = Passing(["沪A12345"] * 3 + ["沪A12845"] * 5 + ["京A12845"] * LOOKS_KEPT, said("京A12845", 0.8))
+    sight = Passing(
+        ["沪A12345"] * 3 + ["沪A12845"] * 5 + ["京A12845"] * (LOOKS_KEPT + len(SIZES)), said("京A12845", 0.8)
+    )
     track = passed(sight, 8)
     before = track.verdict
     sight.levels.clear()
     look_again(sight, track)
-    assert len(sight.levels) == LOOKS_KEPT
-    assert all(high > 180 for _, high in sight.levels)
+    assert len(sight.levels) == LOOKS_KEPT + len(SIZES)
+    assert [high > 180 for _, high in sight.levels] == [True] * LOOKS_KEPT + [False] * len(SIZES)
     assert sight.asked[-1] == "one"
     assert sight.asked.count("second") == 1
     assert track.looks == []
@@ -128,7 +130,7 @@ def test_the_second_reader_is_heard_while_the_plate_passes_where_that_decides() 
 
 
 def test_the_second_reader_is_asked_twice_at_most_while_the_plate_passes() -> None:
-    sight = Passing(["沪A12345"] * 8 + [""] * LOOKS_KEPT, said("京A12345", 0.9))
+    sight = Passing(["沪A12345"] * 8 + [""] * (LOOKS_KEPT + len(SIZES)), said("京A12345", 0.9))
     track = passed(sight, 8)
     assert sight.asked.count("second") == ASKED
     assert track.verdict is not None
@@ -172,7 +174,7 @@ def test_what_is_accepted_is_left_alone() -> None:
 
 
 def test_a_plate_that_was_never_read_may_be_read_at_last() -> None:
-    sight = Passing([""] * 4 + ["", "沪A12345", "", ""])
+    sight = Passing([""] * 4 + ["", "沪A12345", "", "", *[""] * len(SIZES)])
     track = passed(sight, 4)
     assert track.verdict is None
     look_again(sight, track)
