@@ -136,8 +136,9 @@ def _last(camera: dict[str, Any], now: str) -> str:
     passages, falls = (camera.get(key) or [] for key in ("last_passages", "last_falls"))
     if falls and (not passages or falls[0]["time"] > passages[0]["time"]):
         floor, size, *_ = measures(falls[0])
-        words = ["test: " if falls[0]["test"] else "", "fell from floor ", floor] if floor != "-" else ["fell"]
-        return f"{''.join(words)}, {size}, {since(falls[0]['time'], now)}"
+        where = f"fell from floor {floor}" if floor != "-" else "fell"
+        cut = "" if falls[0].get("complete", True) else ", its end was not seen"
+        return f"{'test: ' if falls[0]['test'] else ''}{where}, {size}{cut}, {since(falls[0]['time'], now)}"
     return _passage(passages[0], now) if passages else camera.get("text") or ""
 
 

@@ -225,6 +225,7 @@ def _fall(floor: int | None, interval: list[int] | None, column: int | None, tim
         "impact_speed": 24.0 if floor else None,
         "confidence": 0.97,
         "test": False,
+        "complete": floor is not None,
     }
 
 

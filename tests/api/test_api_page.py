@@ -127,7 +127,7 @@ async def test_a_browser_shows_what_is_so(shown):
         "House 7 meter is silent",
         "raised sump-high",
         "floor 12 (11–13), column 3 31 cm",
-        "something fell 6.1 px",
+        "something fell 6.1 px end not seen",
     ):
         assert expected in text, expected
     assert "no picture yet" in text  # of the second camera

@@ -13,6 +13,7 @@ pytest.importorskip("av", reason="the extra `vision` is not installed")
 
 from gateway.cli import linli
 from gateway.cli.fallset import write_set
+from gateway.cli.status import _last
 from tests.cli.falls import CAMERA, CLOCK, Drawn, fill
 from tests.schemas import validate
 from tests.site import Daemon, free_port, head
@@ -230,3 +231,12 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
     (folder / "manifest.jsonl").unlink()
     assert "name the camera" in run("replay", folder, "-c", config).output
     assert "looks for no falling objects" in run("replay", "tower", folder, "-c", config).output
+
+
+def test_a_fall_says_in_one_line_that_it_was_a_test_or_that_its_end_was_not_seen() -> None:
+    fall = {**dict.fromkeys(("floor", "interval", "size_cm", "impact_speed")), "size_px": 6.1, "confidence": 0.9}
+    now = "2026-11-21T08:00:00.000+08:00"
+    known = {**fall, "time": now, "test": True, "complete": False}
+    assert _last({"last_falls": [known]}, now).startswith("test: fell, 6.1 px, its end was not seen, ")
+    whole = {**known, "test": False, "complete": True, "floor": 12}
+    assert _last({"last_falls": [whole]}, now).startswith("fell from floor 12, 6.1 px, ")

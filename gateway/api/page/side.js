@@ -67,6 +67,7 @@ function fallRow(fall, state) {
     h("b", {}, fall.floor == null ? word("fell") : word("fellFrom", floor, fall.column)),
     h("span", { class: "way" }, size),
     fall.test ? h("span", { class: "tag" }, word("fellTest")) : null,
+    fall.complete === false ? h("span", { class: "tag" }, word("fellCut")) : null,
     h("time", {}, clock(fall.time, state.time)),
   );
 }

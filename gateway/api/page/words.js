@@ -54,6 +54,7 @@ const WORDS = {
   fell: ["something fell", "有物坠落"],
   fellFrom: ["floor {0}, column {1}", "{0} 层 {1} 列"],
   fellTest: ["test", "测试"],
+  fellCut: ["end not seen", "未见落地过程"],
   in: ["in", "驶入"],
   out: ["out", "驶出"],
   none: ["turned back", "折返"],
