@@ -20,6 +20,7 @@ GROWN = 1.35  # apparent size: what comes straight at the camera grows instead
 STILL = 0.3  # plate widths: within this it has not left its spot
 STEADY = (3, 1.0)  # sightings, within so many seconds, after which its speed is known
 CUT = 3.0  # pixels from the picture's edge: there a region goes on beyond it
+WIDENS = 1.3  # a region that is so much wider of a sudden is two vehicles side by side
 FIRMLY = 0.4  # plate widths
 STANDS_AFTER = 1.5  # seconds on one spot
 ROWS_KNOWN = 4  # reads
@@ -36,7 +37,7 @@ class Seat(NamedTuple):
     """Where on a moving region a plate was: the region's number, the share of its width from the left, pixels down.
 
     ``below`` its upper and ``above`` its lower edge, None where the picture's edge cut that off; ``spot`` in the
-    picture; ``firm`` when it has been seen to go where the region goes.
+    picture; ``widest`` is the region so far; ``firm`` when the plate has been seen to go where the region goes.
     """
 
     region: int
@@ -44,6 +45,7 @@ class Seat(NamedTuple):
     below: float | None
     above: float | None
     spot: Spot
+    widest: float
     firm: bool
 
     def carried(self, region: "MotionTrack", size: tuple[int, int]) -> Spot | None:
@@ -52,6 +54,8 @@ class Seat(NamedTuple):
         A region's lower edge is surer than its roof.
         """
         box = region.box
+        if box.width > WIDENS * self.widest:
+            return None
         x = box.left + self.share * box.width
         if self.above is not None and box.bottom < size[1] - CUT:
             return x, box.bottom - self.above
@@ -211,19 +215,21 @@ class PlateTrack:
         """It was just sighted within this moving region of a picture of ``size`` pixels."""
         x, y, across = self.last.x, self.last.y, self.last.size
         box, before, firm = region.box, self.seat, False
+        widest = box.width
         self.boarded = self.boarded or region.number
         if before is not None and before.region == region.number:
             there = before.carried(region, size)
             close = there is not None and math.dist(there, (x, y)) < FIRMLY * across
             if close and not before.firm and math.dist(before.spot, (x, y)) <= FIRMLY * across:
                 return  # something may only pass a plate that stands
-            firm = before.firm or close
+            firm, widest = before.firm or close, max(widest, before.widest)
         if firm:
             begin, end = region.path[0], region.last
             self.moved = self.moved or _distance(begin, end) > MOVED * across
         below = y - box.top if box.top > CUT else None
         above = box.bottom - y if box.bottom < size[1] - CUT else None
-        self.seat = Seat(region.number, (x - box.left) / max(1.0, box.width), below, above, (x, y), firm)
+        share = (x - box.left) / max(1.0, box.width)
+        self.seat = Seat(region.number, share, below, above, (x, y), widest, firm)
 
     def forget(self) -> None:
         """Begin anew from where it stands: what came before belongs to another passage, or to none."""

@@ -93,8 +93,9 @@ def test_a_plate_is_where_its_vehicle_has_carried_it() -> None:
     assert track.seat.carried(motion, SIZE) == pytest.approx((425, 380))
     motion.add(1.0, 0, Box(350, 380, 650, 540))  # its lower end is beyond the picture now
     assert track.seat.carried(motion, SIZE) == pytest.approx((500, 560))
-    motion.add(1.1, 0, Box(350, 0, 650, 540))
-    assert track.seat.carried(motion, SIZE) is None
+    for unsure in (Box(350, 0, 650, 540), Box(150, 200, 650, 440)):
+        motion.add(1.1, 0, unsure)
+        assert track.seat.carried(motion, SIZE) is None
 
 
 def test_a_plate_that_something_passes_is_not_carried_by_it() -> None:
