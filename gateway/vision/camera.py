@@ -247,8 +247,9 @@ class Camera:
                 await end_worker(worker)
             finally:
                 complaints.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await complaints
+                await asyncio.wait([complaints])  # not its own await: our being cancelled meanwhile must not be lost
+                if not complaints.cancelled():
+                    complaints.result()
 
     async def _hear_out(self, worker: asyncio.subprocess.Process, spoken: Spoken) -> None:
         """When the gateway stops: a fall that was told gets its record, and what is owed a clip, if it can be soon."""

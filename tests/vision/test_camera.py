@@ -294,3 +294,30 @@ def test_a_worker_that_fails_says_why_and_ends_though_its_input_is_open(tmp_path
         said = worker.stderr.read().decode()
     assert "validation errors for CameraSettings" in said
     assert "Fatal" not in said
+
+
+async def test_a_stop_while_a_worker_that_died_is_cleared_away_is_no_stop_lost(
+    demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hears, ended = cameras.log_complaints, asyncio.Event()
+
+    async def slow(*about: Any) -> None:
+        try:
+            await hears(*about)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(cameras, "log_complaints", slow)
+    async with running(demo_clip, tmp_path, repeat=True, vehicles=None) as one:
+        await one.until(lambda: one.state == "online")
+        assert one.camera._worker is not None
+        os.kill(one.camera._worker.pid, signal.SIGKILL)
+        async with asyncio.timeout(MOST):
+            await ended.wait()
+        one.task.cancel()
+        await asyncio.wait([one.task], timeout=MOST)
+        assert one.task.cancelled()
+    assert one.states[-1] == ("online", "open")  # it was not started anew
