@@ -25,3 +25,14 @@ def test_what_cannot_be_filmed_is_refused(tmp_path: Path, options: list[str], sa
     )
     assert (done.returncode, folder.exists()) == (2, False)
     assert said in " ".join(done.stderr.split())
+
+
+def test_hard_clips_are_of_the_split_that_trains_and_crowded() -> None:
+    asked = (
+        "from film import NUMBERS; from practice import cast, coded; film = cast(20028, 50.0); take = film.take;"
+        "print(film.scene.seed < NUMBERS, take.distractors, take.crowd > 1, take.rate, coded(20028), coded(20008))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True, cwd=SIMULATE.parent
+    )
+    assert done.stdout.split("\n")[0] == "True ('paper',) True 50.0 False True"
