@@ -31,6 +31,7 @@ EDGE = 0.03  # of the picture's height within which a region may go on beyond it
 FLAT = 0.5  # height by width: all that moves is no more than a piece of a vehicle
 SEARCHING = 0.12  # seconds between looks at a plate that is too small to be read
 RETURNS = 2.0  # plate widths
+SURELY = 1.5  # plate widths from where one that stood, or that its vehicle carries, is found again
 STILL_MOVES = 0.25  # seconds since a region was seen to move
 CHECK_WAITING = 0.3  # seconds between checks whether a plate that stopped is still there
 CHECK_STANDING = 5.0
@@ -307,4 +308,6 @@ def _fits(track: PlateTrack, plate: FoundPlate, now: float, spot: Spot, picture:
     ratio = plate.width / max(1.0, track.last.size)
     if not picture.holds(spot) and math.dist((track.last.x, track.last.y), plate.middle) > RETURNS * track.last.size:
         return False  # what has left comes back where it left, or it is the next one
-    return 0.6 < ratio < 1.7 and math.dist(spot, plate.middle) < track.reach(now)
+    known = track.standing or spot != track.expected(now)
+    reach = min(track.reach(now), SURELY * track.last.size) if known else track.reach(now)
+    return 0.6 < ratio < 1.7 and math.dist(spot, plate.middle) < reach
