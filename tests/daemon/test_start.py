@@ -1,5 +1,7 @@
 """Starts that go wrong, or are called off: an exit code and a sentence, never a traceback."""
 
+import asyncio
+import json
 import signal
 import stat
 import subprocess
@@ -9,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.contract import VisionEvent, record_id
+from gateway.daemon.drafts import wills
+from tests.schemas import validate
 from tests.site import Daemon, free_port, head
+from tests.store.desk import opened
 
 
 def config(folder: Path, state: Path, port: int = 0) -> Path:
@@ -59,3 +65,27 @@ def test_others_cannot_read_what_is_stored(tmp_path: Path) -> None:
     assert [name for name, mode in modes.items() if mode & stat.S_IRWXO] == []
     # The socket's own mode decides who may use it: its folder must let them pass.
     assert (tmp_path / "state").stat().st_mode & stat.S_IXOTH
+
+
+def test_what_a_camera_owed_when_the_power_failed_is_on_record_after_the_start_and_once(tmp_path: Path) -> None:
+    now, state = time.time_ns(), tmp_path / "state"
+    record, lost = record_id(now), record_id(now)
+    data = {"record": record, "reason": "restarted", "text": "the gateway was ended hard"}
+    clip = VisionEvent("tower", now, 1.0, "linli.media.lost.v1", "tower", data, id=lost, purpose="falls")
+    word = VisionEvent("tower", now, 1.0, "", "tower", {}, "fall", owes=clip)
+
+    async def cut() -> None:
+        async with opened(state) as store:
+            await store.put([], facts=wills(word))
+            await store.committed()
+
+    asyncio.run(cut())
+    api = free_port()
+    for _ in range(2):
+        daemon = Daemon(config(tmp_path, state, api), api).start()
+        try:
+            (told,) = [one for one in daemon.pull("perception", 1) if one["type"] == clip.type]
+        finally:
+            assert daemon.stop() == 0, daemon.tail()
+        assert validate(json.dumps(told))["id"] == lost
+        assert (told["data"], told["purpose"], told["source"]) == (data, "falls", "/gateways/test-gate/tower")
