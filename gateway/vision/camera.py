@@ -30,6 +30,7 @@ from gateway.vision.messages import (
     Opened,
     Passage,
     Peek,
+    Shut,
     Stop,
     Sure,
     Trouble,
@@ -271,7 +272,7 @@ class Camera:
 
     async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
-        patience = STARTS
+        patience, opening = STARTS, False
         while True:
             try:
                 async with asyncio.timeout(patience):
@@ -288,7 +289,8 @@ class Camera:
                 suspect = suspects.blame()
                 how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
                 raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
-            patience = SILENT
+            opening = isinstance(message, Shut) or (opening and isinstance(message, Beat))
+            patience = STARTS if opening else SILENT
             suspects.refresh()
             if isinstance(message, Gone):
                 if message.reason != "ended":
@@ -297,10 +299,12 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Beat | Trouble | Clip | View | Finding) -> None:
+    async def _take(self, message: Opened | Shut | Beat | Trouble | Clip | View | Finding) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
+        elif isinstance(message, Shut):
+            await self._become(SourceState.OFFLINE, message.reason, message.sentence)
         elif isinstance(message, Trouble):
             self._trouble = message
             if self._size is not None:

@@ -49,6 +49,13 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     codec: str
 
 
+class Shut(msgspec.Struct, frozen=True, tag=True):
+    """The camera cannot be opened, and why; the worker goes on trying."""
+
+    reason: str
+    sentence: str
+
+
 class Beat(msgspec.Struct, frozen=True, tag=True):
     """Alive; frames since the last beat: offered by the camera, looked at, dropped unanalysed.
 
@@ -242,7 +249,7 @@ class Fell(msgspec.Struct, frozen=True, tag=True):
         return self.known.time
 
 
-Message = Opened | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall
+Message = Opened | Shut | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -1,7 +1,6 @@
 """The worker process of one camera: captures, analyses, and writes what it found to its standard output."""
 
 import contextlib
-import ctypes
 import itertools
 import os
 import queue
@@ -13,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
@@ -45,7 +43,9 @@ from gateway.vision.messages import (
     Trouble,
     send,
 )
+from gateway.vision.opening import opened
 from gateway.vision.packs import FACES
+from gateway.vision.parent import end_by, end_with_parent
 from gateway.vision.ring import PacketRing
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
 
@@ -60,7 +60,6 @@ SELDOM = 0.15  # seconds between looks then
 BEATS = 10  # that overload is judged by
 OVERLOAD = 0.05  # of the frames
 BEHIND = 4.0  # seconds by which all looks are late then
-PR_SET_PDEATHSIG = 1
 NO_CLIP = "no clip may be made: faces and plates could not be hidden"
 WITHOUT_FACES = "pictures show nothing but the vehicle, and no clip is made"
 NOTHING_LEFT = 3  # exit code: said why on the pipe
@@ -105,7 +104,7 @@ class Worker:
         # that is none would wait for them.
         beside = is_stream(self._camera.url) and not self._job.wary
         loading = ThreadPoolExecutor(1, "models").submit(self._load) if beside else None
-        capture = self._open()
+        capture = opened(self._open, self._say, self._wait)
 
         def load() -> None:
             if loading is None:
@@ -353,18 +352,6 @@ class Worker:
             send(self._out, message)
 
 
-def _end_with_parent(asked: "queue.SimpleQueue[Ask | Peek | Stop]") -> None:
-    """Never outlive the gateway: the kernel ends us with it, and so does the end of our standard input."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-    def listen() -> None:
-        for line in sys.stdin.buffer:
-            asked.put(msgspec.json.decode(line, type=Ask | Peek | Stop))
-        os._exit(0)
-
-    threading.Thread(target=listen, name="parent", daemon=True).start()
-
-
 def main() -> int:
     """Read the job, do it, and say on the pipe how it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the gateway ends us in order
@@ -372,7 +359,7 @@ def main() -> int:
     os.dup2(2, 1)  # whatever a codec prints must not get between the messages
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     asked: queue.SimpleQueue[Ask | Peek | Stop] = queue.SimpleQueue()
-    _end_with_parent(asked)
+    end_with_parent(asked)
     cv2.setNumThreads(1)
     try:
         Worker(job, out, asked).run()
@@ -383,13 +370,6 @@ def main() -> int:
         return 0
     send(out, Gone("ended", "the video file was played to its end"))
     return 0
-
-
-def end_by(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The hook for what nobody has caught: said on standard error, and the end of it, whatever other threads do."""
-    sys.__excepthook__(kind, error, trace)
-    sys.stderr.flush()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from gateway.cli.demo.clip import LEAVING, PLATE
 from gateway.clock import SystemClock
 from gateway.contract import BusItem, StateChange, VisionEvent
 from gateway.vision import camera as cameras
+from gateway.vision import process
 from gateway.vision.camera import Camera
 from gateway.vision.messages import Clip, Job, Passage
 from gateway.vision.packs import packs
@@ -149,6 +150,26 @@ async def test_a_bad_file_is_a_state(content: bytes | None, reason: str, tmp_pat
         assert not one.task.done()
         assert str(path) in one.camera.view()["text"]
     assert one.states == [("starting", "starting"), ("offline", reason)]
+
+
+async def test_one_process_waits_for_a_camera_and_opens_it_once_it_is_there(
+    demo_clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = 0
+    start = process.start_worker
+
+    async def counted(page: int) -> asyncio.subprocess.Process:
+        nonlocal started
+        started += 1
+        return await start(page)
+
+    monkeypatch.setattr(cameras, "start_worker", counted)
+    async with running(tmp_path / "late.mp4", models, pace="free") as one:
+        await one.until(lambda: ("offline", "not_found") in one.states)
+        await asyncio.to_thread(os.symlink, demo_clip, tmp_path / "late.mp4")
+        await one.until(lambda: one.state == "ended")
+    assert started == 1
+    assert [state for state, _ in one.states] == ["starting", "offline", "online", "ended"]
 
 
 async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path) -> None:

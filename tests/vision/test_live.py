@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import queue
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -17,7 +18,7 @@ from gateway.vision import capture as capturing
 from gateway.vision import live as living
 from gateway.vision.capture import Capture, Frame
 from gateway.vision.live import Live
-from gateway.vision.messages import Beat, Job, Message, unpack
+from gateway.vision.messages import Beat, Job, Message, Shut, Stop, unpack
 from gateway.vision.ring import Coded, PacketRing
 from gateway.vision.worker import BEATS, BEHIND, Worker
 from tests.vision.coded import coded, write_small_clip
@@ -216,12 +217,16 @@ def test_a_file_that_is_played_at_its_own_pace_says_how_late_it_is(pace: str, tm
 def test_a_file_that_is_none_does_not_wait_for_models(tmp_path: Path) -> None:
     path = tmp_path / "text.mp4"
     path.write_text("no video at all")
-    worker = Worker(Job(camera_settings(path).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
+    out, asked = io.BytesIO(), queue.SimpleQueue[Any]()
+    worker = Worker(Job(camera_settings(path).model_dump(mode="json"), str(tmp_path)), out, asked)
     loaded: list[int] = []
     worker._load = lambda: loaded.append(1)  # type: ignore[method-assign]
-    with pytest.raises(LinkError, match="no video"):
+    asked.put(Stop())  # else it would wait for the file to become one
+    with pytest.raises(LinkError, match="the gateway stops"):
         worker.run()
-    assert loaded == []
+    (shut,) = [message for message in said(out.getvalue()) if isinstance(message, Shut)]
+    assert (shut.reason, loaded) == ("not_playable", [])
+    assert "no video" in shut.sentence
 
 
 def test_what_is_far_behind_says_so_before_anything_is_dropped(tmp_path: Path) -> None:
