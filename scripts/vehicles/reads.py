@@ -172,7 +172,8 @@ def watch(approach: Approach, sight: PlateSight, *, rules: bool = False) -> dict
 
 def _by_rules(track: PlateTrack) -> dict[str, tuple[str, bool]]:
     """What each variant of the rule makes of a passage; where the one in use accepts, no look was read once more."""
-    told = {"in use": _told(track.verdict), "no look is read once more": _told(fuse(track.reads))}
+    once = fuse(track.reads, witnesses=track.witnesses)
+    told = {"in use": _told(track.verdict), "no look is read once more by our own": _told(once)}
     for name, rule in VARIANTS:
         verdict = fuse(track.reads, rule, track.witnesses)
         if track.reread and verdict is not None and verdict.status != "accepted":
