@@ -120,7 +120,8 @@ class Core:
             if isinstance(item, VisionEvent) and not item.type:
                 await self._tell_early(item)
                 continue
-            if isinstance(item, VisionEvent) and item.media and await self._handed_over(item):
+            # What settles something goes behind the record that owes it, which may wait for its picture.
+            if isinstance(item, VisionEvent) and (item.media or item.settles) and await self._handed_over(item):
                 continue
             if isinstance(item, DeviceEvent) and item.alarm:
                 await self._store.put([event_draft(item)], urgent=True)

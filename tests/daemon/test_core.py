@@ -182,3 +182,23 @@ async def test_what_a_camera_owes_outlives_a_power_cut_until_it_is_settled() -> 
     assert not executed(store.facts)[0]
     assert list(settled) == ["will/l"]
     assert executed({"will/x": b"torn"}) == ([], {"will/x": None})
+
+
+async def test_that_a_clip_is_lost_is_told_behind_the_record_that_owes_it_and_once() -> None:
+    class SlowDisk(Puts):
+        async def put_media(self, data: bytes, content_type: str, suffix: str, kept: str = "") -> dict[str, Any]:
+            await asyncio.sleep(0.05)
+            return await super().put_media(data, content_type, suffix, kept)
+
+    store: Any = SlowDisk()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    lost = VisionEvent("tower", 5, 1.0, "linli.media.lost.v1", "tower", {"record": "f"}, id="l", settles="l")
+    await core.put(replace(fall(), id="f", owes=replace(lost, settles="")))
+    await core.put(lost)
+    await core.drained()
+    for task in tasks:
+        task.cancel()
+    assert [draft.id for draft in store.drafts] == ["f", "l"]
+    assert executed(store.facts) == ([], {})
