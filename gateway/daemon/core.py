@@ -154,8 +154,8 @@ class Core:
         """An early word for the rules and the gates; its record follows, or a power cut leaves what it owes."""
         if self.opens is not None:
             self.opens(event)
-        if event.owes is not None:
-            await self._store_within([], wills(event), urgent=True)
+        if facts := wills(event):
+            await self._store_within([], facts, urgent=True)
 
     async def _store_within(
         self, drafts: Sequence[Draft], facts: Mapping[str, bytes | None], *, urgent: bool = False

@@ -35,6 +35,7 @@ class Promises:
         self._falls: dict[int, VisionEvent] = {}
         self._clips: dict[str, Owed] = {}
         self._unsaid: list[Owed] = []
+        self._forgotten: list[str] = []
 
     @property
     def open(self) -> bool:
@@ -69,13 +70,10 @@ class Promises:
         self._unsaid.append(owed)
 
     def unsaid(self) -> list[VisionEvent]:
-        """Words that say nothing but that a clip is owed: of those that were asked for since the last time."""
+        """Words that say nothing but that a clip is owed, or no more: of what was asked for or forgotten since."""
         owed, self._unsaid = self._unsaid, []
-        now, wall = self._clock.monotonic(), self._clock.wall()
         open_ = [one for one in owed if one in self._clips.values()]
-        return [
-            VisionEvent(self._name, wall, now, "", self._name, {}, owes=self._lost(one, *RESTARTED)) for one in open_
-        ]
+        return [replace(self._word(), owes=self._lost(one, *RESTARTED)) for one in open_] + self._no_more()
 
     def made(self, clip: Clip) -> VisionEvent | None:
         """What says that a clip is there, or why there is none; None for a clip that nobody waits for any more."""
@@ -99,11 +97,19 @@ class Promises:
         self._falls.clear()
         self._clips.clear()
         self._unsaid.clear()
-        return told
+        return told + self._no_more()
 
     def forget(self, plate: str) -> None:
         """Owe nothing of a plate any more: its records are erased, and a clip of it that still comes is nobody's."""
+        self._forgotten += [owed.id for owed in self._clips.values() if owed.plate == plate]
         self._clips = {token: owed for token, owed in self._clips.items() if owed.plate != plate}
+
+    def _no_more(self) -> list[VisionEvent]:
+        gone, self._forgotten = self._forgotten, []
+        return [replace(self._word(), settles=identity) for identity in gone]
+
+    def _word(self) -> VisionEvent:
+        return VisionEvent(self._name, self._clock.wall(), self._clock.monotonic(), "", self._name, {})
 
     def _owed(self, record: str, subject: str, size: Size | None, plate: str = "", kept: Kept = "") -> Owed:
         return Owed(record, subject, size, plate, kept, record_id(self._clock.wall()))

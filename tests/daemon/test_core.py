@@ -170,17 +170,20 @@ async def test_what_a_camera_owes_outlives_a_power_cut_until_it_is_settled() -> 
         [replace(vision_draft(known, {}), monotonic=None)],
         [([], False), ([], True)],
     )
+    store.facts["will/x"] = b"of a plate that was erased"
     await core.put(replace(fall(), id="f", settles="f", owes=lost))
     await core.drained()
     drafts, settled = executed(store.facts)
     assert [(draft.id, draft.type, draft.extra) for draft in drafts] == [("l", lost.type, {"purpose": "falls"})]
+    await core.put(VisionEvent("tower", 5, 1.0, "", "tower", {}, settles="x"))
     await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "f"}, "", CLIP, settles="l"))
     await core.put(replace(lost, id="k", settles="k"))
     await core.drained()
     for task in tasks:
         task.cancel()
     assert not executed(store.facts)[0]
-    assert list(settled) == ["will/l"]
+    assert sorted(settled) == ["will/l", "will/x"]
+    assert not store.facts
     assert executed({"will/x": b"torn"}) == ([], {"will/x": None})
 
 

@@ -13,7 +13,7 @@ from gateway.clock import SystemClock
 from gateway.contract import CommandError, VisionEvent
 from gateway.settings.camera import STOREY
 from gateway.vision import camera as cameras
-from gateway.vision.messages import Clip, Fell
+from gateway.vision.messages import Clip, Fell, Passage
 from gateway.vision.promises import Promises
 from gateway.vision.telling import Teller
 from tests.schemas import validator
@@ -150,3 +150,17 @@ def test_an_alarms_clip_is_owed_from_the_next_sign_of_life_on() -> None:
     assert word.owes.data["record"] == "0" * 36
     assert owed.unsaid() == []
     assert [lost.id for lost in owed.broken("stopped", "the gateway stops")] == [word.owes.id]
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_of_a_plate_that_is_erased_nothing_is_owed_any_more(alive: bool) -> None:
+    owed = Promises(camera(), SystemClock("UTC"))
+    seen = ("main", "in", "沪A12345", "ordinary", "blue", "accepted", (0.9,), "", 1, 1, 1, None, (), "w1")
+    known = Passage(*seen)
+    event = owed.clip_of(known, VisionEvent("tower", 1, 1.0, "linli.vehicle.passage.v1", "main", {}), None)
+    assert event.owes is not None
+    owed.forget("沪A12345")
+    (word,) = owed.unsaid() if alive else owed.broken("stopped", "the gateway was stopped")
+    assert (word.type, word.event, word.owes, word.settles) == ("", "", None, event.owes.id)
+    assert owed.made(Clip("w1", b"mp4", 1, 2)) is None
+    assert owed.broken("stopped", "the gateway was stopped") == []
