@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gateway.vision.falling.candidate import Measured
+from gateway.vision.falling.candidate import TRAITS, Measured
 from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
@@ -56,6 +56,13 @@ class Verifier:
         from gateway.vision.runtime import open_session
 
         self._session: Any = open_session(pack)
+        takes = self._session.get_inputs()[0].shape[-1]
+        if takes != len(TRAITS):
+            raise PackError(
+                f"model pack {pack.name} takes {takes} traits of a fall, and this version measures {len(TRAITS)}; "
+                "take the pack of this version: linli model pull",
+                "models_refused",
+            )
 
     def sure(self, measured: Measured) -> float:
         """The network's probability, less what more it would need to be told after so short a way (see ``ENOUGH``)."""

@@ -87,6 +87,17 @@ def test_a_changed_or_missing_file_leaves_the_rule_and_says_so(pack: Path, tmp_p
     assert problem.reason == "models_missing"
 
 
+def test_a_verifier_of_another_version_is_refused_and_does_not_end_the_worker(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.vision.falling.judge.TRAITS", TRAITS[:-1])
+    judge, problem = best_judge(pack)
+    assert isinstance(judge, RuleJudge)
+    assert problem is not None
+    assert problem.reason == "models_refused"
+    assert f"measures {len(TRAITS) - 1}" in str(problem)
+
+
 def test_traits_are_finite_and_in_their_order() -> None:
     leaf = measured(LEAF)
     assert tuple(leaf.traits) == TRAITS
