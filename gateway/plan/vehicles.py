@@ -16,12 +16,7 @@ NAMED = 20  # broken lines of a list that are told one by one
 def check_vehicles(sketch: Sketch, devices: Devices, findings: Findings) -> None:
     """Judge ``[camera.vehicles]`` of every camera against devices and other cameras."""
     places: dict[tuple[str, str], tuple[int, Keys]] = {}
-    keep = sketch.settings.store.keep
-    if max(keep.of_media()[kept] for kept in ("vehicle", "unlisted")) > keep.perception and any(
-        camera.vehicles is not None for _, camera in sketch.items("camera")
-    ):
-        sentence = "keeps pictures of passages longer than perception their records: then they can neither be found nor"
-        findings.warning(("store", "keep", "media"), f"{sentence} erased by plate; set vehicle_media beside it")
+    _check_ages(sketch, findings)
     for camera_keys, camera in sketch.items("camera"):
         vehicles, keys = camera.vehicles, (*camera_keys, "vehicles")
         if vehicles is None:
@@ -41,6 +36,19 @@ def check_vehicles(sketch: Sketch, devices: Devices, findings: Findings) -> None
         for number, name in enumerate(names):
             if name in names[:number]:
                 findings.error((*keys, "zones", number, "name"), "another zone has this name; give it another")
+
+
+def _check_ages(sketch: Sketch, findings: Findings) -> None:
+    """Judge how long passages and what they show are kept."""
+    keep = sketch.settings.store.keep
+    gates = [(keys, camera.vehicles) for keys, camera in sketch.items("camera") if camera.vehicles is not None]
+    if gates and max(keep.of_media()[kept] for kept in ("vehicle", "unlisted")) > keep.perception:
+        sentence = "keeps pictures of passages longer than perception their records: then they can neither be found nor"
+        findings.warning(("store", "keep", "media"), f"{sentence} erased by plate; set vehicle_media beside it")
+    for keys, vehicles in gates:
+        if keep.unlisted_vehicles is not None and vehicles.lists.allow is None:
+            sentence = "without lists.allow all that pass here go after [store.keep] unlisted_vehicles, residents too"
+            findings.warning((*keys, "vehicles"), f"{sentence}; name the list, as at the other gates")
 
 
 def _counts(vehicles: VehicleSettings) -> bool:

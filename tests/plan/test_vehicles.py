@@ -90,6 +90,15 @@ def test_pictures_that_outlive_their_records_are_said(tmp_path: Path) -> None:
     assert not warned('media = "30d"', camera("north", ""))
 
 
+def test_where_everybody_would_count_as_on_no_list_is_said(tmp_path: Path) -> None:
+    (tmp_path / "allow.csv").write_text("plate\n")
+    listed = camera("north", f'lists = {{ allow = "{tmp_path / "allow.csv"}" }}')
+    for keep, cameras, times in (("7d", (listed, camera("south", "")), 1), ("7d", (listed,), 0), ("", (listed,), 0)):
+        store = f'[store]\nkeep = {{ unlisted_vehicles = "{keep}" }}\n' if keep else ""
+        _, warnings = told(tmp_path, store, *cameras)
+        assert sum("residents too" in each for each in warnings) == times
+
+
 def test_a_gate_whose_deny_list_is_not_there_is_said_to_stay_shut(tmp_path: Path) -> None:
     for name in ("allow", "deny"):
         (tmp_path / f"{name}.csv").write_text("plate\n")
