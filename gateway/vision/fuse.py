@@ -31,7 +31,7 @@ class Rule:
     identical: int = 4
     agreement: float = 0.7
     weakest: float = 0.92
-    witnessed: float = 0.6
+    witnessed: float = 0.8
     other_length: float = 0.02
     dissent: float = 0.9
     power: float = 2.0

@@ -20,6 +20,7 @@ GOOD_WIDTH = 110.0
 GOOD_SHARPNESS = 0.4
 READS_ENOUGH = 14
 ASKED = 2  # looks that the second reader may be asked about while a plate passes: each costs as much as five reads
+WITNESS = 0.5  # weakest character below which what the second reader says is no testimony: guesses agree by chance
 APART = 0.08  # plate widths between two reads: the same pixels twice are no second opinion
 ONE_ROW_COLOURS = frozenset({"blue", "green", "black"})
 PATCH = (0.65, 0.45)  # plate widths around its middle that are kept of a look: a plate with two rows and some air
@@ -136,7 +137,7 @@ def _accepted(track: PlateTrack) -> bool:
 def _hear(sight: PlateSight, track: PlateTrack, crop: Pixels) -> PlateRead | None:
     """Let the second reader bear witness."""
     read = sight.second(crop)
-    track.reconsider(witness=read.text if read is not None else "")
+    track.reconsider(witness=read.text if read is not None and read.weakest >= WITNESS else "")
     return read
 
 

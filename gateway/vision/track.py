@@ -121,7 +121,7 @@ class PlateTrack:
     """One plate: where it was, what was read, whether it stands.
 
     ``looks`` are the best ones, for ``reread``: what was read of them once more when the passage was over.
-    ``witnesses`` are the texts that the second reader said, empty ones where it read none.
+    ``witnesses`` are the texts that the second reader said, empty ones where it said none for sure.
     ``again`` is the direction with which the same vehicle was told a moment ago, empty if it was not.
     ``dark``: it is, or was found as, a black one. ``boarded`` is the first region that it was seen on, ``seat`` where
     it was on the last one.

@@ -33,7 +33,7 @@ VARIANTS: Sequence[tuple[str, Rule]] = (
     ("weakest character 0.85, no witness", replace(RULE, weakest=0.85, witnessed=1.0)),
     ("weakest character 0.95", replace(RULE, weakest=0.95)),
     ("no witness", replace(RULE, witnessed=1.0)),
-    ("weakest character 0.75 where there is a witness", replace(RULE, witnessed=0.75)),
+    ("weakest character 0.6 where there is a witness", replace(RULE, witnessed=0.6)),
     ("weakest character 0.4 where there is a witness", replace(RULE, witnessed=0.4)),
     ("a sure read of another text is let through", replace(RULE, dissent=1.1)),
     ("a doubtful read counts like a sure one", replace(RULE, certain=0.0)),

@@ -44,7 +44,7 @@ def test_one_weak_character_makes_it_uncertain() -> None:
 
 def test_a_weak_character_needs_a_witness() -> None:
     reads = [read("沪A12345")] * 5
-    for least, wanting, status in ((0.95, False, "accepted"), (0.8, True, "accepted"), (0.5, False, "uncertain")):
+    for least, wanting, status in ((0.95, False, "accepted"), (0.85, True, "accepted"), (0.7, False, "uncertain")):
         weak = PlateRead(reads[0].read.guesses, (0.98,) * 6 + (least,))
         doubted = [WeighedRead(0.0, 0, weak, "blue", 0.8)] * 5
         alone, others, heard = (fuse(doubted, witnesses=said) for said in ((), ("沪A12845", ""), ("沪A12345",)))
@@ -56,7 +56,7 @@ def test_a_weak_character_needs_a_witness() -> None:
 
 
 def test_a_witness_makes_no_fourth_read() -> None:
-    reads = [read("沪A12345", sure=0.8)] * 3
+    reads = [read("沪A12345", sure=0.85)] * 3
     verdict = fuse(reads, witnesses=["沪A12345"] * 2)
     assert verdict is not None
     assert (verdict.status, verdict.wanting) == ("uncertain", False)

@@ -85,7 +85,7 @@ class Passing(Told):
         self.levels.append((int(crop.min()), int(crop.max())))
         self.asked.append("one" if crop.shape[0] < 60 else "two")
         text = self.texts.pop(0)
-        return said(text, 0.8) if text else None
+        return said(text, 0.85) if text else None
 
 
 def passed(sight: Passing, count: int, ground: tuple[int, int, int] = BLUE) -> PlateTrack:
@@ -127,6 +127,13 @@ def test_the_second_reader_is_heard_while_the_plate_passes_where_that_decides() 
     assert track.verdict is not None
     assert (track.verdict.text, track.verdict.status) == ("沪A12345", "accepted")
     assert track.witnesses == ["沪A12345"]
+
+
+def test_who_guesses_bears_no_witness() -> None:
+    track = passed(Passing(["沪A12345"] * 4, said("沪A12345", 0.4)), 4)
+    assert track.witnesses == [""]
+    assert track.verdict is not None
+    assert track.verdict.status == "uncertain"
 
 
 def test_the_second_reader_is_asked_twice_at_most_while_the_plate_passes() -> None:
