@@ -101,9 +101,14 @@ class LostPlates:
 
     def _same(self, lost: PlateTrack, track: PlateTrack, text: str, *, held: bool) -> bool:
         verdict, time = lost.verdict, track.last.time
-        if verdict is not None and alike(verdict.text, text):
+        if verdict is not None and verdict.text == text:
             return True
-        near = math.dist(lost.expected(time), (track.last.x, track.last.y)) < 2 * lost.reach(time)
+        off = math.dist(lost.expected(time), (track.last.x, track.last.y))
+        # What was read surely is not this one for being like it: a firm's cars have plates in a row.
+        close = off < BACK * track.last.size
+        if verdict is not None and (close or verdict.status != "accepted") and alike(verdict.text, text):
+            return True
+        near = off < 2 * lost.reach(time)
         unread = verdict is None or (verdict.status != "accepted" and bool(lost.motions & track.motions))
         return held and ((unread and near) or self._back(lost, track, text))
 

@@ -96,6 +96,17 @@ def test_another_plate_at_the_same_place_is_another(lost: LostPlates) -> None:
     assert track.path[0].time == 30.0
 
 
+@pytest.mark.parametrize(("text", "joined"), [("沪A12346", False), ("沪A12345", True)])
+def test_a_plate_in_a_row_with_one_that_was_read_surely_is_another(lost: LostPlates, text: str, joined: bool) -> None:
+    lost.held.append(plate("沪A12345", 0.0, (60, 300)))
+    assert (reads_again(lost, text, 3.0, 60).path[0].time == 0.0) == joined
+
+
+def test_a_plate_lost_on_its_way_is_the_same_though_read_wrongly_by_one(lost: LostPlates) -> None:
+    lost.held.append(plate("沪A12345", 0.0, (200, 260)))
+    assert reads_again(lost, "沪A12346", 2.0, 320).path[0].time == 0.0
+
+
 @pytest.mark.parametrize(
     ("at", "y", "text", "again"),
     [
