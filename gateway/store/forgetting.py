@@ -89,11 +89,8 @@ class Forgetting:
         """Ordinary passages of vehicles on no list; a damaged row is for whoever reads it to find."""
         first, _, number, payload = row
         with contextlib.suppress(DamagedError):
-            return [
-                int(passage.sequence)
-                for json in self._eraser.mentioning(PASSAGE, payload, first, number)
-                if (passage := msgspec.json.decode(json, type=_Passage)).data.ordinary
-            ]
+            found = self._eraser.mentioning(PASSAGE, payload, first, number)
+            return [sequence for json in found if (sequence := _ordinary(json)) is not None]
         return []
 
     def _position(self) -> int:
@@ -106,3 +103,12 @@ class Forgetting:
         self._connection.execute(
             "INSERT OR REPLACE INTO facts (name, value, checksum) VALUES (?, ?, ?)", (*fact, checksum(*fact))
         )
+
+
+def _ordinary(json: bytes) -> int | None:
+    """The sequence of a passage that may go; one that nobody understands stays."""
+    try:
+        passage = msgspec.json.decode(json, type=_Passage)
+        return int(passage.sequence) if passage.data.ordinary else None
+    except (msgspec.MsgspecError, ValueError):
+        return None

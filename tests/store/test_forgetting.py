@@ -1,8 +1,10 @@
 """Passages of vehicles on no list go before the rest of their stream, and every loss is told."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +166,20 @@ async def test_a_damaged_row_does_not_keep_the_store_from_writing(tmp_path) -> N
         )
         clock.ahead_ns += 150 * SECOND
         await until(ends_at(store, 5))
+        await store.put([reading()])
+        await store.committed()
+
+
+async def test_a_passage_that_nobody_understands_stays_and_the_store_goes_on_writing(tmp_path) -> None:
+    clock = FastClock(100)
+    strange = [replace(passage(), data={"list": None, "marks": "some"}), replace(passage(), data={"list": 7})]
+    async with opened(tmp_path, clock, keep=KEEP) as store:
+        await store.put([strange[0], passage(), strange[1]])
+        await store.committed()
+        clock.ahead_ns += 150 * SECOND
+        await until(ends_at(store, 4))
+        found = [json.loads(record.json) for record in await store.records("perception", 0, 9)]
+        assert [event["data"] for event in found if event["type"] == strange[0].type] == [one.data for one in strange]
         await store.put([reading()])
         await store.committed()
 
