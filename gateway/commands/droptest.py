@@ -53,22 +53,36 @@ class DropTests:
     async def end(self, name: str, camera: Tried, throws: str, by: str) -> dict[str, Any]:
         """It is over; ``throws`` are words FLOOR=RECORD, either side of which may be empty: not said, and not told.
 
-        CommandError 409 without throws when no test runs: then there is nothing to put on record.
+        It is over also when they are refused. CommandError 409 without throws when no test runs: then there is nothing
+        to put on record.
         """
-        thrown = _throws(throws)
-        if not await camera.drop_test(0) and not thrown:
+        ran = await camera.drop_test(0)
+        try:
+            told = await self._told(name, throws)
+        except CommandError:
+            if ran:  # what was said of it is wrong; over it is all the same
+                await self._over(name, by, [])
+            raise
+        if not ran and not told:
             raise CommandError(f"no drop test of camera {name} runs", 409)
+        return await self._over(name, by, told)
+
+    async def _told(self, name: str, throws: str) -> list[dict[str, Any]]:
+        """Each throw with what is on record of it; CommandError when it is none of this camera's tests."""
+        thrown = _throws(throws)
         rows = await self._falls.rows([record for _, record in thrown if record])
         for record, row in rows.items():
             if row["camera"] != name or not row["test"]:
                 raise CommandError(f"record {record} is of no drop test of camera {name}")
-        told = [
+        return [
             {"from": floor, "record": record, **({key: rows[record][key] for key in KEPT} if record else {})}
             for floor, record in thrown
         ]
+
+    async def _over(self, name: str, by: str, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         wall = self._clock.wall()
         data: dict[str, Any] = {"camera": name, "state": "ended", "by": by, "throws": told}
-        data["told"] = sum(record is not None for _, record in thrown)
+        data["told"] = sum(one["record"] is not None for one in told)
         saved = {**data, "time": self._clock.rfc3339(wall)}
         facts = {f"{FACTS}{name}": msgspec.json.encode(saved)} if told else {}
         await self._record(data, wall, facts)
