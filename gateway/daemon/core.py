@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.contract import BusItem, Clock, DeviceEvent, Draft, Reading, VisionEvent
@@ -38,6 +39,7 @@ class Core:
         self._rules, self._store, self._clock, self._act = rules, store, clock, act
         self._bus: asyncio.Queue[BusItem | None] = asyncio.Queue(BUS_ITEMS)
         self._pictures: asyncio.Queue[VisionEvent] = asyncio.Queue(PICTURES)
+        self._owing: dict[str, bool] = {}  # what those in the queue owe, and whether that was settled meanwhile
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
         self.clips: Callable[[Transition], Sequence[Draft]] | None = None  # asks for them; what of them is never made
@@ -138,7 +140,15 @@ class Core:
     def _beside(self, item: BusItem) -> tuple[list[Draft], dict[str, bytes | None]]:
         """Records and facts that are stored together with an item's own record."""
         drafts, facts = self.counts.take(item) if self.counts is not None else ([], {})
-        return drafts, {**facts, **wills(item)} if isinstance(item, VisionEvent) else facts
+        return drafts, {**facts, **self._wills(item)} if isinstance(item, VisionEvent) else facts
+
+    def _wills(self, event: VisionEvent) -> dict[str, bytes | None]:
+        """As ``wills``, but nothing is owed that was settled while the event waited for its picture."""
+        if event.settles in self._owing:
+            self._owing[event.settles] = True
+        if event.owes is not None and self._owing.pop(event.owes.id, False):
+            event = replace(event, owes=None)
+        return wills(event)
 
     async def _handed_over(self, event: VisionEvent) -> bool:
         """Hand over an event with pictures; False when a disk that hangs has too many, and it is told without."""
@@ -148,13 +158,15 @@ class Core:
         except TimeoutError:
             DROPPED.labels("media", "disk").inc(len(event.media))
             return False
+        if event.owes is not None:
+            self._owing[event.owes.id] = False
         return True
 
     async def _tell_early(self, event: VisionEvent) -> None:
         """An early word for the rules and the gates; its record follows, or a power cut leaves what it owes."""
         if self.opens is not None:
             self.opens(event)
-        if facts := wills(event):
+        if facts := self._wills(event):
             await self._store_within([], facts, urgent=True)
 
     async def _store_within(

@@ -205,3 +205,48 @@ async def test_that_a_clip_is_lost_is_told_behind_the_record_that_owes_it_and_on
         task.cancel()
     assert [draft.id for draft in store.drafts] == ["f", "l"]
     assert executed(store.facts) == ([], {})
+
+
+class RecoveringDisk(Puts):
+    """A store whose disk answers for no file until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recovered = asyncio.Event()
+
+    async def put_media(self, data: bytes, content_type: str, suffix: str, kept: str = "") -> dict[str, Any]:
+        await self.recovered.wait()
+        return await super().put_media(data, content_type, suffix, kept)
+
+
+LOST = VisionEvent("tower", 5, 1.0, "linli.media.lost.v1", "tower", {"record": "f"}, id="l", settles="l")
+
+
+@pytest.mark.parametrize(
+    ("settling", "told"),
+    [
+        (LOST, ["l"]),
+        (VisionEvent("tower", 5, 1.0, READY, "tower", {"record": "f"}, "", CLIP, id="r", settles="l"), ["r"]),
+        (VisionEvent("tower", 5, 1.0, "", "tower", {}, settles="l"), []),  # of a plate that was erased
+    ],
+)
+async def test_what_overtakes_what_a_hung_disk_holds_settles_it_all_the_same(
+    settling: VisionEvent, told: list[str]
+) -> None:
+    store: Any = RecoveringDisk()
+    rules: Any = NoRules()
+    core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    for _ in range(PICTURES):
+        await core.put(fall())
+    await core.put(replace(fall(), id="f", owes=replace(LOST, settles="")))
+    await core.put(settling)
+    await core._bus.join()
+    store.recovered.set()
+    await core.drained()
+    for task in tasks:
+        task.cancel()
+    assert [draft.id for draft in store.drafts if draft.type != fall().type] == told
+    assert sum(draft.id == "f" for draft in store.drafts) == 1
+    assert executed(store.facts) == ([], {})
+    assert not core._owing
