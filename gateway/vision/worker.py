@@ -39,6 +39,7 @@ from gateway.vision.messages import (
     Opened,
     Passage,
     Peek,
+    Shut,
     Stop,
     Trouble,
     send,
@@ -152,6 +153,7 @@ class Worker:
         feed = Feed(capture, sleeps=self._sleeps)
         # What came while the models were loaded is no sign of a slow machine.
         self._behind, self._skipped = True, -live.dropped
+        lost: LinkError | None = None
         try:
             for coded in live.packets(BEAT_EVERY / 2):
                 if coded is not None:
@@ -169,8 +171,11 @@ class Worker:
                     self._behind = self._behind or (asleep and not feed.asleep)
                 self._counts[0], self._counts[2] = live.offered, live.dropped + self._skipped
                 self._serve()
+        except LinkError as error:
+            lost = error
+            raise
         finally:
-            self._finish()
+            self._finish(lost)
 
     def _in_time(self, frame: Frame, lag: float) -> bool:
         """Whether to look at a frame; what is late is looked at more seldom, where that is allowed."""
@@ -267,9 +272,13 @@ class Worker:
             self._say(message)
             self._tell_trouble()
 
-    def _finish(self) -> None:
+    def _finish(self, lost: LinkError | None = None) -> None:
         for watcher in self._watchers:
             self._tell(watcher, watcher.finish())
+        if lost is not None:
+            # Clips that are owed may take a minute, and nobody is to believe meanwhile that the camera gives pictures.
+            self._opened = None
+            self._say(Shut(lost.reason, str(lost)))
         if self._clips is not None and self._ring is not None:
             self._clips.tick(self._stream, over=True)
             while self._clips.making:

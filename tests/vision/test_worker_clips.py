@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import queue
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,31 @@ import pytest
 
 from gateway.cli.replay import play
 from gateway.clock import SystemClock
-from gateway.contract import VisionEvent
+from gateway.contract import LinkError, VisionEvent
 from gateway.settings import CameraSettings
+from gateway.vision import clips as clips_module
+from gateway.vision import worker as worker_module
+from gateway.vision.clip import make_clip
 from gateway.vision.drawn_for import MaskedSize
-from gateway.vision.messages import Clip, Job, Message, Passage, Trouble, unpack
+from gateway.vision.messages import (
+    Ask,
+    Clip,
+    Job,
+    Message,
+    Opened,
+    Passage,
+    Peek,
+    Shut,
+    Stop,
+    Trouble,
+    unpack,
+)
 from gateway.vision.worker import BEATS, Worker
 from tests.schemas import validator
 from tests.vision.coded import SECOND, write_small_clip
 from tests.vision.lane import camera_settings
+from tests.vision.rtsp import RtspServer
+from tests.vision.rtsp import pictures as coded_pictures
 from tests.vision.test_camera import running
 
 LEAVE = "a drawn scene"
@@ -169,3 +187,29 @@ def test_a_replayed_recording_of_another_size_than_the_masks_shows_nothing(
     assert shown() == (number, 0, 0)
     said = capsys.readouterr().err
     assert said.count("masks were drawn for pictures of 1920 x 1080") == 1
+
+
+def test_a_lost_camera_is_told_before_the_clips_that_it_owes_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, asked = io.BytesIO(), queue.SimpleQueue[Ask | Peek | Stop]()
+    said_when_made: list[Message] = []
+
+    def made(*given: Any) -> bytes:
+        said_when_made.extend(spoken(out.getvalue()))
+        time.sleep(0.3)  # some signs of life, which must not bring the camera back
+        return make_clip(*given)
+
+    monkeypatch.setattr(clips_module, "make_clip", made)
+    monkeypatch.setattr(worker_module, "BEAT_EVERY", 0.1)
+    shown = coded_pictures(write_small_clip(tmp_path / "c.mp4", 2.0, bf="0"))
+    asked.put(Ask("alarm", 1.0, 60.0))
+    with RtspServer(shown, 100.0, fault=lambda index: "hang up" if index == 150 else "send") as server:
+        settings = camera_settings(server.url, unblurred=LEAVE, vehicles=None)
+        with pytest.raises(LinkError, match="closed the stream"):
+            Worker(Job(settings.model_dump(mode="json"), str(tmp_path), keep=1.0), out, asked).run()
+    said = list(spoken(out.getvalue()))
+    shut = said.index(Shut("closed", "the camera closed the stream; check the camera"))
+    assert said[shut] in said_when_made
+    assert not [each for each in said[shut:] if isinstance(each, Opened | Trouble)]
+    assert [bool(each.mp4) for each in said[shut:] if isinstance(each, Clip)] == [True]
