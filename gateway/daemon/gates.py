@@ -13,7 +13,6 @@ STALE = 3.0  # seconds from the frame's arrival to here: later another car may s
 
 INSIDE = "not opened for a plate that is in already; open it by hand, or set passback back to mark"
 TIMELESS = "not opened for a plate that may pass at certain times only, while the time is not known; set the clock"
-UNREAD = "not opened while the deny list was never readable: the plate may stand on it, too; see linli status"
 
 log = logging.getLogger("linli.gates")
 
@@ -60,6 +59,4 @@ class Gates:
         """Why it stays shut for this one although its plate is on the list; "" when nothing speaks against it."""
         if event.data.get("limited") and self._clock.quality() == "unknown":
             return TIMELESS
-        if event.data.get("unread"):
-            return UNREAD
         return INSIDE if self._is_refused(event) else ""

@@ -100,7 +100,7 @@ def sure_event(camera: str, sure: Sure, monotonic: float) -> VisionEvent:
     ``age``: seconds since its frame came from the camera, as far as that is known.
     """
     age = max(0.0, monotonic - sure.arrived) if sure.arrived else 0.0
-    data = {"plate": sure.text, "way": sure.way, "limited": sure.limited, "unread": sure.unread, "age": age}
+    data = {"plate": sure.text, "way": sure.way, "limited": sure.limited, "age": age}
     return VisionEvent(camera, sure.time, monotonic, "", camera, data, sure.listed)
 
 

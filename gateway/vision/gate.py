@@ -299,9 +299,8 @@ class VehicleGate:
         listed = self._lists.match(verdict.text, track.last_wall)
         if listed:
             track.announced = listed
-            doubts = self._lists.limited(verdict.text), self._arrived, self._lists.unread
-            way = movement(track.path)
-            self._sure.append(Sure(verdict.text, listed, way, track.last_wall, *doubts))
+            limited, way = self._lists.limited(verdict.text), movement(track.path)
+            self._sure.append(Sure(verdict.text, listed, way, track.last_wall, limited, self._arrived))
 
 
 def _fits(track: PlateTrack, plate: FoundPlate, now: float, spot: Spot, picture: Box) -> bool:

@@ -261,10 +261,14 @@ class PlateLists:
         return any(entry.limited for entry in found)
 
     def match(self, plate: str, wall: int) -> ListName | None:
-        """Name the list that holds this plate at this time (ns since 1970); deny wins over allow."""
+        """Name the list that holds this plate at this time (ns since 1970); deny wins over allow.
+
+        None also while a deny list was never readable: whoever may be banned is not called allowed.
+        """
         self.refresh()
         now = wall / 1e9
-        for name in ("deny", "allow"):
+        known: tuple[ListName, ...] = () if self.unread else ("deny", "allow")
+        for name in known:
             if any(entry.holds(now, self._zone) for entry in self._entries.get(name, {}).get(plate, [])):
                 return name
         return None

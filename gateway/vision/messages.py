@@ -175,8 +175,7 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
 
     ``way``: as far as it moved in the picture, toward, away, left, right or none. ``time``: ns since 1970.
     ``limited``: it may pass, or not, at certain times only. ``arrived``: when its frame came from the camera, seconds
-    of the machine's monotonic clock, 0 if that is not known. ``unread``: it may stand on the deny list, too, which
-    nobody was able to read yet.
+    of the machine's monotonic clock, 0 if that is not known.
     """
 
     text: str
@@ -185,7 +184,6 @@ class Sure(msgspec.Struct, frozen=True, tag=True):
     time: int
     limited: bool = False
     arrived: float = 0.0
-    unread: bool = False
 
 
 class Dwell(msgspec.Struct, frozen=True, tag=True):

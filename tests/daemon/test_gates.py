@@ -1,10 +1,8 @@
 """Gates: what opens them, and what never does."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.contract import VisionEvent
@@ -100,22 +98,6 @@ def test_a_plate_that_may_pass_at_times_waits_until_the_time_is_known(
     assert site.hear(plate="京B67890") == 1
     fake_clock.trust = "holdover"
     assert site.hear(limited=True) == 2
-
-
-def test_nothing_opens_while_the_deny_list_was_never_readable(
-    fake_clock: FakeClock, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    site = Site(fake_clock)
-    now = fake_clock.monotonic()
-    word = Sure("沪A12345", "allow", "toward", fake_clock.wall(), arrived=now, unread=True)
-    for _ in range(2):
-        site.gates.take(sure_event("north", word, now))
-    assert site.opened == 0
-    assert len(caplog.records) == 1
-    assert "deny list" in caplog.text
-    assert "12345" not in caplog.text
-    site.gates.take(sure_event("north", msgspec.structs.replace(word, unread=False), now))
-    assert site.opened == 1
 
 
 def test_only_one_way(fake_clock: FakeClock) -> None:

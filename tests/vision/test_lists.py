@@ -82,11 +82,12 @@ def test_a_deny_list_that_was_never_readable_is_said_until_it_is(tmp_path: Path,
     lists = PlateLists({"allow": allow, "deny": path})
     assert lists.unread
     assert "no gate opens" in lists.problems[0]
-    assert lists.match("沪A12345", 0) == "allow"  # so it stands there; that the gate stays shut is another matter
+    assert lists.match("沪A12345", 0) is None  # an alarm on `allow` may open a gate, too
     write(path, "车牌\n")
     os.utime(path, ns=(1, 1))
     lists.refresh()
     assert (lists.unread, lists.problems) == (False, [])
+    assert lists.match("沪A12345", 0) == "allow"
     path.unlink()
     lists.refresh()
     assert not lists.unread  # what it said last still holds
@@ -104,6 +105,23 @@ def test_while_a_list_was_never_readable_nobody_counts_as_on_none(tmp_path: Path
     event = passage_event("gate", passage, str, 0.0)
     assert event.data["list"] is None
     assert (event.kept, event.data.get("unread", False)) == (("unlisted", False) if missing is None else ("", True))
+
+
+@pytest.mark.parametrize(
+    ("deny", "said"), [(None, (None, "passage", True, "")), ("车牌\n", ("allow", "allow", None, "vehicle"))]
+)
+def test_nobody_is_called_allowed_while_the_deny_list_was_never_readable(
+    tmp_path: Path, deny: str | None, said: tuple[object, ...]
+) -> None:
+    """Neither a gate nor an alarm hears the word: whichever opens it, it stays shut."""
+    allow, path = write(tmp_path / "allow.csv", "沪A12345\n"), tmp_path / "deny.csv"
+    if deny is not None:
+        write(path, deny)
+    book = PassageBook("gate", [], PlateLists({"allow": allow, "deny": path}))
+    assert book.plate_ended(plate("沪A12345", 0.0, (200, 520)), {})
+    (passage,) = book.take(20.0, [])
+    event = passage_event("gate", passage, str, 0.0)
+    assert (event.data["list"], event.event, event.data.get("unread"), event.kept) == said
 
 
 def test_without_a_deny_list_there_is_nothing_to_read(tmp_path: Path) -> None:
