@@ -92,7 +92,7 @@ def _parse(path: Path, text: str, zone: tzinfo | None) -> tuple[Entries, list[st
         except HeadingError as error:
             raise HeadingError(f"{number}: {error}", sure=error.sure) from None
         except ValueError as error:
-            problems.append(f"{path}:{number}: {error}; this line is left out")
+            problems.append(f"{path}:{number}: this line is left out; {error}")
             continue
         entries.setdefault(plate, []).append(validity)
     return entries, problems, bool(columns)
@@ -102,13 +102,15 @@ def _cells(line: str, delimiter: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
     except csv.Error as error:
-        raise ValueError(f"its quotes do not match, or it is too long ({error})") from error
+        raise ValueError(f"its quotes do not match, or it is too long ({error}); mend it") from error
 
 
 def _entry(cells: Sequence[str], columns: Sequence[str], zone: tzinfo | None) -> tuple[str, Validity]:
     named = columns or (SHORT if len(cells) <= len(SHORT) else LONG)
     if any(cells[len(named) :]):
-        raise ValueError(f"it has {len(cells)} cells, but only {len(named)} columns are known")
+        raise ValueError(
+            f"it has {len(cells)} cells, but only {len(named)} columns are known; take away what is too much"
+        )
     cell = dict(zip(named, cells, strict=False))
     plate = spelled(cell.get("plate", ""))
     if kind_of(plate) is None:
@@ -116,7 +118,7 @@ def _entry(cells: Sequence[str], columns: Sequence[str], zone: tzinfo | None) ->
     start = moment(cell["from"], zone, end=False) if cell.get("from") else float("-inf")
     end = moment(cell["to"], zone, end=True) if cell.get("to") else float("inf")
     if end <= start:
-        raise ValueError("it ends before it begins")
+        raise ValueError("it ends before it begins; correct its dates")
     return plate, Validity(start, end, days(cell.get("days", "")), hours(cell.get("hours", "")))
 
 
@@ -127,11 +129,11 @@ def spelled(text: str) -> str:
 
 def _no_plate(text: str) -> str:
     if not text:
-        return "it names no plate"
+        return "it names no plate; write one, or take the line away"
     mended = text[:2] + text[2:].replace("I", "1").replace("O", "0")
     if mended != text and kind_of(mended) is not None:
         return "a plate has no letters I and O behind the first two; write the digits 1 and 0"
-    return f"what should be a plate has {len(text)} characters that do not make one, expected one such as 沪A12345"
+    return f"its {len(text)} characters make no plate; write it as it stands on the car, or take the line away"
 
 
 def _headings(cells: Sequence[str]) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class VehicleWatcher:
             return "lanes", self._misfit
         problems = self._lists.problems
         if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            more = f" (and {len(problems) - 1} more: linli check names all)" if len(problems) > 1 else ""
             return "list", f"{problems[0]}{more}"
         return "", ""
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.vision.events import passage_event
+from gateway.vision.grammar import discreet
 from gateway.vision.lists import ListName, PlateLists, read_list
 from gateway.vision.passages import PassageBook
 from tests.vision.test_lost import plate
@@ -190,6 +191,7 @@ def test_times_are_those_of_the_gateway(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("沪A1O345,,,", "write the digits 1 and 0"),
+        ("沪A1234,,,", "this line is left out; its 6 characters make no plate; write it as it stands on the car"),
         ("沪A12345,2026-13-01,,", "a date is written"),
         ("沪A12345,,,25:00-26:00", "from 00:00 to 24:00"),
         ("沪A12345,,,morning", "hours are written"),
@@ -202,6 +204,7 @@ def test_a_broken_line_says_why(tmp_path: Path, line: str, why: str) -> None:
     entries, problems = read_list(write(tmp_path / "list.csv", f"plate,from,days,hours\n{line}\n"))
     assert entries == {}
     assert [why in problem and "list.csv:2:" in problem for problem in problems] == ([True] if why else [])
+    assert all(discreet(problem) == problem for problem in problems)  # no example that a log would take for a plate
 
 
 def test_a_list_that_is_emptied_keeps_its_plates_until_it_has_some(
