@@ -181,7 +181,8 @@ class Draft:
 
     ``source`` is the device's, camera's or part's name, or "" for the gateway itself; ``time`` as in Reading.
     ``extra`` holds further CloudEvents attributes (``severitytext``, ``severitynumber``). ``monotonic`` is the same
-    moment on the clock that never steps; without it the store works it out from ``time``.
+    moment on the clock that never steps; without it the store works it out from ``time``. ``quality`` is how far
+    ``time`` could be trusted when it was taken, if that was long ago: nothing waits for the clock or is corrected then.
     """
 
     stream: Stream
@@ -193,6 +194,7 @@ class Draft:
     id: str
     extra: Mapping[str, Any] = field(default_factory=dict)
     monotonic: float | None = None
+    quality: TimeQuality | None = None
 
 
 class Record(NamedTuple):

@@ -148,7 +148,7 @@ class Core:
             self._owing[event.settles] = True
         if event.owes is not None and self._owing.pop(event.owes.id, False):
             event = replace(event, owes=None)
-        return wills(event)
+        return wills(event, self._clock.quality())
 
     async def _handed_over(self, event: VisionEvent) -> bool:
         """Hand over an event with pictures; False when a disk that hangs has too many, and it is told without."""

@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-from gateway.contract import BusItem, DeviceEvent, Draft, PointValue, Reading, StateChange, VisionEvent, record_id
+from gateway.contract import (
+    BusItem,
+    DeviceEvent,
+    Draft,
+    PointValue,
+    Reading,
+    StateChange,
+    TimeQuality,
+    VisionEvent,
+    record_id,
+)
 
 LOST = "linli.media.lost.v1"
 WILL = "will/"
@@ -110,12 +120,15 @@ def _lost(event: VisionEvent) -> Draft:
     return vision_draft(replace(event, type=LOST, data=data, media={}), {})
 
 
-def wills(event: VisionEvent) -> dict[str, bytes | None]:
-    """Facts beside a record of a camera: what has to be recorded should what is announced never come, and what not."""
+def wills(event: VisionEvent, quality: TimeQuality) -> dict[str, bytes | None]:
+    """Facts beside a record of a camera: what has to be recorded should what is announced never come, and what not.
+
+    ``quality`` is that of the time now: whoever executes them lives with another clock.
+    """
     facts: dict[str, bytes | None] = {f"{WILL}{event.settles}": None} if event.settles else {}
     if event.owes is not None:
         draft = vision_draft(event.owes, {})
-        facts[f"{WILL}{draft.id}"] = msgspec.json.encode(replace(draft, monotonic=None))
+        facts[f"{WILL}{draft.id}"] = msgspec.json.encode(replace(draft, monotonic=None, quality=quality))
     return facts
 
 

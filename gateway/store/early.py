@@ -144,8 +144,9 @@ class HeldRows:
         self.spoilt = 0
         now = {stream: list(items) for stream, items in drafts.items()}
         if stamp.hold:
-            self._add([item for stream, items in now.items() if stream not in AT_ONCE for item in items])
-            return {stream: items for stream, items in now.items() if stream in AT_ONCE}
+            self._add([item for items in now.values() for item in items if _waits(item)])
+            at_once = {stream: [item for item in items if not _waits(item)] for stream, items in now.items()}
+            return {stream: items for stream, items in at_once.items() if items}
         freed = self._take(release) if release else []
         for stream in {item.draft.stream for item in freed}:
             now[stream] = [item for item in freed if item.draft.stream == stream] + now.get(stream, [])
@@ -189,6 +190,11 @@ class HeldRows:
             f"SELECT {what} FROM facts WHERE name >= ? AND name < ? ORDER BY name {order} LIMIT ?",  # noqa: S608
             (PREFIX, PREFIX[:-1] + "0", limit),
         )
+
+
+def _waits(item: Waiting) -> bool:
+    """Whether the clock of now has anything to say of it."""
+    return item.quality is None and item.draft.stream not in AT_ONCE
 
 
 def is_held(name: str) -> bool:

@@ -53,6 +53,8 @@ def waiting(draft: Draft, quality: TimeQuality, monotonic: float = math.inf, boo
         raise LinliError(
             f"a {draft.type} record of {draft.source or 'the gateway'} cannot be stored: {error}"
         ) from error
+    if draft.quality is not None:  # of another time, so that neither this one's clock nor its boot say anything of it
+        return Waiting(draft, data, draft.quality)
     return Waiting(draft, data, quality if draft.stream in AT_ONCE else None, monotonic, boot)
 
 

@@ -167,7 +167,7 @@ async def test_what_a_camera_owes_outlives_a_power_cut_until_it_is_settled() -> 
     await core.put(VisionEvent("tower", 5, 1.0, "", "tower", {}, "fall", owes=known))
     await core.drained()
     assert (executed(store.facts)[0], store.calls) == (
-        [replace(vision_draft(known, {}), monotonic=None)],
+        [replace(vision_draft(known, {}), monotonic=None, quality=core._clock.quality())],
         [([], False), ([], True)],
     )
     store.facts["will/x"] = b"of a plate that was erased"

@@ -76,16 +76,22 @@ def test_what_a_camera_owed_when_the_power_failed_is_on_record_after_the_start_a
 
     async def cut() -> None:
         async with opened(state) as store:
-            await store.put([], facts=wills(word))
+            await store.put([], facts=wills(word, "holdover"))
             await store.committed()
 
     asyncio.run(cut())
     api = free_port()
-    for _ in range(2):
-        daemon = Daemon(config(tmp_path, state, api), api).start()
-        try:
-            (told,) = [one for one in daemon.pull("perception", 1) if one["type"] == clip.type]
-        finally:
-            assert daemon.stop() == 0, daemon.tail()
-        assert validate(json.dumps(told))["id"] == lost
-        assert (told["data"], told["purpose"], told["source"]) == (data, "falls", "/gateways/test-gate/tower")
+    daemon = Daemon(config(tmp_path, state, api), api).start()
+    try:
+        (told,) = [one for one in daemon.pull("perception", 1) if one["type"] == clip.type]
+    finally:
+        assert daemon.stop() == 0, daemon.tail()
+    assert validate(json.dumps(told))["id"] == lost
+    assert told["timequality"] == "holdover"
+    assert (told["data"], told["purpose"], told["source"]) == (data, "falls", "/gateways/test-gate/tower")
+
+    async def left() -> tuple[int, dict[str, bytes]]:
+        async with opened(state) as store:
+            return store.bounds("perception").last, store.facts("will/")
+
+    assert asyncio.run(left()) == (1, {})  # so no start after it tells it again

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -46,6 +47,25 @@ def instant(event):
 
 async def opened(path, clock, boot="boot-1", **keys):
     return await Store.open(settings(commit="10ms", **keys), path, GATEWAY, clock, {}, boot)
+
+
+@pytest.mark.parametrize("then", ["synced", "holdover", "unknown"])
+@pytest.mark.parametrize("now", ["synced", "unknown"])
+async def test_what_is_told_of_an_earlier_boot_keeps_its_time_and_how_far_that_was_trusted(tmp_path, then, now):
+    clock = WrongClock(NEVER_SET if now == "unknown" else 0, now)
+    store = await opened(tmp_path, clock)
+    old = TRUE - 7200 * 10**9
+    await store.put([replace(taken(clock, 1.0), time=old, monotonic=None, quality=then)])
+    await store.committed()
+    (event,) = await everything(store, "perception")
+    assert (instant(event), event["timequality"]) == (old // 10**6, then)
+    assert "bootid" not in event  # this one's would be another
+    clock.off_ns, clock.trust = 0, "synced"
+    clock.now += 10
+    await store.put([taken(clock, 2.0)])
+    await store.committed()
+    assert (await everything(store, "perception"))[0] == event
+    await store.close()
 
 
 @pytest.mark.parametrize("off_ns", [NEVER_SET, -365 * 86400 * 10**9, 5 * 3600 * 10**9])
