@@ -15,6 +15,8 @@ from gateway.contract import STREAMS, Cursor, Stream
 PAGE = 1000
 WAIT = 30.0  # seconds of one long poll
 SAID = ("severity", "state", "label", "reason", "lane", "direction", "by", "why", "note")
+SEEN = "linli.vehicle.passage.v1"
+OF_LANE = (SEEN, "linli.media.ready.v1", "linli.media.lost.v1")
 
 
 @click.command()
@@ -105,7 +107,9 @@ def _line(record: dict[str, Any]) -> Line:
     kind = record["type"].removeprefix("linli.").removesuffix(".v1")
     number = record["sequence"].lstrip("0")
     time = record["time"][:19].replace("T", " ")
-    return Line([Word(time, "dim"), Word(number, "dim"), kind, Word(record.get("subject", ""), "strong"), _sum(record)])
+    # The subject of these is a lane, whose name many gates have: a desk asks for the gate.
+    subject = record["source"].rpartition("/")[2] if record["type"] in OF_LANE else record.get("subject", "")
+    return Line([Word(time, "dim"), Word(number, "dim"), kind, Word(subject, "strong"), _sum(record)])
 
 
 def _command(data: dict[str, Any]) -> str:
@@ -117,6 +121,12 @@ def _command(data: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _occupancy(data: dict[str, Any]) -> str:
+    """How many are inside, of how many places, and why the count is in doubt."""
+    inside = f"{data['occupied']} inside" + ("" if data["total"] is None else f" on {data['total']} places")
+    return inside if data["quality"] == "good" else f"{inside}, {data['quality']}: {data['reason']}"
+
+
 def _sum(record: dict[str, Any]) -> str:
     data = record.get("data") or {}
     kind = record["type"]
@@ -126,12 +136,16 @@ def _sum(record: dict[str, Any]) -> str:
         return f"{data['first']} to {data['last']} ({data['count']}): {data['cause']}"
     if kind == "linli.disposal.command.v1":
         return _command(data)
-    words = [
-        data.get(key) for key in ("severity", "state", "label", "reason", "lane", "direction", "by", "why", "note")
-    ]
+    if kind == "linli.parking.occupancy.v1":
+        return _occupancy(data)
+    words = [data.get(key) for key in SAID]
+    if kind in OF_LANE and "record" in data:
+        words.append(f"of record {data['record']}")
     plate = data.get("plate")
     if isinstance(plate, dict):
-        words.append(plate.get("text"))
+        words += [plate.get("text"), plate.get("status") if plate.get("status") != "accepted" else None]
+    if kind == SEEN:
+        words += [f"{data['list']} list" if data.get("list") else None, *data.get("marks", ())]
     text = data.get("text")
     words += text.values() if isinstance(text, dict) else [text]
     return ", ".join(dict.fromkeys(str(word) for word in words if word))

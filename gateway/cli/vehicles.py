@@ -45,7 +45,7 @@ def find_plate(plate: str, reason: str, config: Path | None, state: Path | None,
         print_json(found)
         return
     rows = [_row(record) for record in found["records"]]
-    show([Table(("time", "where", "type", "direction", "status", "files"), rows)] if rows else [])
+    show([Table(("time", "where", "type", "direction", "status", "files", "record"), rows)] if rows else [])
     total = sum(found["counts"].values())
     show([Line([Word(f"{total} records, {len(found['files'])} pictures and clips", "strong" if total else "")])])
     if found["more"]:
@@ -285,4 +285,5 @@ def _row(record: dict[str, Any]) -> list[str | Word]:
     files = sum(1 for key in ("picture", "clip") if data.get(key)) or int("sha256" in data)
     where = f"{record['source'].rpartition('/')[2]} {record['subject']}"
     kind = record["type"].removeprefix("linli.").removesuffix(".v1")
-    return [record["time"], where, kind, data.get("direction", ""), plate.get("status", ""), str(files)]
+    time = record["time"][:19].replace("T", " ")
+    return [time, where, kind, data.get("direction", ""), plate.get("status", ""), str(files), record["id"]]

@@ -56,6 +56,8 @@ def test_without_a_daemon(site: tuple[Path, Path, str, int], tmp_path: Path) -> 
     assert found.exit_code == 0, found.output
     answer = json.loads(found.stdout)
     assert (answer["counts"], answer["files"][0]) == ({"perception": 3}, picture)
+    rows = run(config, "find", "沪a·98K76", *REASON).stdout.splitlines()[1:4]
+    assert [row.split()[-1] for row in rows] == [each["id"] for each in answer["records"]]  # evidence hold asks for it
 
     done = run(config, "export", PLATE, *REASON, "--to", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
