@@ -227,6 +227,7 @@ class Database:
 
             self._forgetting = Forgetting(self._connection, self._eraser, self.epoch)
         gaps = self._forgetting.step(expiry.unlisted, stamp.wall, expiry.streams["perception"][1])
+        self.media.awaited = self._forgetting.awaited
         done.erased, done.behind = frozenset(gap.stream for gap in gaps), self._forgetting.behind
         return gaps
 

@@ -15,6 +15,7 @@ STREAM: Stream = "perception"
 PASSAGE = b'"type":"linli.vehicle.passage.v1"'
 FACT = "unlisted"  # up to which record it was looked, and in which epoch
 LOOKED_AT = 256  # rows in one commit
+FILED = 60 * 1_000_000_000  # ns by which a picture or clip is on the disk before the record that names it, at most
 CHANGED = 16  # rows that are written anew in one commit: an alarm must not wait long behind them
 
 Row = tuple[int, int, int, bytes]
@@ -37,14 +38,19 @@ class _Passage(msgspec.Struct):
 
 
 class Forgetting:
-    """Inside the writer's transactions; ``behind``: more is too old than was looked at in one."""
+    """Inside the writer's transactions; ``behind``: more is too old than was looked at in one.
+
+    ``awaited``: from when on (ns since 1970) files may belong to records that are not confirmed; None: there are none.
+    """
 
     def __init__(self, connection: sqlite3.Connection, eraser: Eraser, epoch: str) -> None:
         self._connection, self._eraser, self._epoch = connection, eraser, epoch
         self.behind = False
+        self.awaited: int | None = None
 
     def step(self, keep: int, now: int, confirmed: int | None) -> list[Gap]:
         """Erase those that are older than ``keep`` ns, going on from the last time; as ``Evictor.expire``."""
+        self.awaited = self._awaited(confirmed)
         after = self._position()
         until, self.behind = self._too_old(after, keep, now, confirmed)
         gone: list[int] = []
@@ -84,6 +90,17 @@ class Forgetting:
                     if looked == LOOKED_AT:
                         return until, True
         return until, False
+
+    def _awaited(self, confirmed: int | None) -> int | None:
+        if confirmed is None:
+            return None
+        row = self._connection.execute(
+            f'SELECT recorded FROM "{STREAM}" WHERE first >= ifnull('  # noqa: S608
+            f'(SELECT max(first) FROM "{STREAM}" WHERE first <= ?), 0) AND last > ? AND recorded > 0'
+            " ORDER BY first LIMIT 1",
+            (confirmed + 1, confirmed),
+        ).fetchone()
+        return row[0] - FILED if row else None
 
     def _unlisted(self, row: Row) -> list[int]:
         """Ordinary passages of vehicles on no list; a damaged row is for whoever reads it to find."""

@@ -45,6 +45,7 @@ class MediaIndex:
         self._connection = connection
         self._limits = limits
         self.behind = False
+        self.awaited: int | None = None  # of passages on no list: from when on somebody waits for them (ns since 1970)
         self.bytes: int = connection.execute("SELECT ifnull(sum(bytes), 0) FROM media").fetchone()[0]
         # As the transaction has it so far; only ``settle`` makes it so, since a transaction may come to nothing.
         self._bytes = self.bytes
@@ -67,7 +68,10 @@ class MediaIndex:
             # A flipped bit must not keep a file for ever.
             self._connection.execute(f"UPDATE media SET kept = '' WHERE {STRANGE}")  # noqa: S608
             for kept, age in self._limits.ages.items():
-                rows = self._too_old(kept, stamp.wall - age, stamp.wall)
+                until = stamp.wall - age
+                if kept == "unlisted" and self.awaited is not None:
+                    until = max(until - age, min(until, self.awaited))
+                rows = self._too_old(kept, until, stamp.wall)
                 self.behind = self.behind or len(rows) == AGED_AT_ONCE
                 notices += self._evict("age", stamp, rows)
         while (over := self._bytes + batch.media_room - self._limits.quota) > 0:

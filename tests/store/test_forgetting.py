@@ -154,6 +154,31 @@ async def test_their_pictures_go_at_the_same_age(tmp_path) -> None:
         assert all(store.media(other["sha256"]) for other in others)
 
 
+async def test_their_pictures_wait_for_a_required_consumer_as_their_records_do(tmp_path) -> None:
+    clock = FastClock(100)
+    keep = {**KEEP, "vehicle_media": "500s"}
+    async with opened(tmp_path, clock, {"district": frozenset(STREAMS)}, keep=keep) as store:
+        files = []
+        for number in range(2):
+            files.append((await store.put_media(b"%d" % number, "image/jpeg", "jpg", "unlisted"))["sha256"])
+            await store.put([passage()])
+            await store.committed()
+            clock.ahead_ns += (80 - 60 * number) * SECOND
+        clock.ahead_ns += 30 * SECOND  # 130 and 50 s old
+        await asyncio.sleep(0.2)
+        assert all(map(store.media, files))
+        store.confirm("district", "perception", 1)
+        await until(lambda: store.media(files[0]) is None)
+        assert len(await passages(store)) == 1
+        clock.ahead_ns += 100 * SECOND  # 150 s old, and nobody has had it
+        await asyncio.sleep(0.2)
+        assert store.media(files[1])
+        clock.ahead_ns += 60 * SECOND
+        await until(lambda: store.media(files[1]) is None)
+        await until(ends_at(store, 4))
+        assert await passages(store) == []
+
+
 async def test_a_damaged_row_does_not_keep_the_store_from_writing(tmp_path) -> None:
     clock = FastClock(100)
     async with opened(tmp_path, clock, keep=KEEP) as store:
