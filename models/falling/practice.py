@@ -47,7 +47,7 @@ SORTS: Sequence[Sequence[str]] = (
     (),
     ("rain", "leaves"),
 )
-# Without a codec a clip takes a third of the time: every second round of all sorts, with what a codec leaves of noise.
+# Without a codec a clip takes much less time: every second round of all sorts, with about what a codec leaves of noise.
 NOISE = 0.3
 
 
