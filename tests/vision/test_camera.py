@@ -26,6 +26,7 @@ from gateway.vision.camera import Camera
 from gateway.vision.messages import Clip, Job, Passage
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
+from tests.vision.coded import write_small_clip
 from tests.vision.lane import camera_settings
 
 MOST = 60.0  # seconds after which a test gives up: nothing here is timed, machines are slow
@@ -153,7 +154,7 @@ async def test_a_bad_file_is_a_state(content: bytes | None, reason: str, tmp_pat
 
 
 async def test_one_process_waits_for_a_camera_and_opens_it_once_it_is_there(
-    demo_clip: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = 0
     start = process.start_worker
@@ -164,12 +165,13 @@ async def test_one_process_waits_for_a_camera_and_opens_it_once_it_is_there(
         return await start(page)
 
     monkeypatch.setattr(cameras, "start_worker", counted)
-    async with running(tmp_path / "late.mp4", models, pace="free") as one:
+    clip = write_small_clip(tmp_path / "quiet.mp4", 0.4)
+    async with running(tmp_path / "late.mp4", tmp_path, pace="free") as one:
         await one.until(lambda: ("offline", "not_found") in one.states)
-        await asyncio.to_thread(os.symlink, demo_clip, tmp_path / "late.mp4")
+        await asyncio.to_thread(os.symlink, clip, tmp_path / "late.mp4")
         await one.until(lambda: one.state == "ended")
     assert started == 1
-    assert [state for state, _ in one.states] == ["starting", "offline", "online", "ended"]
+    assert [state for state, _ in one.states] == ["starting", "offline", "degraded", "ended"]  # no models are here
 
 
 async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path) -> None:

@@ -23,10 +23,15 @@ from tests.vision.falling.test_events import FALL
 from tests.vision.test_camera import running
 
 
-async def test_a_fall_has_its_early_word_its_record_and_its_clip(tmp_path: Path) -> None:
-    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
+@pytest.fixture(scope="module")
+def fallen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fall from floor 10 at the first second; drawn and encoded once."""
+    return film(tmp_path_factory.mktemp("fallen") / "fall.mp4", [Dropped(1.0, 10)], seconds=4.0)
+
+
+async def test_a_fall_has_its_early_word_its_record_and_its_clip(fallen: Path, tmp_path: Path) -> None:
     how = {"vehicles": None, "falling": {"facade": FACADE}, "unblurred": "a drawn wall", "pace": "free"}
-    async with running(path, tmp_path, **how) as one:  # by the plain rule
+    async with running(fallen, tmp_path, **how) as one:  # by the plain rule
         await one.until(lambda: one.state == "ended")
     assert ("offline", "worker") not in one.states
     told = [item for item in one.items if isinstance(item, VisionEvent)]
@@ -55,10 +60,9 @@ async def test_a_drop_test_ends_by_itself_and_only_one_runs(tmp_path: Path) -> N
     assert one.camera.view()["falling"]["facade"] == {**FACADE, "storey": STOREY}
 
 
-async def test_what_falls_when_the_gateway_stops_has_its_record_and_its_clip(tmp_path: Path) -> None:
-    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
+async def test_what_falls_when_the_gateway_stops_has_its_record_and_its_clip(fallen: Path, tmp_path: Path) -> None:
     how = {"vehicles": None, "falling": {"facade": FACADE}, "unblurred": "a drawn wall"}
-    async with running(path, tmp_path, **how) as one:
+    async with running(fallen, tmp_path, **how) as one:
         await one.until(lambda: any(isinstance(item, VisionEvent) for item in one.items))
         assert not one.passages  # only the early word so far
     fall, clip = one.passages
@@ -72,10 +76,9 @@ def valid(event: VisionEvent) -> bool:
     return bool(kind.evolve(schema=kind.schema["properties"]["data"]).is_valid(dict(event.data)))
 
 
-async def test_a_worker_that_dies_in_mid_fall_leaves_a_record_of_what_was_told(tmp_path: Path) -> None:
-    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
+async def test_a_worker_that_dies_in_mid_fall_leaves_a_record_of_what_was_told(fallen: Path, tmp_path: Path) -> None:
     how = {"vehicles": None, "falling": {"facade": FACADE}, "unblurred": "a drawn wall"}
-    async with running(path, tmp_path, **how) as one:
+    async with running(fallen, tmp_path, **how) as one:
         await one.until(lambda: any(isinstance(item, VisionEvent) for item in one.items))
         assert one.camera._worker is not None
         os.kill(one.camera._worker.pid, signal.SIGKILL)
@@ -93,11 +96,10 @@ async def test_a_worker_that_dies_in_mid_fall_leaves_a_record_of_what_was_told(t
 
 
 async def test_a_stop_that_cannot_wait_for_the_end_of_a_fall_leaves_a_record_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fallen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cameras, "LAST_WORDS", 0.0)
-    path = film(tmp_path / "fall.mp4", [Dropped(1.0, 10)])
-    async with running(path, tmp_path, vehicles=None, falling={"facade": FACADE}) as one:
+    async with running(fallen, tmp_path, vehicles=None, falling={"facade": FACADE}) as one:
         await one.until(lambda: any(isinstance(item, VisionEvent) for item in one.items))
     (fall,) = one.passages
     assert (fall.data["complete"], fall.data["reason"]) == (False, "stopped")
