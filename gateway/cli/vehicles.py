@@ -13,12 +13,18 @@ import msgspec
 
 from gateway.cli import DEFAULT_CONFIG
 from gateway.cli.client import NotRunningError, Refusal, find, place
-from gateway.cli.output import Line, Table, Word, json_option, print_json, show, since, size
+from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show, since, size
 
 if TYPE_CHECKING:
     from gateway.commands.personal import Personal
 
 PATIENCE = 900.0  # seconds: a store of millions of records is read from end to end
+DOUBTS = {
+    "gate_blind": "a gate's camera gives no picture",
+    "below_zero": "vehicles left when it said that nobody was inside",
+    "above_places": "more vehicles than places",
+    "nightly_drift": "the fewest at night have moved one way for a week",
+}
 SUFFIXES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png"}
 
 Work = Callable[["Personal"], Awaitable[Any]]
@@ -160,12 +166,19 @@ def occupancy(config: Path | None, state: Path | None, as_json: bool) -> None:
             "-" if area["total"] is None else str(area["total"]),
             f"{area['in']} / {area['out']}",
             since(area["since"], now),
-            Word(area["quality"], "good" if area["quality"] == "good" else "warn"),
+            Word(*_quality(area)),
         ]
         for area in areas
     ]
     head = ("area", "inside", "free", "places", "in / out", "counted since", "count")
     show([Table(head, rows)] if rows else [Line(["No camera counts for a parking area: give one spaces."])])
+
+
+def _quality(area: dict[str, Any]) -> tuple[str, Tone]:
+    """How far the count can be trusted, and why not further."""
+    if area["quality"] == "good":
+        return "good", "good"
+    return f"{area['quality']}: {DOUBTS.get(area['reason'], area['reason'])}", "warn"
 
 
 @vehicles.command("reset-count")

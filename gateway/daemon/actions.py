@@ -392,7 +392,9 @@ def _restored(saved: bytes | None) -> tuple[Want | None, bool]:
 def _log(want: Want, result: Result) -> None:
     name = f"{result.wish.device}.{result.wish.point}"
     if result.done:
-        log.info("%s (%s) has set %s", want.who, want.cause, name)
+        # What is written as text may be a plate on a display.
+        to = "" if isinstance(want.value, str) else f" to {want.value}".lower()
+        log.info("%s (%s) has set %s%s", want.who, want.cause, name, to)
     else:
         told = result.reason if isinstance(want.value, str) else result.text  # a text may be a plate on a display
         log.warning("%s (%s): %s: %s", want.who, want.cause, name, told)

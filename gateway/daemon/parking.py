@@ -182,14 +182,14 @@ class Parking:
         for area in self._areas.values():
             count = area.count
             sentence = {
-                "below_zero": f"{count.below} vehicles left when the count was 0",
+                "below_zero": f"so far {count.below} left when it said that nobody was inside",
                 "above_places": f"{count.inside} vehicles are counted on {area.total} places",
                 "nightly_drift": "the fewest vehicles at night have moved one way for a week",
             }.get(area.reason)
             if sentence is not None:
-                fix = f"count the vehicles, then: linli vehicles reset-count {area.name} N"
+                fix = f"count the vehicles inside, then: linli vehicles reset-count {area.name} NUMBER"
                 since = self._clock.rfc3339(count.since)
-                text = f"the count of parking area {area.name} drifts: {sentence}"
+                text = f"the count of parking area {area.name} is wrong: {sentence}"
                 found.append(Problem(part=f"area {area.name}", severity="warning", text=text, since=since, fix=fix))
         return found
 

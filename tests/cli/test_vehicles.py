@@ -203,7 +203,7 @@ class Counted:
 
     def view(self) -> list[dict[str, Any]]:
         known = {"area": "yard", "total": None, "free": None, "occupied": 5, "in": 9, "out": 4, "quality": "uncertain"}
-        return [{**known, "since": "2026-11-21T08:00:00.000+08:00"}]
+        return [{**known, "reason": "below_zero", "since": "2026-11-21T08:00:00.000+08:00"}]
 
     async def reset(self, *what: Any) -> dict[str, Any]:
         self.told.append(what)
@@ -222,6 +222,7 @@ def test_areas_are_shown_and_counted_anew(served: Served) -> None:
     served.desk.commands.parking = counted = Counted()
     shown = asked(served, "occupancy").stdout
     assert shown.splitlines()[1].split()[:7] == ["yard", "5", "-", "-", "9", "/", "4"]
+    assert "uncertain: vehicles left when it said that nobody was inside" in shown
     done = asked(served, "reset-count", "yard", "7", "--note", "by hand")
     assert "yard has 7 vehicles inside (the count said 5)" in done.stdout
     assert counted.told[0][:2] == ("yard", 7)

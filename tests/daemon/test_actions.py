@@ -109,7 +109,8 @@ async def bench(*alarms: dict[str, Any], one: Slave | None = None) -> AsyncItera
 ON = {"write": "siren.output", "value": True}
 
 
-async def test_raised_and_let_go_when_cleared() -> None:
+async def test_raised_and_let_go_when_cleared(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "linli.actions")
     async with bench(alarm("a", {**ON, "until": "cleared"})) as site:
         site.read(a=11)
         await until(lambda: site.slave.bits[0])
@@ -124,6 +125,8 @@ async def test_raised_and_let_go_when_cleared() -> None:
         assert (first.data["by"], first.data["alarm"]) == ("alarm:a", "a")
         assert first.data["occurrence"] == second.data["occurrence"] is not None
         assert site.actions.view() == []
+    told = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    assert [line.rpartition("siren.output ")[2] for line in told] == ["to true", "to false"]
 
 
 async def test_an_alarm_that_is_only_tested_sets_nothing_and_lets_nothing_go() -> None:

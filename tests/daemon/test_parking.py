@@ -99,7 +99,10 @@ async def test_below_zero_is_held_told_and_ended_by_a_reset(fake_clock: FakeCloc
     site.drive("out", times=2)
     assert (site.last["occupied"], site.last["quality"], site.last["reason"]) == (0, "uncertain", "below_zero")
     (problem,) = site.parking.problems()
-    assert "reset-count yard" in problem["fix"]
+    assert problem["text"] == (
+        "the count of parking area yard is wrong: so far 2 left when it said that nobody was inside"
+    )
+    assert problem["fix"] == "count the vehicles inside, then: linli vehicles reset-count yard NUMBER"
     done = await site.parking.reset("yard", 7, "uid:0", "by hand")
     assert done == {"area": "yard", "before": 0, "after": 7}
     told, said = site.store.drafts[-2:]
