@@ -16,6 +16,7 @@ from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json,
 from gateway.vision.fetch import install, pull, remove
 from gateway.vision.packs import (
     BY_CHOICE,
+    READING,
     SLOWER,
     Choice,
     Pack,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+SECOND = "second reader"
 HERE, REFUSED, ABSENT = "here", "refused: not its file", "not here"
 TONES: dict[str, Tone] = {HERE: "good", REFUSED: "bad", ABSENT: "warn"}
 SHOW_EVERY = 0.2
@@ -253,7 +255,7 @@ def _known(known: dict[str, Pack], name: str) -> Pack:
 
 
 def _working(known: tuple[Pack, ...] | list[Pack]) -> dict[str, Pack]:
-    """The pack that works for each task; none without the libraries to tell, or where none is here."""
+    """The pack that works for each task, and the SECOND; none without the libraries to tell, or where none is here."""
     try:
         from gateway.vision.selftest import ranked
     except ImportError:
@@ -261,9 +263,11 @@ def _working(known: tuple[Pack, ...] | list[Pack]) -> dict[str, Pack]:
     found = {}
     chosen = _refusing(lambda: choices(models_folder()))
     for task in sorted({pack.task for pack in known}):
-        best = _refusing(partial(ranked, models_folder(), task))[0]
+        best, *others = _refusing(partial(ranked, models_folder(), task))
         if best.present and (task not in BY_CHOICE or task in chosen):
             found[task] = best
+            if task == READING and (other := next((pack for pack in others if pack.present), None)) is not None:
+                found[SECOND] = other
     return found
 
 
@@ -341,6 +345,7 @@ def _row(pack: Pack, working: dict[str, Pack]) -> dict[str, Any]:
         "path": str(pack.path),
         "optional": pack.optional,
         "in_use": pack.task in working and working[pack.task].name == pack.name and state == HERE,
+        "second": SECOND in working and working[SECOND].name == pack.name and state == HERE,
         "golden": pack.golden is not None,
         "state": state,
     }
@@ -349,6 +354,7 @@ def _row(pack: Pack, working: dict[str, Pack]) -> dict[str, Any]:
 def _state(row: dict[str, Any]) -> str:
     if row["state"] == HERE:
         unused = f"here; to let it work: linli model use {row['name']}" if row["task"] in BY_CHOICE else "here"
+        unused = "here, asked where the other reader is unsure" if row["second"] else unused
         return "here, in use" if row["in_use"] else unused
     if row["state"] == ABSENT:
         return f"not here: linli model pull {row['name']}" if row["optional"] else "not here: linli model pull"

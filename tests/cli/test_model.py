@@ -54,6 +54,21 @@ def test_the_list_says_what_works_and_what_models_run_on(folder: Path) -> None:
     assert told["providers"]["cpu"] is True
 
 
+def test_the_list_names_the_reader_that_is_asked_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("own", "other"):
+        shutil.copytree(MANIFESTS / "plates", tmp_path / name)
+        manifest = tmp_path / name / "manifest.toml"
+        manifest.write_text(manifest.read_text().replace('"plate-reader-linli"', f'"{name}"'))
+    monkeypatch.setenv("LINLI_MODELS", str(tmp_path))
+    lines = {line.split()[0]: line for line in run("list").output.splitlines()}
+    told = json.loads(run("list", "--json").output)["packs"]
+    works = next(row["name"] for row in told if row["in_use"])
+    helps = next(row["name"] for row in told if row["second"])
+    assert {works, helps} == {"own", "other"}
+    assert "here, in use" in lines[works]
+    assert "here, asked where the other reader is unsure" in lines[helps]
+
+
 def test_a_pack_is_tested_step_by_step(folder: Path) -> None:
     shown = run("test", "--json")
     assert shown.exit_code == 0
