@@ -138,7 +138,8 @@ class PassageBook:
             self._forget_pictures(now)
         else:
             self._told, self._told_plates, self._told_motions = [], [], set()
-            self._told_regions, self._ended = [], []
+            # A film that is played again begins at time 0, and so nothing of the time before would ever be too old.
+            self._told_regions, self._ended, self._resting = [], [], []
         ready, self._ready = self._ready, []
         return sorted(ready, key=lambda passage: passage.time)
 

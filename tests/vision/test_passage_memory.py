@@ -1,5 +1,6 @@
 """What a lane keeps of vehicles that have gone: no pictures, and nothing for ever."""
 
+import math
 from typing import Any, cast
 
 from gateway.vision.capture import Frame
@@ -42,3 +43,11 @@ def test_what_may_still_become_a_passage_keeps_its_picture() -> None:
     state._waiting = [motion]
     state._forget_pictures(20.0)
     assert motion.best is not None
+
+
+def test_when_a_film_is_over_all_is_forgotten() -> None:
+    book = PassageBook("gate", (), PlateLists({}))
+    state: Any = book
+    state._resting.append((gone_at(10.0), "in"))
+    book.take(math.inf, [])
+    assert state._resting == []
