@@ -141,13 +141,12 @@ class Camera:
     def clip(self, before: float, after: float, record: str) -> bool:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
         worker = self._worker
-        if not self._may_clip or self._size is None or worker is None or worker.stdin is None:
-            return False
-        if worker.returncode is not None or worker.stdin.is_closing():
+        stdin = worker.stdin if worker is not None and worker.returncode is None else None
+        if not self._may_clip or self._size is None or stdin is None or stdin.is_closing():
             return False
         self._asked += 1
         token = f"g{self._asked}"
-        worker.stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
+        stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
         self._promises.asked(token, record, self._size)
         return True
 
@@ -257,11 +256,16 @@ class Camera:
         if worker.stdin is None or not self._promises.open:
             return
         worker.stdin.write(msgspec.json.encode(Stop()) + b"\n")
-        with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError, NonsenseError):
-            async with asyncio.timeout(LAST_WORDS):
-                while not isinstance(message := await spoken.message(), Gone):
-                    if isinstance(message, Fall | Clip):  # a vehicle is told when it goes, by the next worker
-                        await self._take(message)
+        hearing = asyncio.create_task(self._hear(spoken))
+        await asyncio.wait([hearing], timeout=LAST_WORDS)  # Python 3.11.2's asyncio.timeout is none in a cancelled task
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+    async def _hear(self, spoken: Spoken) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, msgspec.DecodeError, NonsenseError):
+            while not isinstance(message := await spoken.message(), Gone):
+                if isinstance(message, Fall | Clip):  # a vehicle is told when it goes, by the next worker
+                    await self._take(message)
 
     async def _give_up(self, reason: str, sentence: str) -> None:
         """Put on record what was announced and does not come any more; ``reason`` is a short code."""

@@ -22,7 +22,7 @@ def test_the_facade_is_judged_and_the_cost_is_that_of_every_frame(tmp_path: Path
     assert found["facade"].level == "warn"  # 4 pixels are more than a bottle
     assert found["facade"].value == "12 of 12 floors watched; smallest object 24 to 24 cm"
     share, _, of_it = found["CPU"].value.partition("% of a core at all times (")
-    assert int(share) > int(of_it.partition("%")[0])
+    assert int(share) >= int(of_it.partition("%")[0])
     assert "plates" not in found
     assert not any(word in check.advice for check in report.checks for word in ("passage", "lane", "plate"))
 
