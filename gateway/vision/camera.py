@@ -23,6 +23,7 @@ from gateway.vision.messages import (
     Ask,
     Beat,
     Clip,
+    Early,
     Fall,
     Fell,
     Gone,
@@ -32,7 +33,6 @@ from gateway.vision.messages import (
     Peek,
     Shut,
     Stop,
-    Sure,
     Trouble,
     View,
 )
@@ -334,7 +334,7 @@ class Camera:
 
     async def _tell(self, found: Finding) -> None:
         event = self._teller.event(found, self._clock.monotonic())
-        if not isinstance(found, Fell | Sure) and found.picture is not None:
+        if not isinstance(found, Early) and found.picture is not None:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
         if isinstance(found, Passage):
             self._passages.append(found)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gateway.settings.parking import ZoneSettings
 from gateway.vision.capture import Frame
 from gateway.vision.evidence import frame_hash
-from gateway.vision.messages import Dwell, Picture
+from gateway.vision.messages import Dwell, Picture, Stands
 from gateway.vision.privacy import Veil
 from gateway.vision.shapes import Box
 
@@ -24,6 +24,7 @@ CONTRAST = 0.10  # of the local mean: a smaller difference is noise or a shadow'
 STILL = 0.06  # of the zone may change between two looks while something stands
 MOVED = 0.2  # of its size: by so much a thing that stands may seem to move
 GONE_AFTER = 4.0  # seconds that it may be hidden by somebody who walks by
+REMINDS = 20.0  # seconds after which the rules hear that it still stands: an event holds for a minute
 LEARN = 0.02  # of a look goes into the memory of the empty zone, every second
 LEARNT = 10.0  # seconds of an empty zone before anything is judged
 OUTLINE = 1.0  # of the outline's edges before: with less of them it is the outline of what has driven away
@@ -39,6 +40,7 @@ class _Standing:
     seen_wall: int
     box: Box
     told: bool = False
+    reminded: float = 0.0
 
 
 class Zone:
@@ -55,8 +57,8 @@ class Zone:
         self._learnt = 0.0
         self._standing: _Standing | None = None
 
-    def look(self, frame: Frame, wall: int, seconds: float, veil: Veil) -> list[Dwell]:
-        """Look at a frame, ``seconds`` after the last; what came to stand for too long, or has left."""
+    def look(self, frame: Frame, wall: int, seconds: float, veil: Veil) -> list[Dwell | Stands]:
+        """Look at a frame, ``seconds`` after the last; what came to stand for too long, stands still, or has left."""
         if (frame.width, frame.height) != self._size:
             self._begin(frame.width, frame.height)
         now = self._levelled(frame)
@@ -84,7 +86,7 @@ class Zone:
         self._standing, self._empty, self._before, self._learnt = None, None, None, 0.0
         return []
 
-    def _judge(self, frame: Frame, wall: int, stands: bool, box: Box, veil: Veil) -> list[Dwell]:
+    def _judge(self, frame: Frame, wall: int, stands: bool, box: Box, veil: Veil) -> list[Dwell | Stands]:
         standing = self._standing
         if standing is None:
             return []
@@ -94,9 +96,12 @@ class Zone:
                 self._standing = standing = _Standing(frame.time, wall, frame.time, wall, box)
             standing.seen, standing.seen_wall = frame.time, wall
             if not standing.told and frame.time - standing.since >= self.settings.after:
-                standing.told, standing.box = True, box
+                standing.told, standing.box, standing.reminded = True, box, frame.time
                 picture = _picture(frame, wall, box.grown(0.1), veil)
                 return [self._dwell("standing", standing, frame.time - standing.since, wall, picture)]
+            if standing.told and frame.time - standing.reminded >= REMINDS:
+                standing.reminded = frame.time
+                return [Stands(self.settings.name, wall)]
             return []
         if frame.time - standing.seen < GONE_AFTER:
             return []
@@ -173,7 +178,7 @@ class DwellWatch:
         self._veil = veil or Veil()
         self._looked: float | None = None
 
-    def look(self, frame: Frame, wall: int) -> list[Dwell] | None:
+    def look(self, frame: Frame, wall: int) -> list[Dwell | Stands] | None:
         """Look at a frame of time ``wall`` (ns since 1970); None when it was too soon after the last look."""
         if self._looked is not None and 0 <= frame.time - self._looked < LOOK_EVERY - 1e-3:
             return None

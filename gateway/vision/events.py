@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.contract import Kept, VisionEvent
 from gateway.vision.grammar import masked
-from gateway.vision.messages import Clip, Dwell, Fall, Fell, Passage, Picture, Sure
+from gateway.vision.messages import Clip, Dwell, Fall, Fell, Passage, Picture, Stands, Sure
 
 PASSAGE = "linli.vehicle.passage.v1"
 DWELL = "linli.vehicle.dwell.v1"
@@ -123,6 +123,11 @@ def dwell_event(camera: str, dwell: Dwell, stamp: Callable[[int], str], monotoni
         data["standing"] = standing
     event, identity = ("dwell", standing) if begins else ("", "")
     return VisionEvent(camera, dwell.time, monotonic, DWELL, dwell.zone, data, event, media, identity)
+
+
+def stands_event(camera: str, stands: Stands, monotonic: float) -> VisionEvent:
+    """What goes on is told to the rules alone, and is no news."""
+    return VisionEvent(camera, stands.time, monotonic, "", stands.zone, {}, "dwell", told="dwell")
 
 
 def fell_event(camera: str, fell: Fell, monotonic: float, *, test: bool = False) -> VisionEvent:

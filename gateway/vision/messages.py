@@ -203,6 +203,13 @@ class Dwell(msgspec.Struct, frozen=True, tag=True):
     picture: Picture | None
 
 
+class Stands(msgspec.Struct, frozen=True, tag=True):
+    """What was told to stand in a zone does so still (``time`` in ns since 1970): for the rules, not for a record."""
+
+    zone: str
+    time: int
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where a thing began to fall: floor (ground is 1), column (from 1 at the left), and 90 % of the floors."""
 
@@ -247,7 +254,8 @@ class Fell(msgspec.Struct, frozen=True, tag=True):
         return self.known.time
 
 
-Message = Opened | Shut | Beat | Trouble | Gone | Passage | Sure | Dwell | Clip | View | Fell | Fall
+Message = Opened | Shut | Beat | Trouble | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
+Early = Fell | Sure | Stands  # for the rules alone
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from gateway.contract import VisionEvent, record_id
 from gateway.settings import CameraSettings
-from gateway.vision.events import dwell_event, fall_event, fell_event, passage_event, sure_event
+from gateway.vision.events import dwell_event, fall_event, fell_event, passage_event, stands_event, sure_event
 from gateway.vision.habits import Habits
-from gateway.vision.messages import Dwell, Fall, Fell, Passage, Sure
+from gateway.vision.messages import Dwell, Fall, Fell, Passage, Stands, Sure
 from gateway.vision.presence import Presence, area_of
 
-Finding = Passage | Sure | Dwell | Fell | Fall
+Finding = Passage | Sure | Dwell | Stands | Fell | Fall
 
 
 class Teller:
@@ -63,6 +63,8 @@ class Teller:
             return fell_event(name, found, monotonic, test=test)
         if isinstance(found, Sure):
             return sure_event(name, found, monotonic)
+        if isinstance(found, Stands):
+            return stands_event(name, found, monotonic)
         if isinstance(found, Fall):
             test = found.number in self._tests  # its record says what its early word said
             self._tests.discard(found.number)

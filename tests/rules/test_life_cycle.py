@@ -476,6 +476,19 @@ def test_what_leaves_a_zone_is_not_what_came_to_stand_there() -> None:
     assert dwell(100, "") == []
 
 
+def test_what_stands_on_keeps_its_alarm_and_is_no_news() -> None:
+    site = Site({"when": "event(north-gate, dwell)"})
+    for at in (1, 21, 41, 61, 81):
+        kind = "linli.vehicle.dwell.v1" if at == 1 else ""
+        told = "" if at == 1 else "dwell"
+        found = VisionEvent("north-gate", wall(at), at, kind, "zone", {}, event="dwell", told=told)
+        assert [step.kind for step in site.rules.feed(found)] == (["raised"] if at == 1 else [])
+        if at == 21:
+            site.ack(22)
+    assert site.tick(140) == []
+    assert site.tick(141) == ["cleared"]
+
+
 def test_one_alarm_of_two_cameras_is_raised_once_for_what_both_see() -> None:
     settings = AlarmSettings.model_validate({"name": "fell", "when": "event(east, fall) or event(west, fall)"})
     rules, problems = compile_rules([settings], POINTS, frozenset({"east", "west"}))

@@ -1,5 +1,6 @@
 """Zones where none may stand: cars that stay, pass, come with a flicker of light, or stood there from the start."""
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -11,9 +12,9 @@ from gateway.contract import record_id
 from gateway.settings.parking import ZoneSettings
 from gateway.store.types import schema
 from gateway.vision.dwell import DwellWatch
-from gateway.vision.events import dwell_event
+from gateway.vision.events import dwell_event, stands_event
 from gateway.vision.evidence import Pixels
-from gateway.vision.messages import Dwell
+from gateway.vision.messages import Dwell, Stands
 
 WIDTH, HEIGHT = 640, 360
 AREA = [[100, 150], [540, 150], [540, 340], [100, 340]]
@@ -53,10 +54,15 @@ class Lane:
 
     def show(self, picture: Pixels, seconds: int) -> list[Dwell]:
         told: list[Dwell] = []
+        self.reminded: list[float] = []
         for _ in range(seconds):
             noisy = picture.astype(np.float32) * np.float32(self.light) + self.noise[int(self.time) % 5]
             frame: Any = Picture(noisy.clip(0, 255).astype(np.uint8), self.time)
-            told += self.watch.look(frame, round(self.time * 1e9)) or []
+            for found in self.watch.look(frame, round(self.time * 1e9)) or []:
+                if isinstance(found, Dwell):
+                    told.append(found)
+                else:
+                    self.reminded.append(found.time / 1e9)
             self.time += 1.0
         return told
 
@@ -74,10 +80,13 @@ def test_a_car_that_stays_is_told_once_and_when_it_leaves() -> None:
     assert left < 260
     assert right > 360
     assert (top, bottom) < (230, 340)
+    assert len(lane.reminded) == 3  # 80 s, less two until it was told
+    assert all(after - before == 20 for before, after in pairwise(lane.reminded))
     (gone,) = lane.show(lane.ground, 20)
     assert (gone.state, gone.since) == ("gone", standing.since)
     assert 105 <= gone.seconds <= 111
     assert lane.show(lane.ground, 60) == []
+    assert lane.reminded == []
 
 
 def test_what_passes_or_is_small_or_a_lamp_is_nothing() -> None:
@@ -134,3 +143,8 @@ def test_records_fit_their_schema_and_the_rules_hear_it_once() -> None:
     assert last.data["standing"] == identity
     for event in (first, last):
         Draft202012Validator(schema(event.type)["properties"]["data"]).validate(dict(event.data))
+
+
+def test_that_it_stands_still_is_for_the_rules_alone() -> None:
+    event = stands_event("gate", Stands("lane", 10**9), 7.0)
+    assert (event.type, event.event, event.told, event.monotonic) == ("", "dwell", "dwell", 7.0)
