@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +35,10 @@ from gateway.vision.messages import (
     Trouble,
     View,
 )
+from gateway.vision.opening import pauses
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
-from gateway.vision.process import NonsenseError, Spoken, end_worker, ending, log_complaints, start_worker
+from gateway.vision.process import NonsenseError, Spoken, broken_off, end_worker, ending, log_complaints, start_worker
 from gateway.vision.promises import Promises
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
@@ -46,7 +46,6 @@ from gateway.vision.telling import Finding, Teller
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
 STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
-BACK_OFF = (0.5, 10.0)
 STEADY = 30.0  # seconds of good work after which the back-off begins anew
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
@@ -193,8 +192,7 @@ class Camera:
             await self._keep_working(suspects)
 
     async def _keep_working(self, suspects: Suspects) -> None:
-        low, high = BACK_OFF
-        wait = low
+        waits = pauses()
         while True:
             began = self._clock.monotonic()
             try:
@@ -204,9 +202,8 @@ class Camera:
                 await self._become(SourceState.OFFLINE, error.reason, str(error))
             self._wary = self._size is None
             if self._clock.monotonic() - began > STEADY:
-                wait = low
-            await self._clock.sleep(wait * random.uniform(0.8, 1.0))  # noqa: S311 - jitter
-            wait = min(high, wait * 2)
+                waits = pauses()
+            await self._clock.sleep(next(waits))
 
     async def _work(self, suspects: Suspects) -> None:
         """Run one worker to its end; WorkerFailedError unless the camera's file was played to its end."""
@@ -246,10 +243,7 @@ class Camera:
             try:
                 await end_worker(worker)
             finally:
-                complaints.cancel()
-                await asyncio.wait([complaints])  # not its own await: our being cancelled meanwhile must not be lost
-                if not complaints.cancelled():
-                    complaints.result()
+                await broken_off(complaints)
 
     async def _hear_out(self, worker: asyncio.subprocess.Process, spoken: Spoken) -> None:
         """When the gateway stops: a fall that was told gets its record, and what is owed a clip, if it can be soon."""
@@ -258,8 +252,7 @@ class Camera:
         worker.stdin.write(msgspec.json.encode(Stop()) + b"\n")
         hearing = asyncio.create_task(self._hear(spoken))
         await asyncio.wait([hearing], timeout=LAST_WORDS)  # Python 3.11.2's asyncio.timeout is none in a cancelled task
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        await broken_off(hearing)
 
     async def _hear(self, spoken: Spoken) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, msgspec.DecodeError, NonsenseError):

@@ -93,6 +93,14 @@ async def end_worker(worker: asyncio.subprocess.Process) -> int:
     return await worker.wait()
 
 
+async def broken_off(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended; what it failed with is raised."""
+    task.cancel()
+    await asyncio.wait([task])  # not its own await: our being cancelled meanwhile must not be lost
+    if not task.cancelled():
+        task.result()
+
+
 def ending(code: int) -> str:
     """Say how it ended."""
     return f"signal {-code}" if code < 0 else f"exit code {code}"

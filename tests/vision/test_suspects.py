@@ -161,7 +161,7 @@ with AtWork("{HASH}", "bad-pack"):
         return await start(argv[0], str(program), **more)
 
     monkeypatch.setattr(process.asyncio, "create_subprocess_exec", instead)
-    monkeypatch.setattr("gateway.vision.camera.BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr("gateway.vision.opening.BACK_OFF", (0.01, 0.02))
     monkeypatch.setenv("PYTHONPATH", str(Path(process.__file__).parents[2]))
     one = Running(demo_clip, tmp_path)
     try:
