@@ -153,6 +153,15 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
     places = way.places()
     wall = facade.on_wall(places)
     drops = (wall[0, 1] - wall[:, 1]) * facade.storey
+    begin = wall[:5]
+    beside = np.maximum(-begin[:, 0], begin[:, 0] - 1)
+    near = (beside < BESIDE) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
+    inside = near & (beside < 0.08)
+    third = max(2, len(times) // 3)
+    last = _slope(times[-third:], drops[-third:])
+    quick = last > LEAST_SPEED and drops[-1] > LEAST_DROP
+    if not told and not (quick and near.mean() > 0.5 and wall[0, 1] < 1.1 * facade.floors):
+        return None
     count = early(times)
     stretch = STRETCH if known else UNKNOWN
     if way.early is None or way.early[0] != count:
@@ -160,16 +169,9 @@ def measure(way: Way, facade: Facade, *, known: bool, told: bool = False) -> Mea
     first = way.early[1]
     u, v = float(np.median(wall[:count, 0])), float(np.median(wall[:count, 1]))
     per_metre = max(0.5, facade.pixels_per_metre(u, v))
-    begin = wall[:5]
-    beside = np.maximum(-begin[:, 0], begin[:, 0] - 1)
-    near = (beside < BESIDE) & (begin[:, 1] > -1) & (begin[:, 1] < facade.floors + 1.5)
-    inside = near & (beside < 0.08)
-    third = max(2, len(times) // 3)
-    last = _slope(times[-third:], drops[-third:])
     # What is thrown outwards hangs in the picture for a second: pixels say more than shares of nothing.
     explained = max(MISFIT * first.drop, MISFIT_PX / way.scale / per_metre)
-    falls = first.misfit < explained and first.acceleration > BACKWARDS and last > LEAST_SPEED
-    if not told and not (falls and drops[-1] > LEAST_DROP and near.mean() > 0.5 and wall[0, 1] < 1.1 * facade.floors):
+    if not told and not (first.misfit < explained and first.acceleration > BACKWARDS):
         return None
     whole = fit_fall(times, drops, stretch) if count < len(times) else first
     aside = places[:count, 0] / per_metre

@@ -33,9 +33,9 @@ from gateway.vision.privacy import Veil
 
 EIGHT = 8  # points after which the clock of the alarm runs
 AGAIN = 0.12  # seconds until the next
-SELDOM = 0.5  # the same for what went on for longer: most of it is leaves and birds
+SELDOM, RARER = 0.5, 0.3  # the same for what went on for longer, and share of its age: most of it is leaves and birds
 YOUNG = 0.7  # seconds after the eighth point
-LOOKS = 3  # judgements of one frame, at most
+LOOKS, GLANCE = 3.0, 0.1  # judgements of one frame, at most, and what of one it costs to see that a way is no fall at all
 BOUNCE = 1.5  # seconds and
 NEAR = 90.0  # pixels of the reduced picture after and around a fall's end in which what falls again is the same thing
 SAME_WAY = 12.0  # pixels of the reduced picture between two ways, in the mean, that are one thing's
@@ -165,21 +165,27 @@ class FallWatch:
         return finder
 
     def _look(self, time: float) -> list[Fell | Fall]:
-        """Judge the chains whose time has come, those first that fell farthest; tell those that are sure enough."""
+        """Judge the chains whose time has come, those first that wait longest; tell those that are sure enough."""
         due, found = [], list[Fell | Fall]()
         for chain in (*self._chains.open.values(), *self._chains.resting):
             way = chain.way
             if chain.fall or chain.dismissed or len(way.times) < EIGHT:
                 continue
             if len(way.times) > chain.looked and time >= chain.next_look:
-                due.append((way.spots[0].y - way.spots[-1].y, chain))
+                due.append(chain)
             elif chain.sure >= self._judge.enough(time - way.times[EIGHT - 1]):
                 found += self._tell(chain)
-        for _, chain in sorted(due, key=lambda entry: entry[0])[:LOOKS]:
+        looks = 0.0
+        # In snow a hundred ways are open, and a new one has its first look before any other has its next.
+        for chain in sorted(due, key=lambda chain: chain.next_look):
+            if looks >= LOOKS:
+                break
             age = time - chain.way.times[EIGHT - 1]
-            chain.next_look = time + (AGAIN if age < YOUNG else SELDOM)
+            chain.next_look = time + (AGAIN if age < YOUNG else max(SELDOM, RARER * age))
             chain.looked = len(chain.way.times)
+            fitted = chain.way.early
             measured = self._measure(chain)
+            looks += GLANCE if measured is None and chain.way.early is fitted else 1.0
             chain.sure = self._judge.sure(measured) if measured is not None else 0.0
             if chain.sure >= self._judge.enough(age) and len(chain.way.times) >= EIGHT:
                 found += self._tell(chain)
