@@ -1,4 +1,4 @@
-"""Trains the verifier on gathered ways: falls against everything else; writes the ONNX file and its manifest."""
+"""Trains the verifier on gathered ways, falls against everything else, and writes the ONNX file."""
 
 import argparse
 import hashlib
@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import lightgbm
 import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
 from film import DENSE
 from onnx import TensorProto, helper, numpy_helper
+from trees import DOMAIN, VERSION, grow, odds, tree_node
 
 from gateway.vision.falling.candidate import TRAITS
 
 HIDDEN = (48, 24)
 FAR = 4.0  # standard deviations beyond which a trait says nothing more
 FOLDS = 5
-MEMBERS = 6  # networks whose mean answers: what only one of them believes is not told
+MEMBERS = 6  # networks whose mean answers, with the trees': what only one of them believes is not told
 OTHERS_WEIGH = 2.0  # a false alarm costs more than a fall that is told a moment later
 SURE = 0.998  # what is asked for of a fall, and its contrary of everything else
 SHAKEN = 0.2  # of a trait's spread: noise while training, so that no clip is learnt by heart
@@ -113,18 +115,43 @@ class Net(torch.nn.Module):
         return self.layers[-1](values)[:, 0]
 
 
-def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> Net:
-    """Fit to the chosen rows, with noise on the traits so that no single clip is learnt by heart."""
+class Verifier(NamedTuple):
+    """Networks and trees, which err in other places; half of what is answered comes from either."""
+
+    nets: list[Net]
+    trees: lightgbm.Booster
+
+    def sure(self, traits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Probability of a fall for every row."""
+        with torch.no_grad():
+            told = [np.asarray(net(torch.from_numpy(traits)), np.float64) for net in self.nets]
+        return np.asarray(1 / (1 + np.exp(-(np.mean(told, axis=0) + odds(self.trees, traits)) / 2)), np.float64)
+
+
+def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> Verifier:
+    """Fit to the chosen rows."""
+    traits, falls, weights = rows.traits[chosen], rows.falls[chosen], rows.weights[chosen].astype(np.float64)
+    sums = weights[falls > 0.5].sum(), weights[falls < 0.5].sum()
+    weights *= np.where(falls > 0.5, 1.0 / sums[0], OTHERS_WEIGH / sums[1])
+    nets = [taught(traits, falls, weights, MEMBERS * seed + member, steps) for member in range(MEMBERS)]
+    return Verifier(nets, grow(traits, falls, weights, seed))
+
+
+def taught(
+    traits: npt.NDArray[np.float32],
+    falls: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float64],
+    seed: int,
+    steps: int,
+) -> Net:
+    """One network, with noise on the traits so that no single clip is learnt by heart."""
     torch.manual_seed(seed)
-    traits, falls, weights = rows.traits[chosen], rows.falls[chosen], rows.weights[chosen]
     net = Net(traits.mean(axis=0), traits.std(axis=0) + 1e-3)
     optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    given, wanted, weigh = torch.from_numpy(traits), torch.from_numpy(falls), torch.from_numpy(weights)
-    sums = weigh[wanted > 0.5].sum(), weigh[wanted < 0.5].sum()
-    balance = torch.where(wanted > 0.5, 1.0 / sums[0], OTHERS_WEIGH / sums[1])
+    given, wanted = torch.from_numpy(traits), torch.from_numpy(falls)
     # Looked up in the sums: drawing from all the weights anew would take longer than the step.
-    share = torch.cumsum((weigh * balance).double(), 0)
+    share = torch.cumsum(torch.from_numpy(weights), 0)
     for _ in range(steps):
         picked = torch.searchsorted(share, share[-1] * torch.rand(256, dtype=torch.double)).clamp(max=len(share) - 1)
         noisy = given[picked] + SHAKEN * net.spread * torch.randn(256, given.shape[1])
@@ -135,12 +162,6 @@ def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> N
         optimizer.step()
         schedule.step()
     return net.eval()
-
-
-def judged(net: Net, rows: Rows) -> npt.NDArray[np.float64]:
-    """Probability of a fall for every row."""
-    with torch.no_grad():
-        return np.asarray(torch.sigmoid(net(torch.from_numpy(rows.traits))), np.float64)
 
 
 def report(rows: Rows, sure: npt.NDArray[np.float64]) -> None:
@@ -157,10 +178,11 @@ def report(rows: Rows, sure: npt.NDArray[np.float64]) -> None:
         )
 
 
-def export(nets: Sequence[Net], path: Path) -> None:
-    """Write the networks with their scaling as one ONNX file, their mean answer: ``traits`` (n, many) to ``fall``."""
-    constants = {"low": np.float32(-FAR), "high": np.float32(FAR)}
-    nodes = []
+def export(verifier: Verifier, path: Path) -> None:
+    """Write networks, their scaling and trees as one ONNX file with one answer: ``traits`` (n, many) to ``fall``."""
+    nets = verifier.nets
+    constants = {"low": np.float32(-FAR), "high": np.float32(FAR), "half": np.float32(0.5)}
+    nodes, ends = [], []
     for one, net in enumerate(nets):
         constants |= {f"mean{one}": net.mean.numpy(), f"spread{one}": net.spread.numpy()}
         nodes.append(helper.make_node("Sub", ["traits", f"mean{one}"], [f"centred{one}"]))
@@ -172,10 +194,18 @@ def export(nets: Sequence[Net], path: Path) -> None:
             constants[f"w{name}"] = layer.weight.detach().numpy()
             constants[f"b{name}"] = layer.bias.detach().numpy()
             nodes.append(helper.make_node("Gemm", [value, f"w{name}", f"b{name}"], [f"g{name}"], transB=1))
-            last = place == len(net.layers) - 1
-            value = f"out{one}" if last else f"x{name}"
-            nodes.append(helper.make_node("Sigmoid" if last else "Relu", [f"g{name}"], [value]))
-    nodes.append(helper.make_node("Mean", [f"out{one}" for one in range(len(nets))], ["fall"]))
+            value = f"g{name}"
+            if place < len(net.layers) - 1:
+                value = f"x{name}"
+                nodes.append(helper.make_node("Relu", [f"g{name}"], [value]))
+        ends.append(value)
+    nodes += [
+        helper.make_node("Mean", ends, ["nets"]),
+        tree_node(verifier.trees, "traits", "trees"),
+        helper.make_node("Add", ["nets", "trees"], ["both"]),
+        helper.make_node("Mul", ["both", "half"], ["odds"]),
+        helper.make_node("Sigmoid", ["odds"], ["fall"]),
+    ]
     graph = helper.make_graph(
         nodes,
         "fall-verifier",
@@ -183,7 +213,8 @@ def export(nets: Sequence[Net], path: Path) -> None:
         [helper.make_tensor_value_info("fall", TensorProto.FLOAT, ["n", 1])],
         [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, VERSION)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     model.metadata_props.add(key="traits", value=",".join(TRAITS))
     onnx.checker.check_model(model)
     path.parent.mkdir(exist_ok=True)
@@ -206,8 +237,7 @@ def main() -> int:
     sure = np.zeros(len(rows.falls))
     for fold in range(given.folds):
         aside = rows.clips % given.folds == fold
-        nets = [train(rows, ~aside, MEMBERS * fold + member, given.steps) for member in range(MEMBERS)]
-        sure[aside] = np.mean([judged(net, rows) for net in nets], axis=0)[aside]
+        sure[aside] = train(rows, ~aside, fold, given.steps).sure(rows.traits[aside])
     if given.folds:
         print("synthetic, clips that were held out:")
         report(rows, sure)
@@ -216,11 +246,11 @@ def main() -> int:
         kept = (part[rows.single] for part in (rows.ways, rows.falls, drops, sure))
         np.savez(given.held, hours=rows.hours, **dict(zip(("ways", "falls", "drops", "sure"), kept, strict=True)))
     everything = np.ones(len(rows.falls), bool)
-    nets = [train(rows, everything, 100 + member, given.steps) for member in range(MEMBERS)]
-    export(nets, given.target)
+    verifier = train(rows, everything, 100, given.steps)
+    export(verifier, given.target)
     print(f"{given.target}: SHA-256 {hashlib.sha256(given.target.read_bytes()).hexdigest()}")
-    # A fall of which the networks are just sure tells a changed file from the right one best.
-    answers = np.mean([judged(net, rows) for net in nets], axis=0)
+    # A fall of which it is just sure tells a changed file from the right one best.
+    answers = verifier.sure(rows.traits)
     chosen = int(np.argmin(np.abs(answers - GOLDEN) + (rows.falls < 0.5)))
     numbers = [round(float(value), 3) for value in rows.traits[chosen]]
     print(f"golden: numbers = {numbers}, expect = {{ numbers = [{answers[chosen]:.3f}], within = 0.01 }}")
