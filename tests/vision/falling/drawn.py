@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.settings import CameraSettings
-from gateway.vision.falling.judge import RuleJudge
+from gateway.vision.falling.judge import Judge, RuleJudge
 from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Fall, Fell
 
@@ -119,8 +119,8 @@ class Seen:
     words: dict[int, float]
 
 
-def watched(shown: Iterator[DrawnFrame], settings: CameraSettings | None = None) -> Seen:
-    watch = FallWatch(settings or camera(), RuleJudge())
+def watched(shown: Iterator[DrawnFrame], settings: CameraSettings | None = None, judge: Judge | None = None) -> Seen:
+    watch = FallWatch(settings or camera(), judge or RuleJudge())
     seen = Seen([], {})
 
     def take(found: Sequence[Fell | Fall], time: float) -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from gateway.settings.camera import FacadeSettings
+from gateway.vision.falling.candidate import Measured
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.judge import RuleJudge
 from gateway.vision.falling.spots import SpotFinder
 from gateway.vision.falling.watch import FallWatch
 from gateway.vision.messages import Fall
-from tests.vision.falling.drawn import FACADE, START, DrawnFrame, Dropped, camera, frames, watched
+from tests.vision.falling.drawn import FACADE, START, DrawnFrame, Dropped, Mover, camera, frames, watched
 
 SECONDS = 4.5
 
@@ -157,13 +158,34 @@ def test_what_only_moves_is_not_told(way, size: int) -> None:
     assert seen.words == {}
 
 
-def test_snow_is_not_told() -> None:
+def _snow() -> list[tuple[Mover, int, int]]:
     dice = np.random.default_rng(3)
-    flakes = []
+    flakes: list[tuple[Mover, int, int]] = []
     for _ in range(60):
         x, y, sink, swing = dice.uniform(0, 480), dice.uniform(-600, 600), dice.uniform(60, 160), dice.uniform(4, 15)
         flakes.append((lambda t, x=x, y=y, s=sink, w=swing: (x + w * math.sin(3 * t), (y + s * t) % 640), 3, 240))
-    assert watched(frames([], 5.0, movers=flakes)).falls == []
+    return flakes
+
+
+def test_snow_is_not_told() -> None:
+    assert watched(frames([], 5.0, movers=_snow())).falls == []
+
+
+class _Gravity:
+    """Takes everything for a fall that becomes quicker as a fall does, whatever else goes on."""
+
+    def sure(self, measured: Measured) -> float:
+        return float(measured.traits["acceleration"] > 6 and measured.traits["misfit_share"] < 0.03)
+
+    def enough(self, age: float) -> float:
+        return 0.5
+
+
+def test_a_fall_in_snow_is_told_about_as_soon_as_without() -> None:
+    (alone,) = watched(frames([Dropped(2.0, 12)], 4.5), judge=_Gravity()).words.values()
+    seen = watched(frames([Dropped(2.0, 12)], 4.5, movers=_snow()), judge=_Gravity())
+    first = min(seen.words[fall.number] for fall in seen.falls if abs(fall.trajectory[0][1] - 240) < 20)
+    assert first - alone <= 0.5
 
 
 def test_nothing_is_looked_for_in_ignored_areas() -> None:
