@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from tests.vision.falling.filmed import film
 
 WHY = ("--why", "found below the window")
 REASON = ("--reason", "for training")
+ROOT = Path(__file__).parents[2]
+GATHER, PATHS = ROOT / "models/falling/gather.py", {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def run(*words: object) -> Result:
@@ -82,6 +87,9 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     assert truth["take"]["rate"] == 25.0
     assert [len(one["way"]) > 20 for one in truth["falls"]] == [True]
     assert json.loads((out / f"{false}.json").read_text())["falls"] == []
+    gathered = subprocess.run([sys.executable, GATHER, out], capture_output=True, text=True, env=PATHS, check=False)
+    assert gathered.returncode == 0, gathered.stderr
+    assert f"{true}.mp4: 1 falls, 0 others" in gathered.stdout
     said = [validate(json.dumps(record)) for record in daemon.pull("disposal", 5)]
     told = [record["data"].get("label") or record["data"]["what"] for record in said]
     assert told == ["true", "false", "true", "export", "export"]
@@ -146,6 +154,13 @@ def test_a_clip_in_which_faces_are_hidden_is_smaller_and_counts_as_such(tmp_path
     replayed = run("replay", tmp_path, "--json")
     assert replayed.exit_code == 0, replayed.output
     assert json.loads(replayed.stdout)["clips"][0]["now"] == {"true": 1, "false": 0, "unsure": 0}
+
+
+def test_a_camera_without_facade_gives_clips_without_truth_for_training(tmp_path: Path, shown: Drawn) -> None:
+    told = exported(shown, hidden=True, leave=None)
+    told["cameras"]["tower"]["falling"]["facade"] = None
+    (one,), left = write_set(tmp_path, "gw", told, lambda _: shown.fall.read_bytes(), lambda *_: None)
+    assert (left, one.file, (tmp_path / "one.json").exists()) == ([], "one.mp4", False)
 
 
 def test_a_fall_that_a_clip_shows_in_part_counts_neither_way(tmp_path: Path, shown: Drawn) -> None:
