@@ -35,7 +35,7 @@ from gateway.vision.messages import (
     Trouble,
     View,
 )
-from gateway.vision.opening import pauses
+from gateway.vision.opening import STEADY, pauses
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import NonsenseError, Spoken, broken_off, end_worker, ending, log_complaints, start_worker
@@ -46,7 +46,6 @@ from gateway.vision.telling import Finding, Teller
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
 STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
-STEADY = 30.0  # seconds of good work after which the back-off begins anew
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
@@ -141,7 +140,7 @@ class Camera:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
         worker = self._worker
         stdin = worker.stdin if worker is not None and worker.returncode is None else None
-        if not self._may_clip or self._size is None or stdin is None or stdin.is_closing():
+        if not self._may_clip or not self._gives or stdin is None or stdin.is_closing():
             return False
         self._asked += 1
         token = f"g{self._asked}"
@@ -160,8 +159,7 @@ class Camera:
         """
         if self._settings.falling is None:
             raise CommandError(f"camera {self.name} looks for no falling objects; give it [camera.falling]", 409)
-        gives = self._state in (SourceState.ONLINE, SourceState.DEGRADED)
-        if seconds and not gives:
+        if seconds and not self._gives:
             raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
         now = self._clock.monotonic()
         ran = self._teller.testing(now)
@@ -169,13 +167,18 @@ class Camera:
             end = f"end it with: linli camera droptest {self.name} --end"
             raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
         self._teller.test(now + seconds)
-        if gives:
+        if self._gives:
             await self._become_open()
         return ran
 
+    @property
+    def _gives(self) -> bool:
+        """Whether it gives pictures now; a lost one keeps its worker as long as that makes clips."""
+        return self._state in (SourceState.ONLINE, SourceState.DEGRADED)
+
     def _ask_view(self) -> bool:
         worker = self._worker
-        if self._size is None or worker is None or worker.stdin is None:
+        if not self._gives or worker is None or worker.stdin is None:
             return False
         worker.stdin.write(msgspec.json.encode(Peek()) + b"\n")
         return True
@@ -286,7 +289,7 @@ class Camera:
                 suspect = suspects.blame()
                 how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
                 raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
-            opening = isinstance(message, Shut) or (opening and isinstance(message, Beat))
+            opening = isinstance(message, Shut) or (opening and isinstance(message, Beat | Clip))
             patience = STARTS if opening else SILENT
             suspects.refresh()
             if isinstance(message, Gone):

@@ -19,11 +19,11 @@ import pytest
 
 from gateway.cli.demo.clip import LEAVING, PLATE
 from gateway.clock import SystemClock
-from gateway.contract import BusItem, StateChange, VisionEvent
+from gateway.contract import BusItem, CommandError, StateChange, VisionEvent
 from gateway.vision import camera as cameras
 from gateway.vision import process
 from gateway.vision.camera import Camera
-from gateway.vision.messages import Clip, Job, Passage
+from gateway.vision.messages import Clip, Job, Opened, Passage, Shut
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
 from tests.vision.coded import write_small_clip
@@ -119,6 +119,26 @@ async def test_the_clip_of_an_erased_passage_comes_to_nobody(tmp_path: Path) -> 
     assert kinds == ["linli.vehicle.passage.v1"] * 2 + ["linli.media.ready.v1"]
     assert {event.purpose for event in events} == {"vehicle gate"}
     assert items[2].data["record"] == items[1].id
+
+
+async def test_a_lost_camera_makes_no_clip_though_its_worker_is_there(tmp_path: Path) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("rtsp://cam.lan/1", unblurred="a drawn scene"), tmp_path, SystemClock(), put)
+    said: list[bytes] = []
+    stdin = SimpleNamespace(write=said.append, is_closing=lambda: False)
+    worker: Any = SimpleNamespace(returncode=None, stdin=stdin)
+    camera._worker = worker
+    await camera._take(Opened(320, 240, "h264"))
+    assert camera.clip(1.0, 1.0, "a record")
+    await camera._take(Shut("closed", "the camera closed the stream; check the camera"))
+    assert not camera.clip(1.0, 1.0, "another")
+    with pytest.raises(CommandError, match="gives no picture now"):
+        await camera.peek()
+    await camera._take(Opened(320, 240, "h264"))
+    assert camera.clip(1.0, 1.0, "a third")
+    assert len(said) == 2
 
 
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
