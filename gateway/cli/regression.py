@@ -127,7 +127,8 @@ def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path, 
             file = _sound(clip, clips.folder / clip.file)
             now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say, views))
         except LinkError as error:
-            click.echo(f"{clip.file}: {error}", err=True)
+            said, path = str(error), str(clips.folder / clip.file)
+            click.echo(said if said.startswith(path) else f"{path}: {said}", err=True)
             yield Row(clip, before, None, "unplayable")
             continue
         finally:
@@ -151,9 +152,14 @@ def _as_large_as(clip: Clip, camera: "CameraSettings") -> "CameraSettings":
 def _sound(clip: Clip, file: Path) -> Path:
     """The file of a clip, if it is what was exported; LinkError otherwise."""
     try:
+        if not clip.sha256:
+            file.stat()
         data = file.read_bytes() if clip.sha256 else b""
+    except FileNotFoundError as error:
+        when = "exported" if clip.sha256 else "there when a replay was last remembered"
+        raise LinkError(f"it was {when}, and is missing", "not_found") from error
     except OSError as error:
-        raise LinkError(f"{error.strerror}; it was exported, and is missing", "not_found") from error
+        raise LinkError(f"{error.strerror}", "not_found") from error
     if clip.sha256 and hashlib.sha256(data).hexdigest() != clip.sha256:
         raise LinkError("it is not what was exported (its SHA-256 is another); export it again", "changed")
     return file

@@ -61,7 +61,11 @@ def replay(
     *names, last = what
     if len(names) > 1:
         raise click.UsageError("give a CAMERA and a FILE, or a FOLDER")
-    if Path(last).is_dir():
+    try:
+        folder = Path(last).is_dir()
+    except OSError as error:  # it lies where this user may not look
+        raise click.ClickException(f"{last}: {error.strerror}") from error
+    if folder:
         if start is not None or media is not None or reads:
             raise click.UsageError("--start, --media and --reads are for a FILE")
         given = context.get_parameter_source("config") is not click.core.ParameterSource.DEFAULT
@@ -127,6 +131,8 @@ def _replay_folder(folder: Path, name: str | None, config: Path, given: bool, *,
         regression.run(folder, named, cameras, models, views, keep=keep, as_json=as_json)
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
+    except OSError as error:  # an export is for its maker only
+        raise click.ClickException(f"{error.filename or folder}: {error.strerror}") from error
 
 
 def play(

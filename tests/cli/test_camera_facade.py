@@ -189,6 +189,8 @@ def test_a_frame_that_is_not_there_is_asked_for_and_not_the_cameras_address(site
     refused = run("camera", "report", "tower", "--frame", site / "none.png", "-c", site / "c.toml")
     assert refused.exit_code == 1
     assert "none.png is no file; name a picture or a clip with --frame" in refused.output
+    refused = run("camera", "report", "tower", "--frame", "n" * 300, "-c", site / "c.toml")
+    assert (refused.exit_code, "File name too long" in refused.output) == (1, True)
 
 
 def test_ranges() -> None:

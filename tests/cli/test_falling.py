@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,7 @@ def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: 
         (folder / name).unlink()
     gone = run("replay", "tower", folder, "-c", config, "--keep", "--json")
     assert gone.exit_code == 1
+    assert "a.mp4: it was there when a replay was last remembered, and is missing" in gone.stderr
     verdicts = {row["file"]: row["verdict"] for row in json.loads(gone.stdout)["clips"]}
     assert verdicts == {"c.mp4": "unplayable", "false/b.mp4": "same", "true/a.mp4": "unplayable"}
     assert run("replay", "tower", folder, "-c", config).exit_code == 0
@@ -246,6 +248,30 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
     (folder / "manifest.jsonl").unlink()
     assert "name the camera" in run("replay", folder, "-c", config).output
     assert "looks for no falling objects" in run("replay", "tower", folder, "-c", config).output
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder that can be seen and not be looked into, also where tests are run by root."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "export")
+        folder.mkdir(mode=0o000)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_said(locked: Path) -> None:
+    for words in (("replay", locked), ("replay", "tower", locked / "a.mp4")):
+        refused = run(*words)
+        assert (refused.exit_code, refused.exception.__class__) == (1, SystemExit)
+        assert "Permission denied" in refused.output
 
 
 def test_a_fall_says_in_one_line_that_it_was_a_test_or_that_its_end_was_not_seen() -> None:
