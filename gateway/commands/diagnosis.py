@@ -138,6 +138,7 @@ def _device(device: View) -> Iterable[Problem]:
 
 
 def _camera(camera: View) -> Iterable[Problem]:
+    yield from _unmade(camera)
     name, state = camera["name"], camera["state"]
     if state in WELL | BEGINNING:
         return
@@ -154,6 +155,23 @@ def _camera(camera: View) -> Iterable[Problem]:
         since=camera.get("since"),
         fix=fix,
     )
+
+
+def _unmade(camera: View) -> Iterable[Problem]:
+    """Clips of the last day that could not be made: each is on record, but nobody reads all records."""
+    unmade = camera.get("unmade_clips")
+    if unmade:
+        name, count = camera["name"], unmade["count"]
+        why, _, advice = unmade["text"].partition("; ")
+        lost = "a clip could not be made and is lost" if count == 1 else f"{count} clips could not be made and are lost"
+        fix = advice or f"see linli.media.lost.v1 of {name}: linli records perception"
+        yield Problem(
+            part=f"camera {name}",
+            severity="warning",
+            text=f"camera {name}: {lost}: {why}",
+            since=unmade["since"],
+            fix=fix,
+        )
 
 
 def _parted(view: View, fix: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState, StateChange
+from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState
 from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
@@ -40,8 +40,10 @@ from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import NonsenseError, Spoken, broken_off, end_worker, ending, log_complaints, start_worker
 from gateway.vision.promises import Promises
+from gateway.vision.standing import Standing
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
+from gateway.vision.unmade import Unmade
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
@@ -87,10 +89,8 @@ class Camera:
         self._keep = keep
         self._providers = providers
         self._views = "" if views is None else str(views.absolute())
-        self._state = SourceState.STARTING
-        self._reason = "starting"
-        self._sentence = "the camera is being opened"
-        self._since = clock.wall()
+        self._standing = Standing(settings.name, clock, put)
+        self._unmade = Unmade(clock)
         self._frames = {"offered": 0, "looked": 0, "dropped": 0}
         self._size: tuple[int, int] | None = None
         self._trouble = Trouble("", "")
@@ -112,12 +112,10 @@ class Camera:
             "name": self.name,
             "purpose": self.purpose,
             "url": without_credentials(self._settings.url),
-            "state": self._state.value,
-            "reason": self._reason,
-            "text": self._sentence,
-            "since": stamp(self._since),
+            **self._standing.view(stamp),
             "size": list(self._size) if self._size else None,
             "frames": dict(self._frames),
+            "unmade_clips": self._unmade.view(stamp),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
             "last_falls": list(reversed(self._falls)),
@@ -140,7 +138,7 @@ class Camera:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
         worker = self._worker
         stdin = worker.stdin if worker is not None and worker.returncode is None else None
-        if not self._may_clip or not self._gives or stdin is None or stdin.is_closing():
+        if not self._may_clip or not self._standing.gives or stdin is None or stdin.is_closing():
             return False
         self._asked += 1
         token = f"g{self._asked}"
@@ -159,26 +157,21 @@ class Camera:
         """
         if self._settings.falling is None:
             raise CommandError(f"camera {self.name} looks for no falling objects; give it [camera.falling]", 409)
-        if seconds and not self._gives:
-            raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
+        if seconds and not self._standing.gives:
+            raise CommandError(f"camera {self.name} gives no picture: {self._standing.sentence}", 409)
         now = self._clock.monotonic()
         ran = self._teller.testing(now)
         if seconds and ran:
             end = f"end it with: linli camera droptest {self.name} --end"
             raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
         self._teller.test(now + seconds)
-        if self._gives:
+        if self._standing.gives:
             await self._become_open()
         return ran
 
-    @property
-    def _gives(self) -> bool:
-        """Whether it gives pictures now; a lost one keeps its worker as long as that makes clips."""
-        return self._state in (SourceState.ONLINE, SourceState.DEGRADED)
-
     def _ask_view(self) -> bool:
         worker = self._worker
-        if not self._gives or worker is None or worker.stdin is None:
+        if not self._standing.gives or worker is None or worker.stdin is None:
             return False
         worker.stdin.write(msgspec.json.encode(Peek()) + b"\n")
         return True
@@ -188,9 +181,9 @@ class Camera:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             sentence = f"the extra `vision` is not installed ({', '.join(missing)} missing); run scripts/setup"
-            await self._become(SourceState.OFFLINE, "not_installed", sentence)
+            await self._standing.become(SourceState.OFFLINE, "not_installed", sentence)
             return
-        await self._emit()
+        await self._standing.emit()
         with contextlib.closing(Suspects(self._clock.monotonic)) as suspects:
             await self._keep_working(suspects)
 
@@ -202,7 +195,7 @@ class Camera:
                 await self._work(suspects)
                 return
             except WorkerFailedError as error:
-                await self._become(SourceState.OFFLINE, error.reason, str(error))
+                await self._standing.become(SourceState.OFFLINE, error.reason, str(error))
             self._wary = self._size is None
             if self._clock.monotonic() - began > STEADY:
                 waits = pauses()
@@ -295,7 +288,7 @@ class Camera:
             if isinstance(message, Gone):
                 if message.reason != "ended":
                     raise WorkerFailedError(message.sentence, message.reason)
-                await self._become(SourceState.ENDED, "ended", message.sentence)
+                await self._standing.become(SourceState.ENDED, "ended", message.sentence)
                 return
             await self._take(message)
 
@@ -304,7 +297,7 @@ class Camera:
             self._size = (message.width, message.height)
             await self._become_open()
         elif isinstance(message, Shut):
-            await self._become(SourceState.OFFLINE, message.reason, message.sentence)
+            await self._standing.become(SourceState.OFFLINE, message.reason, message.sentence)
         elif isinstance(message, Trouble):
             self._trouble = message
             if self._size is not None:
@@ -314,7 +307,7 @@ class Camera:
             self._count(message)
             for event in self._promises.unsaid():
                 await self._put(event)
-            if self._reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
+            if self._standing.reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
                 await self._become_open()
         elif isinstance(message, View):
             self._peeks.take(message)
@@ -347,7 +340,7 @@ class Camera:
         event = self._promises.made(clip)
         if event is None:
             return
-        if not clip.mp4:
+        if not clip.mp4 and self._unmade.add(clip.trouble):
             record = event.data["record"]
             log.warning("camera %s: the clip for record %s could not be made: %s", self.name, record, clip.trouble)
         await self._put(event)
@@ -357,38 +350,12 @@ class Camera:
         if self._teller.testing(self._clock.monotonic()):
             sentence = "a drop test runs: falls are recorded as tests, and alarms are only told as tests"
             besides = f"; besides, {trouble.sentence}" if trouble.reason else ""
-            await self._become(SourceState.DEGRADED, DROP_TEST, f"{sentence}{besides}")
+            await self._standing.become(SourceState.DEGRADED, DROP_TEST, f"{sentence}{besides}")
         elif trouble.reason:
-            await self._become(SourceState.DEGRADED, trouble.reason, trouble.sentence)
+            await self._standing.become(SourceState.DEGRADED, trouble.reason, trouble.sentence)
         else:
             width, height = self._size or (0, 0)
-            await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
-
-    async def _become(self, state: SourceState, reason: str, sentence: str) -> None:
-        if self._note(state, reason, sentence):
-            await self._emit()
-
-    def _note(self, state: SourceState, reason: str, sentence: str) -> bool:
-        """Keep the state; False when it says nothing new."""
-        if (state, reason) == (self._state, self._reason):
-            self._sentence = sentence
-            return False
-        self._state, self._reason, self._sentence, self._since = state, reason, sentence, self._clock.wall()
-        level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
-        log.log(level, "camera %s is %s: %s", self.name, state.value, sentence)
-        return True
-
-    async def _emit(self) -> None:
-        change = StateChange(
-            "camera",
-            self.name,
-            self._state,
-            self._reason,
-            self._sentence,
-            self._clock.wall(),
-            self._clock.monotonic(),
-        )
-        await self._put(change)
+            await self._standing.become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
 
 
 def portable(settings: CameraSettings) -> dict[str, Any]:

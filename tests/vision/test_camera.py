@@ -141,6 +141,23 @@ async def test_a_lost_camera_makes_no_clip_though_its_worker_is_there(tmp_path: 
     assert len(said) == 2
 
 
+async def test_clips_that_could_not_be_made_are_counted_and_logged_once_for_each_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("gate.mp4"), tmp_path, SystemClock(), put)
+    assert camera.view()["unmade_clips"] is None
+    for number in range(5):
+        camera._promises.asked(f"g{number}", f"record {number}", None)
+        await camera._take(Clip(f"g{number}", trouble="too many" if number < 4 else "too large"))
+    await camera._take(Clip("nobody's", trouble="too many"))
+    unmade = camera.view()["unmade_clips"]
+    assert (unmade["count"], unmade["text"]) == (5, "too large")
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["too many", "too large"]
+
+
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
     async with running(demo_clip, models, repeat=True) as one:
         await one.until(lambda: one.state == "online")

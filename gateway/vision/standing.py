@@ -1,0 +1,50 @@
+"""How a camera stands: its state, why and since when; each change is logged once and becomes a record."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gateway.contract import Clock, Put, SourceState, StateChange
+
+log = logging.getLogger("linli.vision")
+
+
+class Standing:
+    """Of one camera; ``put`` takes what is to be recorded."""
+
+    def __init__(self, name: str, clock: Clock, put: Put) -> None:
+        self.state = SourceState.STARTING
+        self.reason = "starting"
+        self.sentence = "the camera is being opened"
+        self._name, self._clock, self._put = name, clock, put
+        self._since = clock.wall()
+
+    @property
+    def gives(self) -> bool:
+        """Whether the camera gives pictures now; a lost one keeps its worker as long as that makes clips."""
+        return self.state in (SourceState.ONLINE, SourceState.DEGRADED)
+
+    def view(self, stamp: Callable[[int], str]) -> dict[str, Any]:
+        """How it is now, as JSON values; ``stamp`` turns ns since 1970 into RFC 3339."""
+        return {
+            "state": self.state.value,
+            "reason": self.reason,
+            "text": self.sentence,
+            "since": stamp(self._since),
+        }
+
+    async def become(self, state: SourceState, reason: str, sentence: str) -> None:
+        """It is so from now on; what was so before is no change."""
+        same = (state, reason) == (self.state, self.reason)
+        self.state, self.reason, self.sentence = state, reason, sentence
+        if same:
+            return
+        self._since = self._clock.wall()
+        level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
+        log.log(level, "camera %s is %s: %s", self._name, state.value, sentence)
+        await self.emit()
+
+    async def emit(self) -> None:
+        """Put on record how it is."""
+        wall, monotonic = self._clock.wall(), self._clock.monotonic()
+        await self._put(StateChange("camera", self._name, self.state, self.reason, self.sentence, wall, monotonic))
