@@ -18,6 +18,7 @@ from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
 from gateway.vision.events import FALL, shown_fall, shown_passage
+from gateway.vision.listed import ListNews
 from gateway.vision.messages import (
     Ask,
     Beat,
@@ -27,6 +28,7 @@ from gateway.vision.messages import (
     Fell,
     Gone,
     Job,
+    Listed,
     Opened,
     Passage,
     Peek,
@@ -76,11 +78,14 @@ class Camera:
         providers: tuple[str, ...] = (),
         presence: Presence | None = None,
         views: Path | None = None,
+        lists: ListNews | None = None,
     ) -> None:
         """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on.
 
-        ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept.
+        ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept;
+        ``lists`` knows what was said of plate lists, which cameras may share.
         """
+        self._lists = lists or ListNews()
         self.name, self.purpose = settings.name, settings.purpose
         self._settings = settings
         self._models = folder_of_models
@@ -265,7 +270,7 @@ class Camera:
 
     async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
-        patience, opening = STARTS, False
+        patience, opening = STARTS, True
         while True:
             try:
                 async with asyncio.timeout(patience):
@@ -282,7 +287,7 @@ class Camera:
                 suspect = suspects.blame()
                 how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
                 raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
-            opening = isinstance(message, Shut) or (opening and isinstance(message, Beat | Clip))
+            opening = isinstance(message, Shut) or (opening and not isinstance(message, Opened))
             patience = STARTS if opening else SILENT
             suspects.refresh()
             if isinstance(message, Gone):
@@ -292,7 +297,7 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Shut | Beat | Trouble | Clip | View | Finding) -> None:
+    async def _take(self, message: Opened | Shut | Beat | Listed | Trouble | Clip | View | Finding) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
@@ -303,18 +308,23 @@ class Camera:
             if self._size is not None:
                 await self._become_open()
         elif isinstance(message, Beat):
-            self._may_clip = message.clips or self._settings.unblurred is not None
-            self._count(message)
-            for event in self._promises.unsaid():
-                await self._put(event)
-            if self._standing.reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
-                await self._become_open()
+            await self._beat(message)
+        elif isinstance(message, Listed):
+            self._lists.take(message.name, message.file, message.problems, message.count)
         elif isinstance(message, View):
             self._peeks.take(message)
         elif isinstance(message, Clip):
             await self._file(message)
         else:
             await self._tell(message)
+
+    async def _beat(self, beat: Beat) -> None:
+        self._may_clip = beat.clips or self._settings.unblurred is not None
+        self._count(beat)
+        for event in self._promises.unsaid():
+            await self._put(event)
+        if self._standing.reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
+            await self._become_open()
 
     def _count(self, beat: Beat) -> None:
         for what, count in (("offered", beat.offered), ("looked", beat.looked), ("dropped", beat.dropped)):

@@ -69,6 +69,15 @@ class Beat(msgspec.Struct, frozen=True, tag=True):
     late: float = 0.0
 
 
+class Listed(msgspec.Struct, frozen=True, tag=True):
+    """A plate list (``name``: allow, deny) was read: the first of its ``count`` problems; none names a plate."""
+
+    name: str
+    file: str
+    problems: tuple[str, ...]
+    count: int
+
+
 class Trouble(msgspec.Struct, frozen=True, tag=True):
     """Something lessens what the camera can do (``reason``, ``sentence``); an empty reason: all is well again."""
 
@@ -254,7 +263,7 @@ class Fell(msgspec.Struct, frozen=True, tag=True):
         return self.known.time
 
 
-Message = Opened | Shut | Beat | Trouble | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
+Message = Opened | Shut | Beat | Listed | Trouble | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
 Early = Fell | Sure | Stands  # for the rules alone
 
 _encoder = msgspec.msgpack.Encoder()

@@ -12,7 +12,8 @@ from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
 from gateway.vision.guest import Guest
 from gateway.vision.kinds import Kinds
-from gateway.vision.lists import PlateLists
+from gateway.vision.listed import Tell
+from gateway.vision.lists import ListName, PlateLists
 from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import VEHICLES
 from gateway.vision.privacy import Veil
@@ -67,11 +68,13 @@ class VehicleWatcher:
         faces: Guest | None = None,
         zone: tzinfo | None = None,
         areas: SizedAreas | None = None,
+        tell: Tell | None = None,
     ) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
+        named: dict[ListName, Path | None] = {"allow": files.allow, "deny": files.deny} if files else {}
         self._clip = vehicles.clip if vehicles else None
-        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None}, zone)
+        self._lists = PlateLists(named, zone, tell=tell)
         self.sight = LiveSight(models, providers)
         self._vehicles = Guest(models, VEHICLES, providers)
         self._camera, self._areas = camera, areas or SizedAreas(camera, None)
@@ -230,17 +233,19 @@ def watchers_of(
     zone: tzinfo | None = None,
     areas: SizedAreas | None = None,
     facade: "SizedFacade | None" = None,
+    tell: Tell | None = None,
 ) -> list[Watcher]:
     """Everything that the camera is to look for and that exists.
 
     ``faces`` are hidden in what leaves; ``views`` is where the view of a facade, and the size that was drawn in, are
     kept across restarts; ``zone`` is that of lists' days and hours, the process's own without it. ``areas`` brings
-    lanes and zones to the pictures' size in another way, ``facade`` what was drawn for falls.
+    lanes and zones to the pictures' size in another way, ``facade`` what was drawn for falls. ``tell`` hears what is
+    wrong with plate lists, the log without it.
     """
     found: list[Watcher] = []
     if camera.vehicles is not None:
         areas = areas or SizedAreas(camera, views)
-        vehicles = VehicleWatcher(camera, models, providers, faces, zone, areas)
+        vehicles = VehicleWatcher(camera, models, providers, faces, zone, areas, tell)
         found.append(vehicles)
         if camera.vehicles.zones:
             found.append(ZoneWatcher(camera, vehicles.sight, faces, areas))

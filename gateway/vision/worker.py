@@ -25,6 +25,7 @@ from gateway.vision.conceal import Concealer
 from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.feed import Feed
 from gateway.vision.guest import Guest
+from gateway.vision.listed import SAID
 from gateway.vision.live import Live
 from gateway.vision.messages import (
     Ask,
@@ -34,6 +35,7 @@ from gateway.vision.messages import (
     Fall,
     Gone,
     Job,
+    Listed,
     Message,
     Opened,
     Passage,
@@ -109,12 +111,15 @@ class Worker:
         models, providers = Path(self._job.models), self._job.providers
         faces = self._faces or Guest(models, FACES, providers)
         views = Path(self._job.views) if self._job.views else None
-        self._watchers = watchers_of(self._camera, models, providers, faces, views)
+        self._watchers = watchers_of(self._camera, models, providers, faces, views, tell=self._tell_list)
         if self._ring is not None and self._clips is None:
             concealer = Concealer(faces, models, providers) if self._camera.unblurred is None else None
             self._clips = Clips(self._ring, self._camera.masks, self._say, concealer, self._masked.misfit)
             self._ring.keep(on=self._clips.able)
         self._faces = faces
+
+    def _tell_list(self, name: str, file: str, problems: Sequence[str]) -> None:
+        self._say(Listed(name, file, tuple(problems[:SAID]), len(problems)))
 
     @property
     def _sleeps(self) -> bool:

@@ -248,6 +248,19 @@ async def test_broken_lines_of_a_list_are_named_and_the_rest_counts(
     assert one.passages[0].data["list"] == "deny"
 
 
+async def test_another_worker_says_the_same_broken_lines_of_a_list_not_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    allow, clip = tmp_path / "allow.csv", write_small_clip(tmp_path / "c.mp4", 0.4)
+    allow.write_text("no plate at all\n")
+    async with running(clip, tmp_path, pace="free", vehicles={"lists": {"allow": allow}}) as one:
+        await one.task
+        await one.camera.run()
+    assert len(one.states) == 6  # each worker came, was degraded and ended
+    assert [message.startswith(f"{allow}:1:") for message in caplog.messages].count(True) == 1
+    assert "camera gate: " not in caplog.text  # no worker has a log of its own
+
+
 async def test_a_silent_stream_goes_offline_without_its_password(tmp_path: Path, caplog: Any) -> None:
     secret = tmp_path / "secret"
     secret.write_text("pass/w0rd@\n")
