@@ -34,7 +34,7 @@ from gateway.vision.messages import (
     Peek,
     Shut,
     Stop,
-    Trouble,
+    Troubles,
     View,
 )
 from gateway.vision.opening import STEADY, pauses
@@ -45,6 +45,7 @@ from gateway.vision.promises import Promises
 from gateway.vision.standing import Standing
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
+from gateway.vision.troubles import Trouble
 from gateway.vision.unmade import Unmade
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
@@ -53,6 +54,7 @@ STARTS = 20.0  # seconds that a worker may take to load its libraries and models
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
+TESTING = (DROP_TEST, "a drop test runs: falls are recorded as tests, and alarms are only told as tests")
 
 log = logging.getLogger("linli.vision")
 
@@ -98,7 +100,7 @@ class Camera:
         self._unmade = Unmade(clock)
         self._frames = {"offered": 0, "looked": 0, "dropped": 0}
         self._size: tuple[int, int] | None = None
-        self._trouble = Trouble("", "")
+        self._troubles: tuple[Trouble, ...] = ()
         self._picture: str | None = None
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
         self._falls: deque[dict[str, Any]] = deque(maxlen=FALLS_SHOWN)
@@ -215,7 +217,7 @@ class Camera:
         suspects.clear()
         worker = await start_worker(suspects.page)
         self._worker = worker
-        self._size, self._trouble = None, Trouble("", "")
+        self._size, self._troubles = None, ()
         self._teller.begin()
         complaints = asyncio.create_task(log_complaints(self.name, worker, secret))
         try:
@@ -297,14 +299,14 @@ class Camera:
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Shut | Beat | Listed | Trouble | Clip | View | Finding) -> None:
+    async def _take(self, message: Opened | Shut | Beat | Listed | Troubles | Clip | View | Finding) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
         elif isinstance(message, Shut):
             await self._standing.become(SourceState.OFFLINE, message.reason, message.sentence)
-        elif isinstance(message, Trouble):
-            self._trouble = message
+        elif isinstance(message, Troubles):
+            self._troubles = message.found
             if self._size is not None:
                 await self._become_open()
         elif isinstance(message, Beat):
@@ -356,13 +358,10 @@ class Camera:
         await self._put(event)
 
     async def _become_open(self) -> None:
-        trouble = self._trouble
-        if self._teller.testing(self._clock.monotonic()):
-            sentence = "a drop test runs: falls are recorded as tests, and alarms are only told as tests"
-            besides = f"; besides, {trouble.sentence}" if trouble.reason else ""
-            await self._standing.become(SourceState.DEGRADED, DROP_TEST, f"{sentence}{besides}")
-        elif trouble.reason:
-            await self._standing.become(SourceState.DEGRADED, trouble.reason, trouble.sentence)
+        testing = self._teller.testing(self._clock.monotonic())
+        troubles = [TESTING, *self._troubles] if testing else self._troubles
+        if troubles:
+            await self._standing.become(SourceState.DEGRADED, *troubles[0], besides=troubles[1:])
         else:
             width, height = self._size or (0, 0)
             await self._standing.become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")

@@ -78,11 +78,10 @@ class Listed(msgspec.Struct, frozen=True, tag=True):
     count: int
 
 
-class Trouble(msgspec.Struct, frozen=True, tag=True):
-    """Something lessens what the camera can do (``reason``, ``sentence``); an empty reason: all is well again."""
+class Troubles(msgspec.Struct, frozen=True, tag=True):
+    """All that lessens what the camera can do now (short codes and sentences), the most serious first."""
 
-    reason: str
-    sentence: str
+    found: tuple[tuple[str, str], ...]
 
 
 class Gone(msgspec.Struct, frozen=True, tag=True):
@@ -263,7 +262,7 @@ class Fell(msgspec.Struct, frozen=True, tag=True):
         return self.known.time
 
 
-Message = Opened | Shut | Beat | Listed | Trouble | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
+Message = Opened | Shut | Beat | Listed | Troubles | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
 Early = Fell | Sure | Stands  # for the rules alone
 
 _encoder = msgspec.msgpack.Encoder()

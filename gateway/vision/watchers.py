@@ -18,6 +18,7 @@ from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import VEHICLES
 from gateway.vision.privacy import Veil
 from gateway.vision.swap import LiveSight
+from gateway.vision.troubles import Trouble
 
 if TYPE_CHECKING:
     from gateway.vision.falling.sized import SizedFacade
@@ -42,8 +43,8 @@ class Watcher(Protocol):
         """Whether something moves or is not told yet."""
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """What lessens the result: reason and sentence, both empty when nothing does."""
+    def troubles(self) -> Sequence[Trouble]:
+        """Everything that lessens the result now."""
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Look at a frame of time ``wall`` (ns since 1970); None when it was passed over."""
@@ -93,20 +94,20 @@ class VehicleWatcher:
         return self._gate.busy
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """Missing or refused models, or broken lines of a list as it is now."""
+    def troubles(self) -> Sequence[Trouble]:
+        """Missing or refused models, lanes that do not fit, and broken lines of a list as it is now."""
         self._lists.refresh()
-        if self.sight.trouble[0]:
-            return self.sight.trouble
+        found = [*self.sight.troubles]
         if self._vehicles.trouble:
-            return "models_refused", f"{self._vehicles.trouble}; until then what moves and plates tell vehicles"
+            without = "until then what moves and plates tell vehicles"
+            found.append(("models_refused", f"{self._vehicles.trouble}; {without}"))
         if self._misfit:
-            return "lanes", self._misfit
+            found.append(("lanes", self._misfit))
         problems = self._lists.problems
         if problems:
             more = f" (and {len(problems) - 1} more: linli check names all)" if len(problems) > 1 else ""
-            return "list", f"{problems[0]}{more}"
-        return "", ""
+            found.append(("list", f"{problems[0]}{more}"))
+        return found
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give the plates that this frame makes sure, and the passages that it ends."""
@@ -143,7 +144,7 @@ class ZoneWatcher:
 
     sleeps = True
     busy = False
-    trouble = ("", "")
+    troubles: Sequence[Trouble] = ()
 
     def __init__(
         self, camera: CameraSettings, sight: LiveSight, faces: Guest | None = None, areas: SizedAreas | None = None
@@ -191,11 +192,12 @@ class FallWatcher:
         self._missing = missing
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """A view that is not as it should be, or a missing verifier."""
-        if self._watch.trouble[0] or self._missing is None:
-            return self._watch.trouble
-        return self._missing.reason, f"{self._missing}; until then a plain rule tells what falls"
+    def troubles(self) -> Sequence[Trouble]:
+        """A view that is not as it should be, and a missing verifier."""
+        found = [self._watch.trouble] if self._watch.trouble[0] else []
+        if self._missing is not None:
+            found.append((self._missing.reason, f"{self._missing}; until then a plain rule tells what falls"))
+        return found
 
     @property
     def busy(self) -> bool:

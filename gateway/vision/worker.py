@@ -42,7 +42,7 @@ from gateway.vision.messages import (
     Peek,
     Shut,
     Stop,
-    Trouble,
+    Troubles,
     send,
 )
 from gateway.vision.opening import STEADY, opened, pauses
@@ -50,6 +50,7 @@ from gateway.vision.packs import FACES
 from gateway.vision.parent import end_by, end_with_parent
 from gateway.vision.ring import PacketRing
 from gateway.vision.strain import Strain
+from gateway.vision.troubles import Trouble, ranked
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Worker:
         self._sent = [0, 0, 0]
         self._counts = [0, 0, 0]
         self._strain = Strain()
-        self._trouble = ("", "")
+        self._troubles: tuple[Trouble, ...] = ()
         self._peeked = False
         self._aim: Aim | None = None
 
@@ -315,14 +316,15 @@ class Worker:
             self._say(Clip(ask.token, trouble=self._misfit or NO_CLIP))
 
     def _tell_trouble(self) -> None:
-        trouble = ("masks", self._misfit) if self._misfit else self._strain.trouble
+        found = [("masks", self._misfit)] if self._misfit else []
+        found += [self._strain.trouble] if self._strain.trouble[0] else []
         for watcher in self._watchers:
-            trouble = trouble if trouble[0] else watcher.trouble
-        if not trouble[0] and self._faces is not None and self._faces.trouble:
-            trouble = "faces", f"{self._faces.trouble}; until then {WITHOUT_FACES}"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._say(Trouble(*trouble))
+            found += watcher.troubles
+        if self._faces is not None and self._faces.trouble:
+            found.append(("faces", f"{self._faces.trouble}; until then {WITHOUT_FACES}"))
+        if (troubles := ranked(found)) != self._troubles:
+            self._troubles = troubles
+            self._say(Troubles(troubles))
 
     def _tell_alive(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._beat >= BEAT_EVERY:

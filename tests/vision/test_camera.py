@@ -261,6 +261,18 @@ async def test_another_worker_says_the_same_broken_lines_of_a_list_not_again(
     assert "camera gate: " not in caplog.text  # no worker has a log of its own
 
 
+async def test_all_that_lessens_a_camera_is_shown_the_most_serious_first(tmp_path: Path) -> None:
+    allow, clip = tmp_path / "allow.csv", write_small_clip(tmp_path / "c.mp4", 0.8)
+    allow.write_text("no plate at all\n")
+    async with running(clip, tmp_path, repeat=True, vehicles={"lists": {"allow": allow}}) as one:
+        await one.until(lambda: one.state == "degraded")
+        troubles = one.camera.view()["troubles"]
+        text = one.camera.view()["text"]
+    assert [trouble["reason"] for trouble in troubles] == ["models_missing", "models_missing", "list"]
+    assert troubles[0]["sentence"] == text
+    assert one.states == [("starting", "starting"), ("degraded", "models_missing")]
+
+
 async def test_a_silent_stream_goes_offline_without_its_password(tmp_path: Path, caplog: Any) -> None:
     secret = tmp_path / "secret"
     secret.write_text("pass/w0rd@\n")

@@ -29,7 +29,7 @@ from gateway.vision.messages import (
     Peek,
     Shut,
     Stop,
-    Trouble,
+    Troubles,
     unpack,
 )
 from gateway.vision.worker import Worker
@@ -103,7 +103,7 @@ def test_masks_of_another_size_let_nothing_out(passing: Path, tmp_path: Path) ->
         said = list(spoken(out.getvalue()))
         told.append({each.picture is not None for each in said if isinstance(each, Passage)})
         clips.append({bool(each.mp4) for each in said if isinstance(each, Clip)})
-        reasons.append({each.reason for each in said if isinstance(each, Trouble)} & {"masks"})
+        reasons.append({code for each in said if isinstance(each, Troubles) for code, _ in each.found} & {"masks"})
     assert told == [{True}, {False}, {True}, {True}]
     assert clips == [{True}, set(), {True}, {True}]
     assert reasons == [set(), {"masks"}, set(), set()]
