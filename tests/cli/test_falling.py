@@ -61,7 +61,9 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     listed = run("falling", "list", *where)
     assert listed.exit_code == 0
     rows = [line.split() for line in listed.output.splitlines()[1:]]
-    assert [(row[-2], row[-1]) for row in rows] == [("true", true), ("false", false), ("true", bare)]
+    short = [one[-8:] for one in (true, false, bare)]
+    assert [(row[-2], row[-1]) for row in rows] == list(zip(("true", "false", "true"), short, strict=True))
+    assert run("falling", "list", "--full", *where).output.count(true) == 1
     wrong = run("falling", "label", true[:-4] + "0000", "false", *WHY, *where)
     assert wrong.exit_code == 1
     assert "did you mean" in wrong.output
