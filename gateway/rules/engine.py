@@ -194,7 +194,7 @@ class Rules:
         """A fault begins with its state and is over when the camera is seen without it: not while it sees nothing."""
         sees = change.state in SEES and change.reason != DROP_TEST
         for word, cell in self._inputs.events.get(change.name, {}).items():
-            if word in FAULTS and word in (change.reason, change.state.value):
+            if word in FAULTS and word in (change.reason, *change.besides, change.state.value):
                 cell.lasts, cell.at, cell.time = True, change.monotonic, change.time
             elif cell.lasts and sees:
                 cell.lasts, cell.at = False, change.monotonic

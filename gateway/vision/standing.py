@@ -42,15 +42,20 @@ class Standing:
 
     async def become(self, state: SourceState, reason: str, sentence: str, besides: Sequence[Trouble] = ()) -> None:
         """It is so from now on; what was so before is no change. ``besides`` lessen it, too."""
-        same = (state, reason) == (self.state, self.reason)
+        before = self.state, self.reason, self._besides
         self.state, self.reason, self.sentence = state, reason, sentence
         self._keep([(reason, sentence), *besides] if state is SourceState.DEGRADED else [])
-        if same:
-            return
-        self._since = self._clock.wall()
-        level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
-        log.log(level, "camera %s is %s: %s", self._name, state.value, sentence)
-        await self.emit()
+        if (state, reason) != before[:2]:
+            self._since = self._clock.wall()
+            level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
+            log.log(level, "camera %s is %s: %s", self._name, state.value, sentence)
+        if (state, reason, self._besides) != before:
+            await self.emit()
+
+    @property
+    def _besides(self) -> tuple[str, ...]:
+        """Codes of all that lessens it but its reason, each once: alarms wait for any of them."""
+        return tuple(sorted({reason for reason, _ in self._troubles} - {self.reason}))
 
     def _keep(self, troubles: Sequence[Trouble]) -> None:
         """Keep since when each holds: its sentence may change, and what is one of two is known by it."""
@@ -65,4 +70,5 @@ class Standing:
     async def emit(self) -> None:
         """Put on record how it is."""
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
-        await self._put(StateChange("camera", self._name, self.state, self.reason, self.sentence, wall, monotonic))
+        told = self.state, self.reason, self.sentence, wall, monotonic, self._besides
+        await self._put(StateChange("camera", self._name, *told))

@@ -15,13 +15,13 @@ class Told:
     """A standing, and what it put on record."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.records: list[tuple[str, str]] = []
+        self.records: list[tuple[str, ...]] = []
         self.standing = Standing("gate", clock, self._put)
         self._clock = clock
 
     async def _put(self, item: BusItem) -> None:
         assert isinstance(item, StateChange)
-        self.records.append((item.state.value, item.reason))
+        self.records.append((item.state.value, item.reason, *item.besides))
 
     async def less(self, *troubles: Trouble) -> None:
         self._clock.wall_ns += 1
@@ -33,7 +33,7 @@ class Told:
         return [(trouble["reason"], trouble["since"]) for trouble in view["troubles"]]
 
 
-async def test_all_that_holds_is_shown_with_its_own_since_and_one_is_on_record(
+async def test_all_that_holds_is_shown_with_its_own_since_and_is_on_record(
     fake_clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = Told(fake_clock)
@@ -47,7 +47,12 @@ async def test_all_that_holds_is_shown_with_its_own_since_and_one_is_on_record(
     assert told.shown() == [("overload", "3")]
     await told.standing.become(ON, "open", "it gives pictures")
     assert told.shown() == []
-    assert told.records == [("degraded", "list"), ("degraded", "overload"), ("online", "open")]
+    assert told.records == [
+        ("degraded", "list"),
+        ("degraded", "overload", "list"),
+        ("degraded", "overload"),
+        ("online", "open"),
+    ]
     view = told.standing.view(str)
     assert (view["state"], view["reason"], view["text"]) == ("online", "open", "it gives pictures")
 
@@ -74,4 +79,5 @@ async def test_a_lost_camera_has_no_troubles_but_that(fake_clock: FakeClock) -> 
     await told.less(SLOW, LIST)
     await told.standing.become(SourceState.OFFLINE, "closed", "it hung up")
     assert told.shown() == []
+    assert told.records[-1] == ("offline", "closed")
     assert not told.standing.gives
