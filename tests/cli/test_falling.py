@@ -229,6 +229,18 @@ def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: 
     assert run("replay", "tower", folder, "-c", config).exit_code == 0
 
 
+def test_what_lessens_a_replay_is_said(tmp_path: Path, shown: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = config_at(tmp_path), tmp_path / "clips"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(shown.fall.read_bytes())
+    monkeypatch.setenv("LINLI_MODELS", str(tmp_path / "none"))
+    (tmp_path / "none").mkdir()
+    done = run("replay", folder, "-c", config)
+    assert done.stderr.count("warning:") == 1, done.stderr  # once, and not for every clip
+    assert "until then a plain rule tells what falls" in done.stderr
+
+
 def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
     config, folder = config_at(tmp_path), tmp_path / "clips"
     folder.mkdir()
