@@ -114,6 +114,14 @@ def test_what_is_ignored_or_masked_is_not_seen(site: Path) -> None:
     assert [row["floor"] for row in told["floors"] if row["seen"] < 0.9] == [1, 2, 12]
 
 
+@pytest.mark.parametrize(("shift", "said"), [(300, "watched over its whole width:"), (900, "watched: check")])
+def test_a_facade_of_which_no_floor_is_whole_in_the_picture(site: Path, shift: int, said: str) -> None:
+    corners = [f"{90 + shift},620", f"{390 + shift},620", f"{90 + shift},40", f"{390 + shift},40"]
+    where = ("--picture", site / "drawn.jpg", "-c", site / "c.toml")
+    done = run("camera", "calibrate", "tower", *corners, "--floors", 12, *where)
+    assert f"No floor is {said}" in done.output
+
+
 def test_the_report_brings_the_facade_to_the_size_of_the_picture(site: Path) -> None:
     config = site / "c.toml"
     before = json.loads(run("camera", "report", "tower", "-c", config, "--json").output)
