@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EPOCH = "replay"
 STREAM = "perception"
 PROGRESS_EVERY = 0.5
+EARLIEST, LATEST = 1970, 9000  # years: ids of records count from the first (RFC 9562, 5.7)
 
 
 @click.command()
@@ -261,6 +262,8 @@ def _start(text: str | None, file: Path) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.UsageError(f"--start {text}: expected a time such as 2026-11-21T08:25:30+08:00") from error
+    if not EARLIEST <= moment.year <= LATEST:
+        raise click.UsageError(f"--start {text}: expected a year from {EARLIEST} to {LATEST}")
     moment = moment.astimezone() if moment.tzinfo is None else moment
     return round(moment.timestamp() * 1_000_000) * 1000
 
