@@ -158,7 +158,10 @@ class SourceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A device or camera changed state; becomes one management record. ``reason`` is a short code."""
+    """A device or camera changed state; becomes one management record. ``reason`` is a short code.
+
+    ``besides`` are codes of what else lessens it, less seriously.
+    """
 
     kind: Literal["device", "camera", "gateway"]
     name: str
@@ -167,6 +170,7 @@ class StateChange:
     sentence: str
     time: int
     monotonic: float
+    besides: tuple[str, ...] = ()
 
 
 BusItem = Reading | DeviceEvent | VisionEvent | StateChange

@@ -1,12 +1,26 @@
 """`linli alarms` and `linli ack`: what is raised, and that somebody has seen it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gateway.cli.client import find, place
-from gateway.cli.output import SEVERITY_TONES, Block, Line, Table, Word, json_option, print_json, show, since, value
+from gateway.cli.output import (
+    SEVERITY_TONES,
+    Block,
+    Line,
+    Table,
+    Word,
+    ends,
+    full_option,
+    json_option,
+    print_json,
+    show,
+    since,
+    value,
+)
 
 SEVERITIES = ("critical", "major", "minor", "warning")
 
@@ -14,34 +28,45 @@ SEVERITIES = ("critical", "major", "minor", "warning")
 @click.command()
 @place
 @click.option("--all", "everything", is_flag=True, help="Also those that are normal.")
+@full_option
 @json_option
-def alarms(config: Path | None, state: Path | None, everything: bool, as_json: bool) -> None:
-    """Show the alarms that are raised or wait for an acknowledgement, the worst first."""
+def alarms(config: Path | None, state: Path | None, everything: bool, full: bool, as_json: bool) -> None:
+    """Show the alarms that are raised or wait for an acknowledgement, the worst first.
+
+    The occurrence is the id of the record that raised it; `linli ack` takes its name, or its occurrence as it is shown.
+    """
     daemon = find(config, state)
     rows = daemon.ask("alarms", all=everything)
     if as_json:
         print_json(rows)
         return
     now = daemon.ask("ping")["time"]
-    show([alarm_table(rows, now)] if rows else [Line([Word("No alarms.", "good")])])
+    known = [row["occurrence"] for row in rows if row["occurrence"]]
+    shown = {one: one for one in known} if full else ends(known)
+    show([alarm_table(rows, now, shown)] if rows else [Line([Word("No alarms.", "good")])])
 
 
-def alarm_table(rows: list[dict[str, Any]], now: str) -> Table:
-    """Alarms, the worst and the newest first; ``now`` is the gateway's time."""
+def alarm_table(rows: list[dict[str, Any]], now: str, occurrences: Mapping[str, str] | None = None) -> Table:
+    """Alarms, the worst and the newest first; ``now`` is the gateway's time.
+
+    ``occurrences``: how each occurrence is written, which have no column without it.
+    """
     ordered = sorted(rows, key=lambda row: row["raised_at"] or "", reverse=True)
     ordered.sort(key=lambda row: SEVERITIES.index(row["severity"]) if row["state"] != "normal" else len(SEVERITIES))
     cells = [
         [
-            Word(row["severity"], SEVERITY_TONES[row["severity"]] if row["active"] else "dim"),
             Word(row["name"], "strong"),
-            row["state"] + (" (input bad)" if row["blind"] else ""),
             since(row["raised_at"], now),
+            row["state"] + (" (input bad)" if row["blind"] else ""),
+            Word(row["severity"], SEVERITY_TONES[row["severity"]] if row["active"] else "dim"),
+            *([] if occurrences is None else [occurrences.get(row["occurrence"], "")]),
             ", ".join(f"{name} {value(point)}" for name, point in row["points"].items()),
             title(row) or row["when"],
         ]
         for row in ordered
     ]
-    return Table(("severity", "alarm", "state", "raised", "inputs", "text"), cells)
+    named = () if occurrences is None else ("occurrence",)
+    return Table(("alarm", "raised", "state", "severity", *named, "inputs", "text"), cells)
 
 
 def title(row: dict[str, Any]) -> str:
@@ -55,7 +80,7 @@ def title(row: dict[str, Any]) -> str:
 @place
 @json_option
 def ack(alarm: str, note: str | None, config: Path | None, state: Path | None, as_json: bool) -> None:
-    """Acknowledge ALARM, named by its name or by an occurrence."""
+    """Acknowledge ALARM, named by its name or by an occurrence: six or more characters of one end of it do."""
     row = find(config, state).ask("ack", alarm=alarm, note=note)
     if as_json:
         print_json(row)

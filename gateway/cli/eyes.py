@@ -69,7 +69,7 @@ class Eyes:
         misfit = self._masked.misfit((frame.width, frame.height))
         if misfit:
             self.misfit = misfit
-            self._say("masks", misfit)
+            self._say(misfit)
         for watcher in self._watchers:
             yield from self._told(watcher.look(frame, wall) or (), seconds)
         if seconds >= self._due:
@@ -91,11 +91,10 @@ class Eyes:
     def _look_around(self, seconds: float) -> None:
         self._due = seconds + LOOK_EVERY
         for watcher in self._watchers:
-            reason, sentence = watcher.trouble
-            if reason:
-                self._say(reason, sentence)
+            for _, sentence in watcher.troubles:
+                self._say(sentence)
 
-    def _say(self, reason: str, sentence: str) -> None:
-        if reason not in self._warned:
-            self._warned.add(reason)
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._warned:
+            self._warned.add(sentence)
             self._warn(sentence)

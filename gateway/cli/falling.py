@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 from gateway.cli import NO_VISION
 from gateway.cli.client import Daemon, NotRunningError, Refusal, find, place
 from gateway.cli.fell import HEAD, measures
-from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
+from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, ends, full_option, json_option, print_json, show
 
 if TYPE_CHECKING:
     from gateway.cli.fallset import Clip
@@ -32,15 +33,18 @@ def falling() -> None:
 @falling.command("list")
 @days_option
 @click.option("--last", type=click.IntRange(1, 5000), default=50, show_default=True, help="Only the newest so many.")
+@full_option
 @place
 @json_option
-def list_falls(days: int, last: int, config: Path | None, state: Path | None, as_json: bool) -> None:
+def list_falls(days: int, last: int, full: bool, config: Path | None, state: Path | None, as_json: bool) -> None:
     """Show recorded falls with their labels, the newest at the end."""
     found = find(config, state).ask("falls", days=days, last=last, patience=PATIENCE)
     if as_json:
         print_json(found)
         return
-    rows = [_row(fall) for fall in found["falls"]]
+    known = [fall["record"] for fall in found["falls"]]
+    shown = {one: one for one in known} if full else ends(known)
+    rows = [_row(fall, shown) for fall in found["falls"]]
     head = ("time", "camera", *HEAD, "clip", "label", "record")
     blocks: list[Block] = [Table(head, rows)] if rows else [Line([f"Nothing has fallen in {days} days."])]
     if found["total"] > len(rows):
@@ -64,7 +68,7 @@ def label(record: str, label: str, why: str, config: Path | None, state: Path | 
         print_json(fall)
         return
     said = Word(label if label != "none" else "no label any more", TONES.get(label, ""))
-    show([Line([Word(fall["record"], "strong"), f"of {fall['camera']}, {_when(fall)}:", said])])
+    show([Line([Word(ends([fall["record"]])[fall["record"]], "strong"), f"of {fall['camera']}, {_when(fall)}:", said])])
 
 
 @falling.command()
@@ -148,11 +152,11 @@ def _media(daemon: Daemon, sha256: str) -> bytes | None:
         return None  # evicted by its age or by the quota
 
 
-def _row(fall: dict[str, Any]) -> list[Cell]:
+def _row(fall: dict[str, Any], shown: Mapping[str, str]) -> list[Cell]:
     words = [fall["label"], "test" if fall["test"] else None, None if fall["complete"] else "end not seen"]
     marked = Word(", ".join(word for word in words if word) or "-", TONES.get(fall["label"], "dim"))
     clip = "yes" if fall["clip"] else f"lost: {fall['clip_lost']}" if fall["clip_lost"] else "no"
-    return [_when(fall), fall["camera"], *measures(fall), clip, marked, fall["record"]]
+    return [_when(fall), fall["camera"], *measures(fall), clip, marked, shown[fall["record"]]]
 
 
 def _when(fall: dict[str, Any]) -> str:

@@ -161,15 +161,18 @@ def _clip(
     inside = tuple(msgspec.structs.replace(one, whole=one.whole or one.record == own) for one in known if one.way)
     clip = Clip(f"{fall['record']}.mp4", fall["camera"], sha256, begin, inside, scale)
     files = {clip.file: data}
-    if all(one.label for one in inside):  # else nobody knows all that falls in it
-        true = [one for one in inside if one.label == "true"]
-        truth = {
-            "facade": scaled(camera, scale)["falling"]["facade"],
-            "take": {"rate": shown.rate},
-            "falls": [{"record": one.record, "way": [(*place, True) for place in one.way]} for one in true],
-        }
+    facade = scaled(camera, scale)["falling"]["facade"]
+    if facade and all(one.label for one in inside):  # else nobody knows all that falls in it, or how large and fast
+        true = [_true(one) for one in inside if one.label == "true"]
+        truth = {"facade": facade, "take": {"rate": shown.rate}, "falls": true}
         files[f"{fall['record']}.json"] = msgspec.json.encode(truth)
     return clip, files
+
+
+def _true(fall: Known) -> dict[str, Any]:
+    """A fall as drawn film tells of one; when it was let go and landed, nobody knows better than by its sights."""
+    way = [(*place, True) for place in fall.way]
+    return {"record": fall.record, "release": way[0][0], "ends": way[-1][0], "way": way}
 
 
 def _looked_at(data: bytes, masks: Any, frame: Sequence[int] | None) -> "tuple[Shown, float]":  # noqa: ANN401 - JSON

@@ -344,6 +344,7 @@ def _row(pack: Pack, working: dict[str, Pack]) -> dict[str, Any]:
         "sha256": pack.sha256,
         "path": str(pack.path),
         "optional": pack.optional,
+        "remedy": pack.remedy,
         "in_use": pack.task in working and working[pack.task].name == pack.name and state == HERE,
         "second": SECOND in working and working[SECOND].name == pack.name and state == HERE,
         "golden": pack.golden is not None,
@@ -357,5 +358,5 @@ def _state(row: dict[str, Any]) -> str:
         unused = "here, asked where the other reader is unsure" if row["second"] else unused
         return "here, in use" if row["in_use"] else unused
     if row["state"] == ABSENT:
-        return f"not here: linli model pull {row['name']}" if row["optional"] else "not here: linli model pull"
+        return f"not here: {row['remedy']}"
     return REFUSED

@@ -35,6 +35,7 @@ STATE_TONES: dict[str, Tone] = {
 SEVERITY_TONES: dict[str, Tone] = {"warning": "warn", "minor": "warn", "major": "bad", "critical": "bad"}
 GAP = 2  # characters between two columns
 ENOUGH = 20  # characters of the last column that a row keeps beside the others; what is longer is wrapped there
+SHORT = 8  # characters of an id: its end is chance, while ids of one hour begin alike
 INDENT = 4  # of what does not fit beside the others
 
 
@@ -71,6 +72,11 @@ Block = Line | Table
 def json_option(command: Any) -> Any:  # noqa: ANN401 - click's decorators are typed so
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def full_option(command: Any) -> Any:  # noqa: ANN401 - click's decorators are typed so
+    """Add ``--full``."""
+    return click.option("--full", is_flag=True, help="Print whole ids, not their ends.")(command)
 
 
 def print_json(value: object, *, indent: int = 2) -> None:
@@ -214,6 +220,13 @@ def since(text: str | None, now: str) -> str:
     except ValueError:
         return text
     return f"{time:%d %b %H:%M} ({duration((present - time).total_seconds())})"
+
+
+def ends(identities: Iterable[str]) -> dict[str, str]:
+    """Each id's last characters, as many of all as tell these apart; commands take them for the whole."""
+    known = set(identities)
+    length = next(size for size in range(SHORT, 64) if len({one[-size:] for one in known}) == len(known))
+    return {one: one[-length:] for one in known}
 
 
 def size(count: float) -> str:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from gateway.cli.client import Daemon, find, place
-from gateway.cli.output import Line, Word, json_option, show, value, write_line
+from gateway.cli.output import SHORT, Line, Word, json_option, show, value, write_line
 from gateway.contract import STREAMS, Cursor, Stream
 
 PAGE = 1000
@@ -140,7 +140,7 @@ def _sum(record: dict[str, Any]) -> str:
         return _occupancy(data)
     words = [data.get(key) for key in SAID]
     if kind in OF_LANE and "record" in data:
-        words.append(f"of record {data['record']}")
+        words.append(f"of record {data['record'][-SHORT:]}")
     plate = data.get("plate")
     if isinstance(plate, dict):
         words += [plate.get("text"), plate.get("status") if plate.get("status") != "accepted" else None]

@@ -116,6 +116,7 @@ def _cameras(
 
 def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path, views: Path | None) -> Iterator[Row]:
     visible = sys.stderr.isatty()
+    warned: set[str] = set()
     for number, clip in enumerate(clips.clips, 1):
         before = clips.before.get(clip.file)
 
@@ -123,11 +124,18 @@ def _rows(clips: FallSet, camera: "Mapping[str, CameraSettings]", models: Path, 
             if visible:
                 click.echo(f"\rclip {number} of {len(clips.clips)}, {seconds:.1f} s ", err=True, nl=False)
 
+        def warn(reason: str, sentence: str, clip: Clip = clip) -> None:
+            line = sentence if reason.startswith("models_") else f"{clip.file}: {sentence}"
+            if line not in warned:
+                warned.add(line)
+                click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
+
         try:
             file = _sound(clip, clips.folder / clip.file)
-            now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say, views))
+            now = counted(clip, ways(_as_large_as(clip, camera[clip.camera]), file, models, say, views, warn))
         except LinkError as error:
-            click.echo(f"{clip.file}: {error}", err=True)
+            said, path = str(error), str(clips.folder / clip.file)
+            click.echo(said if said.startswith(path) else f"{path}: {said}", err=True)
             yield Row(clip, before, None, "unplayable")
             continue
         finally:
@@ -151,20 +159,30 @@ def _as_large_as(clip: Clip, camera: "CameraSettings") -> "CameraSettings":
 def _sound(clip: Clip, file: Path) -> Path:
     """The file of a clip, if it is what was exported; LinkError otherwise."""
     try:
+        if not clip.sha256:
+            file.stat()
         data = file.read_bytes() if clip.sha256 else b""
+    except FileNotFoundError as error:
+        when = "exported" if clip.sha256 else "there when a replay was last remembered"
+        raise LinkError(f"it was {when}, and is missing", "not_found") from error
     except OSError as error:
-        raise LinkError(f"{error.strerror}; it was exported, and is missing", "not_found") from error
+        raise LinkError(f"{error.strerror}", "not_found") from error
     if clip.sha256 and hashlib.sha256(data).hexdigest() != clip.sha256:
         raise LinkError("it is not what was exported (its SHA-256 is another); export it again", "changed")
     return file
 
 
 def ways(
-    camera: "CameraSettings", file: Path, models: Path, say: Callable[[float], None], views: Path | None = None
+    camera: "CameraSettings",
+    file: Path,
+    models: Path,
+    say: Callable[[float], None],
+    views: Path | None = None,
+    warn: Callable[[str, str], None] = lambda _reason, _sentence: None,
 ) -> list[Way]:
     """The ways of all falls that are told of a file, in seconds of it; LinkError when it cannot be played.
 
-    ``views`` as for ``run``.
+    ``views`` as for ``run``. ``warn`` is given what lessens the result, again and again.
     """
     import contextlib
 
@@ -183,6 +201,8 @@ def ways(
         for number, frame in enumerate(capture.frames()):
             if number % SHOW_EVERY == 0:
                 say(frame.time)
+                for trouble in (one for watcher in watchers for one in watcher.troubles):
+                    warn(*trouble)
             for watcher in watchers:
                 found += watcher.look(frame, round(frame.time * 1e9)) or ()
     for watcher in watchers:

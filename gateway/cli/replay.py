@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EPOCH = "replay"
 STREAM = "perception"
 PROGRESS_EVERY = 0.5
+EARLIEST, LATEST = 1970, 9000  # years: ids of records count from the first (RFC 9562, 5.7)
 
 
 @click.command()
@@ -61,7 +62,11 @@ def replay(
     *names, last = what
     if len(names) > 1:
         raise click.UsageError("give a CAMERA and a FILE, or a FOLDER")
-    if Path(last).is_dir():
+    try:
+        folder = Path(last).is_dir()
+    except OSError as error:  # it lies where this user may not look
+        raise click.ClickException(f"{last}: {error.strerror}") from error
+    if folder:
         if start is not None or media is not None or reads:
             raise click.UsageError("--start, --media and --reads are for a FILE")
         given = context.get_parameter_source("config") is not click.core.ParameterSource.DEFAULT
@@ -127,6 +132,8 @@ def _replay_folder(folder: Path, name: str | None, config: Path, given: bool, *,
         regression.run(folder, named, cameras, models, views, keep=keep, as_json=as_json)
     except ImportError as error:
         raise click.ClickException(NO_VISION.format(error.name)) from error
+    except OSError as error:  # an export is for its maker only
+        raise click.ClickException(f"{error.filename or folder}: {error.strerror}") from error
 
 
 def play(
@@ -255,6 +262,8 @@ def _start(text: str | None, file: Path) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.UsageError(f"--start {text}: expected a time such as 2026-11-21T08:25:30+08:00") from error
+    if not EARLIEST <= moment.year <= LATEST:
+        raise click.UsageError(f"--start {text}: expected a year from {EARLIEST} to {LATEST}")
     moment = moment.astimezone() if moment.tzinfo is None else moment
     return round(moment.timestamp() * 1_000_000) * 1000
 

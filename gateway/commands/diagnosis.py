@@ -138,22 +138,42 @@ def _device(device: View) -> Iterable[Problem]:
 
 
 def _camera(camera: View) -> Iterable[Problem]:
+    yield from _unmade(camera)
     name, state = camera["name"], camera["state"]
     if state in WELL | BEGINNING:
         return
-    why, fix = _parted(
-        camera, f"check its power and network, its user and password, and {camera.get('url', 'its url')}"
-    )
+    usual = f"check its power and network, its user and password, and {camera.get('url', 'its url')}"
     ended = state == "ended"
-    if ended:
-        fix = "nothing to do: the file was played to its end; repeat = true plays it again and again"
-    yield Problem(
-        part=f"camera {name}",
-        severity="warning" if ended else "minor",
-        text=f"camera {name} {'has' if ended else 'is'} {state}: {why}",
-        since=camera.get("since"),
-        fix=fix,
-    )
+    for view in camera.get("troubles") or [camera]:
+        sentence = view.get("sentence") or view.get("text") or view.get("reason") or "no reason given"
+        # What follows the advice says what is so until it is taken.
+        why, _, fix = sentence.partition("; ")
+        if ended:
+            fix = "nothing to do: the file was played to its end; repeat = true plays it again and again"
+        yield Problem(
+            part=f"camera {name}",
+            severity="warning" if ended else "minor",
+            text=f"camera {name} {'has' if ended else 'is'} {state}: {why}",
+            since=view.get("since"),
+            fix=fix or usual,
+        )
+
+
+def _unmade(camera: View) -> Iterable[Problem]:
+    """Clips of the last day that could not be made: each is on record, but nobody reads all records."""
+    unmade = camera.get("unmade_clips")
+    if unmade:
+        name, count = camera["name"], unmade["count"]
+        why, _, advice = unmade["text"].partition("; ")
+        lost = "a clip could not be made and is lost" if count == 1 else f"{count} clips could not be made and are lost"
+        fix = advice or f"see linli.media.lost.v1 of {name}: linli records perception"
+        yield Problem(
+            part=f"camera {name}",
+            severity="warning",
+            text=f"camera {name}: {lost}: {why}",
+            since=unmade["since"],
+            fix=fix,
+        )
 
 
 def _parted(view: View, fix: str) -> tuple[str, str]:

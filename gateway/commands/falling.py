@@ -209,6 +209,8 @@ class Falls:
         sought = also.encode() if len(also) >= LEAST_PART else b""
         async for event in self._events("perception", since, (FALL, READY, LOST, *([sought] if sought else []))):
             kind, data = event["type"].encode(), event["data"]
+            if event["id"] == also and kind != FALL:
+                found.other = event["type"]
             if kind == FALL:
                 data["trajectory"] = data["trajectory"][:: max(1, len(data["trajectory"]) - 1)]  # its ends will do
                 found.falls[event["id"]] = Fall(event)
@@ -216,8 +218,6 @@ class Falls:
                 found.falls[data["record"]].clip = data
             elif kind == LOST and data.get("record") in found.falls:
                 found.falls[data["record"]].lost = data["reason"]
-            elif event["id"] == also:
-                found.other = event["type"]
         async for event in self._events("disposal", since, (LABELLED,)):
             data = event["data"]
             fall = found.falls.get(data.get("record"))

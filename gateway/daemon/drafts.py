@@ -75,13 +75,14 @@ def event_draft(event: DeviceEvent) -> Draft:
 
 def state_draft(change: StateChange) -> Draft:
     """A device's, camera's or the gateway's state as a management record."""
+    besides = {"besides": list(change.besides)} if change.besides else {}
     return Draft(
         stream="management",
         type=f"linli.{change.kind}.state.v1",
         source=change.name if change.kind != "gateway" else "",
         subject=change.name,
         time=change.time,
-        data={"state": change.state.value, "reason": change.reason, "text": change.sentence},
+        data={"state": change.state.value, "reason": change.reason, "text": change.sentence, **besides},
         id=record_id(change.time),
         monotonic=change.monotonic,
     )

@@ -307,12 +307,14 @@ def _cameras(plan: Plan, clock: SystemClock, core: Core, presence: "Presence | N
         return []
     from gateway.daemon.clips import seconds_before
     from gateway.vision.camera import Camera  # a sensors-only gateway does not load it
+    from gateway.vision.listed import ListNews
 
     if plan.settings.gateway.timezone:
         os.environ["TZ"] = plan.settings.gateway.timezone  # a worker judges the hours of a list by its own local time
     folder, alarms = plan.models_folder, plan.settings.alarm
     providers, views = plan.settings.vision.providers, plan.settings.gateway.state / "views"
+    lists = ListNews()
     return [
-        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers, presence, views)
+        Camera(camera, folder, clock, core.put, seconds_before(alarms, camera.name), providers, presence, views, lists)
         for camera in plan.settings.camera
     ]

@@ -19,6 +19,7 @@ REMOVED = "removed from configuration"
 TEST = "test"  # beside an event's word: it was made to try things out
 SEES = (SourceState.ONLINE, SourceState.DEGRADED)
 PASSAGE = "linli.vehicle.passage."
+LEAST_PART = 6  # characters of an occurrence that is not written out
 DROP_TEST = "droptest"  # the reason of a camera's state that hides others
 
 
@@ -105,15 +106,24 @@ class Rules:
     def acknowledge(
         self, name_or_occurrence: str, by: str, note: str | None, wall: int, monotonic: float
     ) -> Transition:
-        """Acknowledge an alarm by its name or its occurrence; CommandError 404 (unknown) or 409 (nothing to do)."""
+        """Acknowledge an alarm by its name or its occurrence, or one end of that which only one has.
+
+        CommandError 404 (unknown) or 409 (nothing to do, or several).
+        """
         self._move(monotonic)
         alarm = self._alarms.get(name_or_occurrence)
         if alarm is not None:
             return alarm.acknowledge(by, note, wall, self.stamp)
+        meant = [alarm for alarm in self._alarms.values() if _is_end(name_or_occurrence, alarm.state.occurrence)]
+        if len(meant) == 1:
+            return meant[0].acknowledge(by, note, wall, self.stamp)
+        if meant:
+            text = (
+                f'"{name_or_occurrence}" is an end of {len(meant)} occurrences; write more of it, or the alarm\'s name'
+            )
+            raise CommandError(text, 409)
         for alarm in self._alarms.values():
-            if alarm.state.occurrence == name_or_occurrence:
-                return alarm.acknowledge(by, note, wall, self.stamp)
-            if alarm.state.previous == name_or_occurrence:
+            if _is_end(name_or_occurrence, alarm.state.previous):
                 raise CommandError(
                     f'alarm "{alarm.state.name}" was raised again since; '
                     f"acknowledge occurrence {alarm.state.occurrence} instead",
@@ -184,7 +194,7 @@ class Rules:
         """A fault begins with its state and is over when the camera is seen without it: not while it sees nothing."""
         sees = change.state in SEES and change.reason != DROP_TEST
         for word, cell in self._inputs.events.get(change.name, {}).items():
-            if word in FAULTS and word in (change.reason, change.state.value):
+            if word in FAULTS and word in (change.reason, *change.besides, change.state.value):
                 cell.lasts, cell.at, cell.time = True, change.monotonic, change.time
             elif cell.lasts and sees:
                 cell.lasts, cell.at = False, change.monotonic
@@ -198,6 +208,13 @@ class Rules:
             if alarm.deadline is not None and (self._next is None or alarm.deadline < self._next):
                 self._next = alarm.deadline
         return steps
+
+
+def _is_end(part: str, identity: str | None) -> bool:
+    """Whether ``part`` is an id, or one end of it that is long enough to be meant."""
+    if identity is None or part == identity:
+        return identity is not None
+    return len(part) >= LEAST_PART and (identity.startswith(part) or identity.endswith(part))
 
 
 def _words(event: VisionEvent) -> list[str]:

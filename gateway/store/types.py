@@ -99,7 +99,14 @@ STATE = table(
         "state": one_of("starting", "online", "degraded", "offline", "ended"),
         "reason": text("a short code", "^[a-z0-9_-]+$"),
         "text": text("a sentence for people"),
-    }
+    },
+    {
+        "besides": {
+            "type": "array",
+            "items": text("a short code", "^[a-z0-9_-]+$"),
+            "description": "of a camera: what else lessens it, less seriously; absent when nothing does",
+        },
+    },
 )
 EVENT = table(
     {

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState, StateChange
+from gateway.contract import Clock, CommandError, ConfigError, Put, SourceState
 from gateway.metrics import CAMERA_FRAMES
 from gateway.settings import CameraSettings
 from gateway.settings.secret import read_secret
 from gateway.vision.address import without_credentials
 from gateway.vision.events import FALL, shown_fall, shown_passage
+from gateway.vision.listed import ListNews
 from gateway.vision.messages import (
     Ask,
     Beat,
@@ -27,29 +28,33 @@ from gateway.vision.messages import (
     Fell,
     Gone,
     Job,
+    Listed,
     Opened,
     Passage,
     Peek,
     Shut,
     Stop,
-    Trouble,
+    Troubles,
     View,
 )
-from gateway.vision.opening import pauses
+from gateway.vision.opening import STEADY, pauses
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import NonsenseError, Spoken, broken_off, end_worker, ending, log_complaints, start_worker
 from gateway.vision.promises import Promises
+from gateway.vision.standing import Standing
 from gateway.vision.suspects import Suspects
 from gateway.vision.telling import Finding, Teller
+from gateway.vision.troubles import Trouble
+from gateway.vision.unmade import Unmade
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
 SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
 STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
-STEADY = 30.0  # seconds of good work after which the back-off begins anew
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
+TESTING = (DROP_TEST, "a drop test runs: falls are recorded as tests, and alarms are only told as tests")
 
 log = logging.getLogger("linli.vision")
 
@@ -75,11 +80,14 @@ class Camera:
         providers: tuple[str, ...] = (),
         presence: Presence | None = None,
         views: Path | None = None,
+        lists: ListNews | None = None,
     ) -> None:
         """``keep``: how many seconds before an alarm ``clip`` may be asked for; ``providers``: what models run on.
 
-        ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept.
+        ``presence`` is what the gates of an area know together; ``views`` is the folder in which a facade's is kept;
+        ``lists`` knows what was said of plate lists, which cameras may share.
         """
+        self._lists = lists or ListNews()
         self.name, self.purpose = settings.name, settings.purpose
         self._settings = settings
         self._models = folder_of_models
@@ -88,13 +96,11 @@ class Camera:
         self._keep = keep
         self._providers = providers
         self._views = "" if views is None else str(views.absolute())
-        self._state = SourceState.STARTING
-        self._reason = "starting"
-        self._sentence = "the camera is being opened"
-        self._since = clock.wall()
+        self._standing = Standing(settings.name, clock, put)
+        self._unmade = Unmade(clock)
         self._frames = {"offered": 0, "looked": 0, "dropped": 0}
         self._size: tuple[int, int] | None = None
-        self._trouble = Trouble("", "")
+        self._troubles: tuple[Trouble, ...] = ()
         self._picture: str | None = None
         self._passages: deque[Passage] = deque(maxlen=PASSAGES_SHOWN)
         self._falls: deque[dict[str, Any]] = deque(maxlen=FALLS_SHOWN)
@@ -113,12 +119,10 @@ class Camera:
             "name": self.name,
             "purpose": self.purpose,
             "url": without_credentials(self._settings.url),
-            "state": self._state.value,
-            "reason": self._reason,
-            "text": self._sentence,
-            "since": stamp(self._since),
+            **self._standing.view(stamp),
             "size": list(self._size) if self._size else None,
             "frames": dict(self._frames),
+            "unmade_clips": self._unmade.view(stamp),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
             "last_falls": list(reversed(self._falls)),
@@ -141,7 +145,7 @@ class Camera:
         """Ask for a clip of so many seconds around now for a record (its id); False when the camera cannot make one."""
         worker = self._worker
         stdin = worker.stdin if worker is not None and worker.returncode is None else None
-        if not self._may_clip or self._size is None or stdin is None or stdin.is_closing():
+        if not self._may_clip or not self._standing.gives or stdin is None or stdin.is_closing():
             return False
         self._asked += 1
         token = f"g{self._asked}"
@@ -160,22 +164,21 @@ class Camera:
         """
         if self._settings.falling is None:
             raise CommandError(f"camera {self.name} looks for no falling objects; give it [camera.falling]", 409)
-        gives = self._state in (SourceState.ONLINE, SourceState.DEGRADED)
-        if seconds and not gives:
-            raise CommandError(f"camera {self.name} gives no picture: {self._sentence}", 409)
+        if seconds and not self._standing.gives:
+            raise CommandError(f"camera {self.name} gives no picture: {self._standing.sentence}", 409)
         now = self._clock.monotonic()
         ran = self._teller.testing(now)
         if seconds and ran:
             end = f"end it with: linli camera droptest {self.name} --end"
             raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
         self._teller.test(now + seconds)
-        if gives:
+        if self._standing.gives:
             await self._become_open()
         return ran
 
     def _ask_view(self) -> bool:
         worker = self._worker
-        if self._size is None or worker is None or worker.stdin is None:
+        if not self._standing.gives or worker is None or worker.stdin is None:
             return False
         worker.stdin.write(msgspec.json.encode(Peek()) + b"\n")
         return True
@@ -185,9 +188,9 @@ class Camera:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             sentence = f"the extra `vision` is not installed ({', '.join(missing)} missing); run scripts/setup"
-            await self._become(SourceState.OFFLINE, "not_installed", sentence)
+            await self._standing.become(SourceState.OFFLINE, "not_installed", sentence)
             return
-        await self._emit()
+        await self._standing.emit()
         with contextlib.closing(Suspects(self._clock.monotonic)) as suspects:
             await self._keep_working(suspects)
 
@@ -199,7 +202,7 @@ class Camera:
                 await self._work(suspects)
                 return
             except WorkerFailedError as error:
-                await self._become(SourceState.OFFLINE, error.reason, str(error))
+                await self._standing.become(SourceState.OFFLINE, error.reason, str(error))
             self._wary = self._size is None
             if self._clock.monotonic() - began > STEADY:
                 waits = pauses()
@@ -214,7 +217,7 @@ class Camera:
         suspects.clear()
         worker = await start_worker(suspects.page)
         self._worker = worker
-        self._size, self._trouble = None, Trouble("", "")
+        self._size, self._troubles = None, ()
         self._teller.begin()
         complaints = asyncio.create_task(log_complaints(self.name, worker, secret))
         try:
@@ -269,7 +272,7 @@ class Camera:
 
     async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
-        patience, opening = STARTS, False
+        patience, opening = STARTS, True
         while True:
             try:
                 async with asyncio.timeout(patience):
@@ -286,39 +289,44 @@ class Camera:
                 suspect = suspects.blame()
                 how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
                 raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
-            opening = isinstance(message, Shut) or (opening and isinstance(message, Beat))
+            opening = isinstance(message, Shut) or (opening and not isinstance(message, Opened))
             patience = STARTS if opening else SILENT
             suspects.refresh()
             if isinstance(message, Gone):
                 if message.reason != "ended":
                     raise WorkerFailedError(message.sentence, message.reason)
-                await self._become(SourceState.ENDED, "ended", message.sentence)
+                await self._standing.become(SourceState.ENDED, "ended", message.sentence)
                 return
             await self._take(message)
 
-    async def _take(self, message: Opened | Shut | Beat | Trouble | Clip | View | Finding) -> None:
+    async def _take(self, message: Opened | Shut | Beat | Listed | Troubles | Clip | View | Finding) -> None:
         if isinstance(message, Opened):
             self._size = (message.width, message.height)
             await self._become_open()
         elif isinstance(message, Shut):
-            await self._become(SourceState.OFFLINE, message.reason, message.sentence)
-        elif isinstance(message, Trouble):
-            self._trouble = message
+            await self._standing.become(SourceState.OFFLINE, message.reason, message.sentence)
+        elif isinstance(message, Troubles):
+            self._troubles = message.found
             if self._size is not None:
                 await self._become_open()
         elif isinstance(message, Beat):
-            self._may_clip = message.clips or self._settings.unblurred is not None
-            self._count(message)
-            for event in self._promises.unsaid():
-                await self._put(event)
-            if self._reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
-                await self._become_open()
+            await self._beat(message)
+        elif isinstance(message, Listed):
+            self._lists.take(message.name, message.file, message.problems, message.count)
         elif isinstance(message, View):
             self._peeks.take(message)
         elif isinstance(message, Clip):
             await self._file(message)
         else:
             await self._tell(message)
+
+    async def _beat(self, beat: Beat) -> None:
+        self._may_clip = beat.clips or self._settings.unblurred is not None
+        self._count(beat)
+        for event in self._promises.unsaid():
+            await self._put(event)
+        if self._standing.reason == DROP_TEST and not self._teller.testing(self._clock.monotonic()):
+            await self._become_open()
 
     def _count(self, beat: Beat) -> None:
         for what, count in (("offered", beat.offered), ("looked", beat.looked), ("dropped", beat.dropped)):
@@ -344,48 +352,19 @@ class Camera:
         event = self._promises.made(clip)
         if event is None:
             return
-        if not clip.mp4:
+        if not clip.mp4 and self._unmade.add(clip.trouble):
             record = event.data["record"]
             log.warning("camera %s: the clip for record %s could not be made: %s", self.name, record, clip.trouble)
         await self._put(event)
 
     async def _become_open(self) -> None:
-        trouble = self._trouble
-        if self._teller.testing(self._clock.monotonic()):
-            sentence = "a drop test runs: falls are recorded as tests, and alarms are only told as tests"
-            besides = f"; besides, {trouble.sentence}" if trouble.reason else ""
-            await self._become(SourceState.DEGRADED, DROP_TEST, f"{sentence}{besides}")
-        elif trouble.reason:
-            await self._become(SourceState.DEGRADED, trouble.reason, trouble.sentence)
+        testing = self._teller.testing(self._clock.monotonic())
+        troubles = [TESTING, *self._troubles] if testing else self._troubles
+        if troubles:
+            await self._standing.become(SourceState.DEGRADED, *troubles[0], besides=troubles[1:])
         else:
             width, height = self._size or (0, 0)
-            await self._become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
-
-    async def _become(self, state: SourceState, reason: str, sentence: str) -> None:
-        if self._note(state, reason, sentence):
-            await self._emit()
-
-    def _note(self, state: SourceState, reason: str, sentence: str) -> bool:
-        """Keep the state; False when it says nothing new."""
-        if (state, reason) == (self._state, self._reason):
-            self._sentence = sentence
-            return False
-        self._state, self._reason, self._sentence, self._since = state, reason, sentence, self._clock.wall()
-        level = logging.WARNING if state in (SourceState.OFFLINE, SourceState.DEGRADED) else logging.INFO
-        log.log(level, "camera %s is %s: %s", self.name, state.value, sentence)
-        return True
-
-    async def _emit(self) -> None:
-        change = StateChange(
-            "camera",
-            self.name,
-            self._state,
-            self._reason,
-            self._sentence,
-            self._clock.wall(),
-            self._clock.monotonic(),
-        )
-        await self._put(change)
+            await self._standing.become(SourceState.ONLINE, "open", f"the camera gives pictures of {width} x {height}")
 
 
 def portable(settings: CameraSettings) -> dict[str, Any]:

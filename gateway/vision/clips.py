@@ -70,7 +70,7 @@ class Clips:
     def tick(self, stream: Any, *, over: bool = False) -> None:  # noqa: ANN401 - av's stream
         """Make what is complete; ``over``: nothing more comes, so all that is owed."""
         while self._refused:
-            self._say(Clip(self._refused.pop(), trouble=f"{OWED} others were being made already"))
+            self._say(Clip(self._refused.pop(), trouble=self._too_many()))
         for token, future in [one for one in self._made if one[1].done()]:
             self._made.remove((token, future))
             if (error := future.exception()) is not None:
@@ -79,6 +79,12 @@ class Clips:
         for wanted in list(self._owed):
             if over or (newest is not None and newest.wall >= wanted.end):
                 self._begin(wanted, self._ring.between(wanted.begin, wanted.end), stream)
+
+    def _too_many(self) -> str:
+        advice = "have fewer vehicles or alarms make one, or shorten before and after"
+        if self._masks or self._concealer is not None:
+            advice += "; what is masked or blurred is encoded anew: a smaller picture or a faster machine helps, too"
+        return f"{OWED} others were owed already, more than this machine makes in time; {advice}"
 
     def cut(self, stream: Any, before: int) -> None:  # noqa: ANN401 - av's stream
         """Make all that is owed of the packets before the one of this index: what follows has another size."""

@@ -17,13 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from gateway.vision.packs import MANIFEST, MOST_BYTES, Pack, PackError, packs, read_manifest, write_whole
+from gateway.vision.packs import BUILT_IN, MANIFEST, MOST_BYTES, Pack, PackError, packs, read_manifest, write_whole
 
 DOWNLOAD_SECONDS = 300.0
 SILENT_SECONDS = 30.0
 PIECE = 1 << 16
 MOST_FILES = 64  # in a pack's archive
-BUILT_IN = "built in"
 # What a broken or unknown archive raises, by the way in which it is packed.
 UNPACKABLE = (
     zipfile.BadZipFile,
@@ -54,7 +53,7 @@ def pull(pack: Pack, progress: Progress | None = None) -> bool:
     if pack.source == BUILT_IN:
         raise PackError(
             f"model pack {pack.name} belongs to this installation, but its file {pack.path} is missing or changed; "
-            "install the gateway again",
+            f"run: {pack.remedy}",
             "models_missing",
         )
     if pack.source.startswith(ADDRESSES):

@@ -1,7 +1,6 @@
 """Allow and deny lists: CSV files of plates, read again when they change; one that cannot be read stays as it was."""
 
 import csv
-import logging
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from typing import Literal
 
 from gateway.vision.calendars import Validity, days, hours, moment
 from gateway.vision.grammar import PROVINCES, kind_of, normalise
+from gateway.vision.listed import Tell, logged
 
 ListName = Literal["allow", "deny"]
 Entries = dict[str, list[Validity]]
@@ -21,7 +21,6 @@ Entries = dict[str, list[Validity]]
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 SETTLED = 1.0  # seconds: a list that is written in place is not read while it may be half written
 LARGEST = 32 << 20  # bytes: half a million lines; more is not a list of plates
-SAID = 20  # broken lines that are named one by one in the log
 # Words of a heading line, by what the column is.
 COLUMNS: Mapping[str, str] = {
     "plate": "plate number platenumber licence license plateno licenceplate licenseplate licenceplatenumber "
@@ -44,8 +43,6 @@ LIMITING = re.compile(
 # Without a heading line, by the number of cells.
 SHORT = ("plate", "from", "to")
 LONG = ("plate", "name", "from", "to", "days", "hours")
-
-log = logging.getLogger("linli.lists")
 
 
 def read_list(path: Path, zone: tzinfo | None = None) -> tuple[Entries, list[str]]:
@@ -198,9 +195,11 @@ class PlateLists:
         files: Mapping[ListName, Path | None],
         zone: tzinfo | None = None,
         now: Callable[[], float] = time.time,
+        tell: Tell | None = None,
     ) -> None:
-        """``now``: seconds since 1970, for the age of a file."""
+        """``now``: seconds since 1970, for the age of a file; ``tell`` hears the problems of a list that was read."""
         self._now = now
+        self._tell = tell or logged()
         self._files = {name: path for name, path in files.items() if path is not None}
         self._zone = zone
         self._entries: dict[ListName, Entries] = {}
@@ -216,7 +215,7 @@ class PlateLists:
     def refresh(self) -> None:
         """Read again what changed on the disk; a file that cannot be read keeps its last good entries."""
         for name, path in self._files.items():
-            before = self._problems.get(name, [])
+            before = self._problems.get(name)
             try:
                 state = os.stat(path)  # noqa: PTH116 - one call for all fields, on every passage
                 # A file that is replaced by another of the same length and second has another inode.
@@ -239,7 +238,8 @@ class PlateLists:
             except OSError as error:
                 self._seen[name] = None
                 self._problems[name] = [_unreadable(path, name, error, self._entries.get(name))]
-            _say(before, self._problems[name])
+            if self._problems[name] != before:
+                self._tell(name, str(path), self._problems[name])
 
     def _is_written(self, name: ListName, state: os.stat_result) -> bool:
         """Whether somebody is just writing over a list that we have: half of its last line may be another plate."""
@@ -283,12 +283,3 @@ def _unreadable(path: Path, name: str, error: OSError, kept: Entries | None) -> 
 
 def _until(name: str) -> str:
     return "; until it was read once, no gate opens (an empty one denies nobody)" if name == "deny" else ""
-
-
-def _say(before: Sequence[str], now: Sequence[str]) -> None:
-    """Log what is new, once; the problems themselves stay to be asked for."""
-    fresh = [sentence for sentence in now if sentence not in set(before)]
-    for sentence in fresh[:SAID]:
-        log.warning("%s", sentence)
-    if len(fresh) > SAID:
-        log.warning("and %d more broken lines", len(fresh) - SAID)

@@ -29,7 +29,7 @@ class Live:
         self._headless = False  # the pictures that come need one that was dropped
         self._change = threading.Condition()
         self._over: LinkError | None = None
-        self._done = False
+        self._done = self._ending = False
         self._heard = time.monotonic()
         threading.Thread(target=self._take, args=(capture,), name="capture", daemon=True).start()
 
@@ -39,13 +39,21 @@ class Live:
         with self._change:
             return time.monotonic() - self._waiting[0].arrived if self._waiting else 0.0
 
+    def end(self, patience: float) -> bool:
+        """Let go of the camera when its next packet is there; whether that was within ``patience`` s."""
+        with self._change:
+            self._ending = True
+            return self._change.wait_for(lambda: self._done, patience)
+
     def _take(self, capture: Capture) -> None:
         over: LinkError | None = None
         try:
             for coded in capture.packets():
-                if self._ring is not None:
+                if self._ring is not None and not self._ending:
                     self._ring.add(coded)
                 with self._change:
+                    if self._ending:
+                        break
                     self._heard = coded.arrived
                     self.offered += 1
                     self._add(coded)

@@ -69,11 +69,19 @@ class Beat(msgspec.Struct, frozen=True, tag=True):
     late: float = 0.0
 
 
-class Trouble(msgspec.Struct, frozen=True, tag=True):
-    """Something lessens what the camera can do (``reason``, ``sentence``); an empty reason: all is well again."""
+class Listed(msgspec.Struct, frozen=True, tag=True):
+    """A plate list (``name``: allow, deny) was read: the first of its ``count`` problems; none names a plate."""
 
-    reason: str
-    sentence: str
+    name: str
+    file: str
+    problems: tuple[str, ...]
+    count: int
+
+
+class Troubles(msgspec.Struct, frozen=True, tag=True):
+    """All that lessens what the camera can do now (short codes and sentences), the most serious first."""
+
+    found: tuple[tuple[str, str], ...]
 
 
 class Gone(msgspec.Struct, frozen=True, tag=True):
@@ -254,7 +262,7 @@ class Fell(msgspec.Struct, frozen=True, tag=True):
         return self.known.time
 
 
-Message = Opened | Shut | Beat | Trouble | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
+Message = Opened | Shut | Beat | Listed | Troubles | Gone | Passage | Sure | Dwell | Stands | Clip | View | Fell | Fall
 Early = Fell | Sure | Stands  # for the rules alone
 
 _encoder = msgspec.msgpack.Encoder()

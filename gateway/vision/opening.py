@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.vision.capture import Capture
 
 BACK_OFF = (0.5, 10.0)
+STEADY = 30.0  # seconds of good work after which the back-off begins anew
 PATIENCE = 600.0  # seconds after which a new process has a try
 LOGIN_PATIENCE = 60.0  # the same where the login is refused: the next one has the password read anew
 

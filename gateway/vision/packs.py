@@ -22,6 +22,7 @@ CHOICE = "in-use.json"  # beside the packs: which pack does which task, where so
 SLOWER = 4.0  # times the CPU of the pack before that a chosen one may take
 MANIFEST = "manifest.toml"
 FIELDS = ("name", "task", "version", "licence", "source", "member", "sha256", "notes")
+BUILT_IN = "built in"  # the source of a pack whose file comes with the gateway
 MOST_BYTES = 256 << 20  # of a model: more is no model for such a machine
 
 
@@ -99,6 +100,8 @@ class Pack:
     @property
     def remedy(self) -> str:
         """The command that brings its file."""
+        if self.source == BUILT_IN:
+            return f"linli model install {self.path.name} (of the gateway's own files), or install the gateway again"
         return "linli model pull" if not self.optional else f"linli model pull {self.name}"
 
 

@@ -15,6 +15,7 @@ from gateway.vision.runtime import available, missing, reason
 from gateway.vision.selftest import MISFITS, Opened, open_tested, ranked
 from gateway.vision.shapes import Box
 from gateway.vision.suspects import caught
+from gateway.vision.troubles import Trouble
 
 LOOK_AGAIN = 1.0  # seconds between looks at what is chosen
 SAME = 0.3  # overlap from which two finds are one plate
@@ -58,9 +59,9 @@ class LiveSight:
     def __init__(
         self, folder: Path, providers: Sequence[str] = (), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Open what works; ``trouble`` says what does not."""
+        """Open what works; ``troubles`` say what does not."""
         self._folder, self._providers, self._clock = folder, tuple(providers), clock
-        self._trouble = ("", "")
+        self._refused: dict[str, str] = {}  # by task: why what was chosen is not at work, and who is
         self._lacking: dict[str, PackError] = {}
         self._aside: set[str] = set()  # SHA-256 of packs that failed at work
         self._again = math.inf
@@ -92,7 +93,7 @@ class LiveSight:
                     failed = failed or error
                     continue
                 if failed is not None and failed.reason == "models_refused":
-                    self._trouble = (failed.reason, f"{failed}; {opened.pack.title} does its work")
+                    self._refused[task] = f"{failed}; {opened.pack.title} does its work"
                     self._try_later()
                 return opened
         except PackError as error:
@@ -137,16 +138,20 @@ class LiveSight:
         return self._seats[DETECTION].now is not None
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """Why a chosen pack or provider is not at work: reason and sentence, both empty when all are."""
+    def troubles(self) -> list[Trouble]:
+        """Why chosen packs and providers are not at work."""
+        found: list[Trouble] = []
         for lacking in self._lacking.values():
             fix = "" if "linli model" in str(lacking) else "; replace it, or choose another with: linli model use NAME"
-            return lacking.reason, f"{lacking}{fix}; until then passages come without plates"
-        if self._missing and not self._trouble[0]:
+            found.append((lacking.reason, f"{lacking}{fix}; until then passages come without plates"))
+        # Why nobody does a task at all says why what was chosen does not.
+        refused = (sentence for task, sentence in self._refused.items() if task not in self._lacking)
+        found += [("models_refused", sentence) for sentence in refused]
+        if self._missing:
             wanted, there = ", ".join(self._missing), ", ".join(available())
             sentence = f"[vision] providers wants {wanted}, which this onnxruntime does not have (it has: {there})"
-            return "provider", f"{sentence}; install an onnxruntime that has it, or change providers"
-        return self._trouble
+            found.append(("provider", f"{sentence}; install an onnxruntime that has it, or change providers"))
+        return found
 
     def find(self, picture: Pixels, region: Box, expected: float = 0.0, *, dark: bool = False) -> list[FoundPlate]:
         """Plates in a region of a BGR picture, in pixels of the whole; none while a pack is lacking.
@@ -226,7 +231,7 @@ class LiveSight:
     def _put_aside(self, pack: Pack, sentence: str) -> None:
         self._aside.add(pack.sha256)
         self._try_later()
-        self._trouble = ("models_refused", f"{sentence}. Choose it again, or another one, with: linli model use NAME")
+        self._refused[pack.task] = f"{sentence}. Choose it again, or another one, with: linli model use NAME"
 
     @staticmethod
     def _timed(seat: Seat, model: Any, work: Callable[[Any], Answer]) -> Answer:  # noqa: ANN401 - by the task
@@ -246,7 +251,7 @@ class LiveSight:
 
     def _refuse(self, what: str, stays: Opened) -> None:
         sentence = f"{what}; {stays.pack.title} stays in use. Choose it, or another one, with: linli model use NAME"
-        self._trouble = ("models_refused", sentence)
+        self._refused[stays.pack.task] = sentence
         self._try_later()
 
     # ------------------------------------------------------------------------------------------------- changing
@@ -259,7 +264,7 @@ class LiveSight:
             self._loading = None
             loaded, self._loaded = self._loaded, []
             if self._anew:
-                self._trouble = ("", "")
+                self._refused.clear()
             for task, opened, slower, error in loaded:
                 self._take_over(task, opened, slower, error)
             if self._anew and self._second is None:

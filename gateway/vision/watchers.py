@@ -12,11 +12,13 @@ from gateway.vision.dwell import DwellWatch
 from gateway.vision.gate import VehicleGate
 from gateway.vision.guest import Guest
 from gateway.vision.kinds import Kinds
-from gateway.vision.lists import PlateLists
+from gateway.vision.listed import Tell
+from gateway.vision.lists import ListName, PlateLists
 from gateway.vision.messages import Fall, Message, Passage
 from gateway.vision.packs import VEHICLES
 from gateway.vision.privacy import Veil
 from gateway.vision.swap import LiveSight
+from gateway.vision.troubles import Trouble
 
 if TYPE_CHECKING:
     from gateway.vision.falling.sized import SizedFacade
@@ -41,8 +43,8 @@ class Watcher(Protocol):
         """Whether something moves or is not told yet."""
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """What lessens the result: reason and sentence, both empty when nothing does."""
+    def troubles(self) -> Sequence[Trouble]:
+        """Everything that lessens the result now."""
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Look at a frame of time ``wall`` (ns since 1970); None when it was passed over."""
@@ -67,11 +69,13 @@ class VehicleWatcher:
         faces: Guest | None = None,
         zone: tzinfo | None = None,
         areas: SizedAreas | None = None,
+        tell: Tell | None = None,
     ) -> None:
         vehicles = camera.vehicles
         files = vehicles.lists if vehicles else None
+        named: dict[ListName, Path | None] = {"allow": files.allow, "deny": files.deny} if files else {}
         self._clip = vehicles.clip if vehicles else None
-        self._lists = PlateLists({"allow": files.allow if files else None, "deny": files.deny if files else None}, zone)
+        self._lists = PlateLists(named, zone, tell=tell)
         self.sight = LiveSight(models, providers)
         self._vehicles = Guest(models, VEHICLES, providers)
         self._camera, self._areas = camera, areas or SizedAreas(camera, None)
@@ -90,20 +94,20 @@ class VehicleWatcher:
         return self._gate.busy
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """Missing or refused models, or broken lines of a list as it is now."""
+    def troubles(self) -> Sequence[Trouble]:
+        """Missing or refused models, lanes that do not fit, and broken lines of a list as it is now."""
         self._lists.refresh()
-        if self.sight.trouble[0]:
-            return self.sight.trouble
+        found = [*self.sight.troubles]
         if self._vehicles.trouble:
-            return "models_refused", f"{self._vehicles.trouble}; until then what moves and plates tell vehicles"
+            without = "until then what moves and plates tell vehicles"
+            found.append(("models_refused", f"{self._vehicles.trouble}; {without}"))
         if self._misfit:
-            return "lanes", self._misfit
+            found.append(("lanes", self._misfit))
         problems = self._lists.problems
         if problems:
             more = f" (and {len(problems) - 1} more: linli check names all)" if len(problems) > 1 else ""
-            return "list", f"{problems[0]}{more}"
-        return "", ""
+            found.append(("list", f"{problems[0]}{more}"))
+        return found
 
     def look(self, frame: Frame, wall: int) -> Sequence[Message] | None:
         """Give the plates that this frame makes sure, and the passages that it ends."""
@@ -140,7 +144,7 @@ class ZoneWatcher:
 
     sleeps = True
     busy = False
-    trouble = ("", "")
+    troubles: Sequence[Trouble] = ()
 
     def __init__(
         self, camera: CameraSettings, sight: LiveSight, faces: Guest | None = None, areas: SizedAreas | None = None
@@ -188,11 +192,12 @@ class FallWatcher:
         self._missing = missing
 
     @property
-    def trouble(self) -> tuple[str, str]:
-        """A view that is not as it should be, or a missing verifier."""
-        if self._watch.trouble[0] or self._missing is None:
-            return self._watch.trouble
-        return self._missing.reason, f"{self._missing}; until then a plain rule tells what falls"
+    def troubles(self) -> Sequence[Trouble]:
+        """A view that is not as it should be, and a missing verifier."""
+        found = [self._watch.trouble] if self._watch.trouble[0] else []
+        if self._missing is not None:
+            found.append((self._missing.reason, f"{self._missing}; until then a plain rule tells what falls"))
+        return found
 
     @property
     def busy(self) -> bool:
@@ -230,17 +235,19 @@ def watchers_of(
     zone: tzinfo | None = None,
     areas: SizedAreas | None = None,
     facade: "SizedFacade | None" = None,
+    tell: Tell | None = None,
 ) -> list[Watcher]:
     """Everything that the camera is to look for and that exists.
 
     ``faces`` are hidden in what leaves; ``views`` is where the view of a facade, and the size that was drawn in, are
     kept across restarts; ``zone`` is that of lists' days and hours, the process's own without it. ``areas`` brings
-    lanes and zones to the pictures' size in another way, ``facade`` what was drawn for falls.
+    lanes and zones to the pictures' size in another way, ``facade`` what was drawn for falls. ``tell`` hears what is
+    wrong with plate lists, the log without it.
     """
     found: list[Watcher] = []
     if camera.vehicles is not None:
         areas = areas or SizedAreas(camera, views)
-        vehicles = VehicleWatcher(camera, models, providers, faces, zone, areas)
+        vehicles = VehicleWatcher(camera, models, providers, faces, zone, areas, tell)
         found.append(vehicles)
         if camera.vehicles.zones:
             found.append(ZoneWatcher(camera, vehicles.sight, faces, areas))

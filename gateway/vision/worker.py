@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from gateway.vision.conceal import Concealer
 from gateway.vision.drawn_for import MaskedSize
 from gateway.vision.feed import Feed
 from gateway.vision.guest import Guest
+from gateway.vision.listed import SAID
 from gateway.vision.live import Live
 from gateway.vision.messages import (
     Ask,
@@ -35,19 +35,22 @@ from gateway.vision.messages import (
     Fall,
     Gone,
     Job,
+    Listed,
     Message,
     Opened,
     Passage,
     Peek,
     Shut,
     Stop,
-    Trouble,
+    Troubles,
     send,
 )
-from gateway.vision.opening import opened
+from gateway.vision.opening import STEADY, opened, pauses
 from gateway.vision.packs import FACES
 from gateway.vision.parent import end_by, end_with_parent
 from gateway.vision.ring import PacketRing
+from gateway.vision.strain import Strain
+from gateway.vision.troubles import Trouble, ranked
 from gateway.vision.watchers import Watcher, seconds_kept, watchers_of
 
 if TYPE_CHECKING:
@@ -55,14 +58,10 @@ if TYPE_CHECKING:
 
 BEAT_EVERY = 1.0
 WAITING = (4.0, 20.0)  # seconds of packets that wait for analysis; the longer where every frame counts
-LATE = 0.6  # seconds of lag from which frames are looked at more seldom
-CAUGHT_UP = 0.25
-SELDOM = 0.15  # seconds between looks then
-BEATS = 10  # that overload is judged by
-OVERLOAD = 0.05  # of the frames
-BEHIND = 4.0  # seconds by which all looks are late then
+LETS_GO = 0.5  # seconds that the end of reading is waited for
 NO_CLIP = "no clip may be made: faces and plates could not be hidden"
 WITHOUT_FACES = "pictures show nothing but the vehicle, and no clip is made"
+STOPPED = "stopped"
 NOTHING_LEFT = 3  # exit code: said why on the pipe
 
 
@@ -87,13 +86,8 @@ class Worker:
         self._beat = time.monotonic()
         self._sent = [0, 0, 0]
         self._counts = [0, 0, 0]
-        self._skipped = 0
-        self._late = 0.0
-        self._lates = deque([0.0] * BEATS, BEATS)
-        self._beats: deque[tuple[int, int]] = deque(maxlen=BEATS)
-        self._trouble = ("", "")
-        self._behind = False
-        self._looked = -SELDOM
+        self._strain = Strain()
+        self._troubles: tuple[Trouble, ...] = ()
         self._peeked = False
         self._aim: Aim | None = None
 
@@ -106,13 +100,7 @@ class Worker:
         beside = is_stream(self._camera.url) and not self._job.wary
         loading = ThreadPoolExecutor(1, "models").submit(self._load) if beside else None
         capture = opened(self._open, self._say, self._wait)
-
-        def load() -> None:
-            if loading is None:
-                self._load()
-            else:
-                loading.result()
-
+        load = loading.result if loading is not None else self._load
         if is_stream(self._camera.url):
             self._run_live(capture, load)
         else:
@@ -122,14 +110,17 @@ class Worker:
     def _load(self) -> None:
         """Load what looks at the pictures."""
         models, providers = Path(self._job.models), self._job.providers
-        faces = Guest(models, FACES, providers)
+        faces = self._faces or Guest(models, FACES, providers)
         views = Path(self._job.views) if self._job.views else None
-        self._watchers = watchers_of(self._camera, models, providers, faces, views)
-        if self._ring is not None:
+        self._watchers = watchers_of(self._camera, models, providers, faces, views, tell=self._tell_list)
+        if self._ring is not None and self._clips is None:
             concealer = Concealer(faces, models, providers) if self._camera.unblurred is None else None
             self._clips = Clips(self._ring, self._camera.masks, self._say, concealer, self._masked.misfit)
             self._ring.keep(on=self._clips.able)
         self._faces = faces
+
+    def _tell_list(self, name: str, file: str, problems: Sequence[str]) -> None:
+        self._say(Listed(name, file, tuple(problems[:SAID]), len(problems)))
 
     @property
     def _sleeps(self) -> bool:
@@ -148,42 +139,48 @@ class Worker:
         return capture
 
     def _run_live(self, capture: Capture, load: Callable[[], None]) -> None:
-        live = Live(capture, self._ring, WAITING[0] if self._camera.falling is None else WAITING[1])
+        """Watch a camera until it is lost and owes no clip; while clips are made it is called again."""
+        waits = pauses()
+        try:
+            while True:
+                began = time.monotonic()
+                live = Live(capture, self._ring, WAITING[0] if self._camera.falling is None else WAITING[1])
+                try:
+                    self._watch(capture, live, load)
+                except LinkError as error:
+                    free = error.reason != STOPPED and live.end(LETS_GO)
+                    self._end_life(error)
+                    # A camera that is still read cannot be opened; and with no clip to make a new process is as quick.
+                    if not free or self._clips is None or not self._clips.making:
+                        raise
+                waits = pauses() if time.monotonic() - began > STEADY else waits
+                self._wait(time.monotonic() + next(waits))
+                capture, load = opened(self._open, self._say, self._wait), self._load
+        except LinkError:
+            self._settle()
+            raise
+
+    def _watch(self, capture: Capture, live: Live, load: Callable[[], None]) -> None:
         load()
         feed = Feed(capture, sleeps=self._sleeps)
-        # What came while the models were loaded is no sign of a slow machine.
-        self._behind, self._skipped = True, -live.dropped
-        lost: LinkError | None = None
-        try:
-            for coded in live.packets(BEAT_EVERY / 2):
-                if coded is not None:
-                    asleep = feed.asleep
-                    for frame in feed.take(coded):
-                        self._behind = self._behind and live.lag > CAUGHT_UP
-                        if self._in_time(frame, live.lag):
-                            self._analyse(feed, capture, frame)
-                        self._tell_alive()
-                    late = time.monotonic() - coded.arrived
-                    self._late = max(self._late, late)
-                    if self._ring is not None:
-                        self._ring.late = late
-                    # What a wake has to catch up with is no sign of a slow machine.
-                    self._behind = self._behind or (asleep and not feed.asleep)
-                self._counts[0], self._counts[2] = live.offered, live.dropped + self._skipped
-                self._serve()
-        except LinkError as error:
-            lost = error
-            raise
-        finally:
-            self._finish(lost)
-
-    def _in_time(self, frame: Frame, lag: float) -> bool:
-        """Whether to look at a frame; what is late is looked at more seldom, where that is allowed."""
-        if lag <= LATE or self._behind or not self._sleeps or frame.time - self._looked >= SELDOM:
-            self._looked = frame.time
-            return True
-        self._skipped += 1
-        return False
+        self._strain.begin()
+        before, excused = tuple(self._counts), live.dropped
+        for coded in live.packets(BEAT_EVERY / 2):
+            if coded is not None:
+                asleep = feed.asleep
+                for frame in feed.take(coded):
+                    if self._strain.in_time(frame.time, live.lag, may_skip=self._sleeps):
+                        self._analyse(feed, capture, frame)
+                    self._tell_alive()
+                late = time.monotonic() - coded.arrived
+                self._strain.late(late)
+                if self._ring is not None:
+                    self._ring.late = late
+                if asleep and not feed.asleep:
+                    self._strain.excuse()
+            self._counts[0] = before[0] + live.offered
+            self._counts[2] = before[2] + live.dropped - excused + self._strain.skipped
+            self._serve()
 
     def _run_file(self, first: Capture) -> None:
         began = time.monotonic()
@@ -205,12 +202,13 @@ class Worker:
                     self._counts[0] += 1
                     self._look(feed, capture, feed.take(coded))
                     if self._camera.pace == "real":
-                        self._late = max(self._late, time.monotonic() - due)
+                        self._strain.late(time.monotonic() - due)
                     self._serve()
                 self._look(feed, capture, feed.finish())
                 capture.check()
             finally:
                 self._finish()
+                self._settle()
                 capture.close()
             offset += last + capture.period
 
@@ -272,13 +270,21 @@ class Worker:
             self._say(message)
             self._tell_trouble()
 
-    def _finish(self, lost: LinkError | None = None) -> None:
+    def _end_life(self, lost: LinkError) -> None:
+        """The camera is gone: tell what was seen, say so, and have all clips made that are owed."""
+        self._finish()
+        self._opened = None
+        self._say(Shut(lost.reason, str(lost)))
+        if self._clips is not None and self._ring is not None:
+            self._clips.tick(self._stream, over=True)
+            self._ring.clear()
+
+    def _finish(self) -> None:
         for watcher in self._watchers:
             self._tell(watcher, watcher.finish())
-        if lost is not None:
-            # Clips that are owed may take a minute, and nobody is to believe meanwhile that the camera gives pictures.
-            self._opened = None
-            self._say(Shut(lost.reason, str(lost)))
+
+    def _settle(self) -> None:
+        """Make all clips that are owed, and wait for them."""
         if self._clips is not None and self._ring is not None:
             self._clips.tick(self._stream, over=True)
             while self._clips.making:
@@ -300,7 +306,7 @@ class Worker:
 
     def _owe(self, ask: Ask | Peek | Stop) -> None:
         if isinstance(ask, Stop):
-            raise LinkError("the gateway stops", "stopped")
+            raise LinkError("the gateway stops", STOPPED)
         if isinstance(ask, Peek):
             self._peeked = True
             return
@@ -310,38 +316,24 @@ class Worker:
             self._say(Clip(ask.token, trouble=self._misfit or NO_CLIP))
 
     def _tell_trouble(self) -> None:
-        trouble = ("masks", self._misfit) if self._misfit else self._overload() or ("", "")
+        found = [("masks", self._misfit)] if self._misfit else []
+        found += [self._strain.trouble] if self._strain.trouble[0] else []
         for watcher in self._watchers:
-            trouble = trouble if trouble[0] else watcher.trouble
-        if not trouble[0] and self._faces is not None and self._faces.trouble:
-            trouble = "faces", f"{self._faces.trouble}; until then {WITHOUT_FACES}"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._say(Trouble(*trouble))
-
-    def _overload(self) -> tuple[str, str] | None:
-        looked, dropped = (sum(beat[place] for beat in self._beats) for place in (0, 1))
-        told = self._trouble[0] == "overload"
-        # It is over when nothing is left for later either: what waits may be dropped next.
-        share, most, late = (0.0, LATE, max(self._lates)) if told else (OVERLOAD, BEHIND, min(self._lates))
-        if dropped <= share * (looked + dropped) and late <= most:
-            return None
-        seen = f"{looked} of {looked + dropped} frames were looked at in the last seconds, {late:.0f} s late"
-        return "overload", (self._trouble[1] if told else "") or (
-            f"this machine cannot keep up with the camera: {seen}; lower the camera's frame rate or size, "
-            "or watch fewer cameras"
-        )
+            found += watcher.troubles
+        if self._faces is not None and self._faces.trouble:
+            found.append(("faces", f"{self._faces.trouble}; until then {WITHOUT_FACES}"))
+        if (troubles := ranked(found)) != self._troubles:
+            self._troubles = troubles
+            self._say(Troubles(troubles))
 
     def _tell_alive(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._beat >= BEAT_EVERY:
             self._beat = time.monotonic()
             news = [count - sent for count, sent in zip(self._counts, self._sent, strict=True)]
             self._sent = list(self._counts)
-            self._beats.append((news[1], news[2]))
+            late = self._strain.beat(news[1], news[2])
             self._keep_eyes()
-            self._say(Beat(news[0], news[1], news[2], self._may_clip, round(self._late, 3)))
-            self._lates.append(self._late)
-            self._late = 0.0
+            self._say(Beat(news[0], news[1], news[2], self._may_clip, round(late, 3)))
             if self._opened is not None:
                 self._tell_trouble()
 

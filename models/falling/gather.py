@@ -35,7 +35,7 @@ class Gatherer(FallWatch):
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(*given)
         self.rows: list[tuple[int, float, float, list[float], list[tuple[float, float, float]]]] = []
-        self.last: dict[int, Measured] = {}
+        self.last: dict[int, tuple[Chain, Measured, list[tuple[float, Any, int]]]] = {}
         self._numbers: dict[int, tuple[int, Chain]] = {}
         self._over = False
 
@@ -53,7 +53,7 @@ class Gatherer(FallWatch):
             places = chain.way.places()
             way = [(at, float(x), float(y)) for at, (x, y) in zip(chain.way.times, places, strict=True)]
             age = LONGEST if self._over or len(way) < EIGHT else way[-1][0] - way[EIGHT - 1][0]
-            self.last[number] = measured
+            self.last[number] = chain, measured, [*self._bustle.log]
             self.rows.append((number, self._frame.time, age, [float(value) for value in measured.vector()], way))
         return measured
 
@@ -86,7 +86,8 @@ def numbers_of(watch: Gatherer, truth: dict[str, Any]) -> dict[str, Any]:
         ages.append(round(age, 3))
     origins = {}
     for number in {way for way, label in zip(numbers, labels, strict=True) if label >= 0}:
-        origin = find_origin(watch.last[number], watch.facade)
+        chain, measured, log = watch.last[number]
+        origin = find_origin(chain.way, measured, watch.facade, log)
         origins[number] = [origin.floor, *origin.interval]
     return {
         "origins": origins,

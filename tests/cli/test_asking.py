@@ -1,6 +1,7 @@
 """The commands that ask the daemon, against a real API on a real Unix socket."""
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -124,11 +125,16 @@ def test_alarms_and_acknowledgement(served: Served) -> None:
     assert served.run("alarms").output == "No alarms.\n"
     served.desk.level(3.0)
     (heading, row) = served.run("alarms").output.splitlines()
-    assert heading.split() == ["SEVERITY", "ALARM", "STATE", "RAISED", "INPUTS", "TEXT"]
-    assert row.split()[:3] == ["major", "sump-high", "unacknowledged"]
+    (occurrence,) = (alarm["occurrence"] for alarm in json.loads(served.run("alarms", "--json").output))
+    assert heading.split() == ["ALARM", "RAISED", "STATE", "SEVERITY", "OCCURRENCE", "INPUTS", "TEXT"]
+    first = rf"sump-high  \d\d \w{{3}} [\d:]{{5}} \(\d s\)  unacknowledged  major     {occurrence[-8:]} "
+    assert re.match(first, row)
     assert "sump.level 3 m" in row
     assert row.endswith("水位高 / High")
-    done = served.run("ack", "sump-high", "--note", "pump was off")
+    assert occurrence not in row
+    assert occurrence in served.run("alarms", "--full").output
+    assert occurrence[-8:] not in served.run("status").output  # the name is enough there
+    done = served.run("ack", occurrence[-8:], "--note", "pump was off")
     assert done.output == "sump-high acknowledged (it is active still)\n"
     (alarm,) = json.loads(served.run("alarms", "--json").output)
     assert (alarm["state"], alarm["note"]) == ("acknowledged", "pump was off")
@@ -136,7 +142,8 @@ def test_alarms_and_acknowledgement(served: Served) -> None:
 
 
 def test_alarms_all_shows_the_normal_ones_too(served: Served) -> None:
-    assert "sump-high  normal (input bad)" in served.run("alarms", "--all").output
+    rows = served.run("alarms", "--all").output.splitlines()
+    assert [row.split()[:4] for row in rows if "sump-high" in row] == [["sump-high", "normal", "(input", "bad)"]]
 
 
 # ---- records

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,8 @@ from tests.vision.falling.filmed import film
 
 WHY = ("--why", "found below the window")
 REASON = ("--reason", "for training")
+ROOT = Path(__file__).parents[2]
+GATHER, PATHS = ROOT / "models/falling/gather.py", {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def run(*words: object) -> Result:
@@ -55,7 +61,9 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     listed = run("falling", "list", *where)
     assert listed.exit_code == 0
     rows = [line.split() for line in listed.output.splitlines()[1:]]
-    assert [(row[-2], row[-1]) for row in rows] == [("true", true), ("false", false), ("true", bare)]
+    short = [one[-8:] for one in (true, false, bare)]
+    assert [(row[-2], row[-1]) for row in rows] == list(zip(("true", "false", "true"), short, strict=True))
+    assert run("falling", "list", "--full", *where).output.count(true) == 1
     wrong = run("falling", "label", true[:-4] + "0000", "false", *WHY, *where)
     assert wrong.exit_code == 1
     assert "did you mean" in wrong.output
@@ -82,6 +90,9 @@ def test_label_export_and_replay(site: tuple[Path, list[str], Daemon], tmp_path:
     assert truth["take"]["rate"] == 25.0
     assert [len(one["way"]) > 20 for one in truth["falls"]] == [True]
     assert json.loads((out / f"{false}.json").read_text())["falls"] == []
+    gathered = subprocess.run([sys.executable, GATHER, out], capture_output=True, text=True, env=PATHS, check=False)
+    assert gathered.returncode == 0, gathered.stderr
+    assert f"{true}.mp4: 1 falls, 0 others" in gathered.stdout
     said = [validate(json.dumps(record)) for record in daemon.pull("disposal", 5)]
     told = [record["data"].get("label") or record["data"]["what"] for record in said]
     assert told == ["true", "false", "true", "export", "export"]
@@ -148,6 +159,13 @@ def test_a_clip_in_which_faces_are_hidden_is_smaller_and_counts_as_such(tmp_path
     assert json.loads(replayed.stdout)["clips"][0]["now"] == {"true": 1, "false": 0, "unsure": 0}
 
 
+def test_a_camera_without_facade_gives_clips_without_truth_for_training(tmp_path: Path, shown: Drawn) -> None:
+    told = exported(shown, hidden=True, leave=None)
+    told["cameras"]["tower"]["falling"]["facade"] = None
+    (one,), left = write_set(tmp_path, "gw", told, lambda _: shown.fall.read_bytes(), lambda *_: None)
+    assert (left, one.file, (tmp_path / "one.json").exists()) == ([], "one.mp4", False)
+
+
 def test_a_fall_that_a_clip_shows_in_part_counts_neither_way(tmp_path: Path, shown: Drawn) -> None:
     told = exported(shown, hidden=True, leave=None)
     own = told["falls"][0]
@@ -205,9 +223,22 @@ def test_a_plain_folder_is_compared_with_its_last_replay(tmp_path: Path, shown: 
         (folder / name).unlink()
     gone = run("replay", "tower", folder, "-c", config, "--keep", "--json")
     assert gone.exit_code == 1
+    assert "a.mp4: it was there when a replay was last remembered, and is missing" in gone.stderr
     verdicts = {row["file"]: row["verdict"] for row in json.loads(gone.stdout)["clips"]}
     assert verdicts == {"c.mp4": "unplayable", "false/b.mp4": "same", "true/a.mp4": "unplayable"}
     assert run("replay", "tower", folder, "-c", config).exit_code == 0
+
+
+def test_what_lessens_a_replay_is_said(tmp_path: Path, shown: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = config_at(tmp_path), tmp_path / "clips"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).write_bytes(shown.fall.read_bytes())
+    monkeypatch.setenv("LINLI_MODELS", str(tmp_path / "none"))
+    (tmp_path / "none").mkdir()
+    done = run("replay", folder, "-c", config)
+    assert done.stderr.count("warning:") == 1, done.stderr  # once, and not for every clip
+    assert "until then a plain rule tells what falls" in done.stderr
 
 
 def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
@@ -231,6 +262,30 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
     (folder / "manifest.jsonl").unlink()
     assert "name the camera" in run("replay", folder, "-c", config).output
     assert "looks for no falling objects" in run("replay", "tower", folder, "-c", config).output
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder that can be seen and not be looked into, also where tests are run by root."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "export")
+        folder.mkdir(mode=0o000)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_said(locked: Path) -> None:
+    for words in (("replay", locked), ("replay", "tower", locked / "a.mp4")):
+        refused = run(*words)
+        assert (refused.exit_code, refused.exception.__class__) == (1, SystemExit)
+        assert "Permission denied" in refused.output
 
 
 def test_a_fall_says_in_one_line_that_it_was_a_test_or_that_its_end_was_not_seen() -> None:

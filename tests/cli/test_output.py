@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from gateway.cli.output import Table, Word, rendered
+from gateway.cli.output import Table, Word, ends, rendered
 
 ALARMS = Table(
     ("severity", "alarm", "state", "raised", "inputs", "text"),
@@ -14,6 +14,13 @@ ALARMS = Table(
         ["warning", "co-high", "unacknowledged", "22 Nov 09:47 (1 min)", "", "garage.co > 50"],
     ],
 )  # fmt: skip
+
+
+def test_ids_are_as_short_as_they_can_be_told_apart() -> None:
+    one, two, three = "01a2-0285-dadd-f7b0ae7e9f7d", "01a2-0285-0000-f7b0ae7e9f7d", "01a2-0285-dadd-000000000000"
+    assert ends([one, three]) == {one: "ae7e9f7d", three: "00000000"}
+    assert ends([one, two, one]) == {one: "d-f7b0ae7e9f7d", two: "0-f7b0ae7e9f7d"}
+    assert ends([]) == {}
 
 
 def on_a_screen(table: Table, width: int) -> list[str]:

@@ -29,7 +29,7 @@ COUNT = {"occupied": 5, "total": 20, "quality": "good", "reason": None}
             "north-gate left, in, 沪A12345, uncertain",
         ),
         ("vehicle.passage", "left", {**PASSED, "plate": None}, "north-gate left, in"),
-        ("media.ready", "left", {"record": "01a2"}, "north-gate of record 01a2"),
+        ("media.ready", "left", {"record": "01a20285-dadd-786d-9adf-f7b0ae7e9f7d"}, "north-gate of record ae7e9f7d"),
         (
             "media.lost",
             "left",

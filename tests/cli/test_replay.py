@@ -122,6 +122,10 @@ def test_wrong_arguments(config: Path, tmp_path: Path) -> None:
     assert "north-gate" in unknown.stderr
     assert run("replay", "north-gate", tmp_path / "a.mp4", "-c", tmp_path / "none.toml").exit_code == 78
     (tmp_path / "a.mp4").write_bytes(b"x")
+    for year in ("0001", "9999"):
+        start = ("--start", f"{year}-12-31T23:59:59+08:00")
+        late = run("replay", "north-gate", tmp_path / "a.mp4", "-c", config, *start)
+        assert (late.exit_code, "expected a year from 1970 to 9000" in late.output) == (2, True)
     when = run("replay", "north-gate", tmp_path / "a.mp4", "-c", config, "--start", "noon")
     assert when.exit_code == 2
     assert "2026-11-21T08:25:30+08:00" in when.stderr

@@ -33,6 +33,38 @@ def alarm_view(**blind: str) -> dict[str, Any]:
     return {"name": "high", "state": "normal", "blind": {name.replace("_", "."): why for name, why in blind.items()}}
 
 
+@pytest.mark.parametrize(("count", "what"), [(1, "a clip could not be made and is lost"),
+                                             (23, "23 clips could not be made and are lost")])  # fmt: skip
+def test_clips_that_are_lost_are_told_though_the_camera_is_well(count: int, what: str) -> None:
+    why = "16 others were owed already; have fewer, or shorter ones; or a faster machine"
+    unmade = {"count": count, "since": SINCE, "last": SINCE, "text": why}
+    (problem,) = found(cameras=[{**camera_view("online"), "unmade_clips": unmade}])
+    assert problem["text"] == f"camera gate: {what}: 16 others were owed already"
+    assert problem["fix"] == "have fewer, or shorter ones; or a faster machine"
+    assert (problem["part"], problem["severity"], problem["since"]) == ("camera gate", "warning", SINCE)
+
+
+def test_all_that_lessens_a_camera_is_told_with_its_own_fix_and_since() -> None:
+    slow = {"reason": "overload", "sentence": "too slow; lower the rate", "since": SINCE}
+    missing = {
+        "reason": "models_missing",
+        "sentence": "no pack; run: linli model pull; until then none",
+        "since": STARTED,
+    }
+    view = {**camera_view("degraded", "overload"), "text": "too slow; lower the rate", "troubles": [slow, missing]}
+    told = [(problem["text"], problem["fix"], problem["since"]) for problem in found(cameras=[view])]
+    assert told == [
+        ("camera gate is degraded: too slow", "lower the rate", SINCE),
+        ("camera gate is degraded: no pack", "run: linli model pull; until then none", STARTED),
+    ]
+
+
+def test_a_lost_clip_without_advice_says_where_it_is_on_record() -> None:
+    unmade = {"count": 1, "since": SINCE, "last": SINCE, "text": "no picture of that time is kept"}
+    (problem,) = found(cameras=[{**camera_view("online"), "unmade_clips": unmade}])
+    assert "linli records perception" in problem["fix"]
+
+
 def test_nothing_wrong_is_an_empty_list() -> None:
     assert found() == []
 

@@ -95,13 +95,16 @@ async def test_what_is_no_fall_is_refused_with_a_hint(tmp_path: Any) -> None:
     async with opened(tmp_path) as store:
         now = CLOCK.wall()
         one, car = fall(now), passage("沪A98K76")
-        await filled(store, one, car)
+        clip = ready(one)
+        await filled(store, one, clip, car)
         falls = falls_of(store)
         typo = one.id[:-1] + ("0" if one.id[-1] != "0" else "1")
         with pytest.raises(CommandError, match=f'did you mean "{one.id}"'):
             await falls.label(typo, "false", "a bird", "uid:7")
         with pytest.raises(CommandError, match=r"is a linli.vehicle.passage.v1"):
             await falls.label(car.id, "false", "a bird", "uid:7")
+        with pytest.raises(CommandError, match=r"is a linli.media.ready.v1; only falls are labelled"):
+            await falls.label(clip.id, "false", "a bird", "uid:7")
         with pytest.raises(CommandError, match="say why"):
             await falls.label(one.id, "false", " x ", "uid:7")
         with pytest.raises(CommandError, match="no label"):

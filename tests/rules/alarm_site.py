@@ -37,8 +37,8 @@ class Site:
         found = VisionEvent(camera, wall(at), at, "linli.vehicle.passage.v1", camera, {}, event=word)
         return [step.kind for step in self.rules.feed(found)]
 
-    def camera(self, at: float, state: str, reason: str, name: str = "north-gate") -> list[str]:
-        change = StateChange("camera", name, SourceState(state), reason, "a sentence", wall(at), at)
+    def camera(self, at: float, state: str, reason: str, *besides: str, name: str = "north-gate") -> list[str]:
+        change = StateChange("camera", name, SourceState(state), reason, "a sentence", wall(at), at, besides)
         return [step.kind for step in self.rules.feed(change)]
 
     def tick(self, at: float) -> list[str]:

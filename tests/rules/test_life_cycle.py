@@ -143,6 +143,27 @@ def test_raised_again_before_acknowledgement_is_a_new_occurrence() -> None:
     assert site.ack(4, name=again.state.occurrence).state.phase == "acknowledged"
 
 
+@pytest.mark.parametrize("part", [slice(-8, None), slice(0, 20), slice(-6, None)])
+def test_an_end_of_an_occurrence_is_enough_to_acknowledge_it(part: slice) -> None:
+    site = Site(HIGH)
+    occurrence = site.steps(1, 3)[0].state.occurrence
+    assert site.ack(2, name=occurrence[part]).state.phase == "acknowledged"
+
+
+def test_an_end_that_is_too_short_or_has_two_is_refused() -> None:
+    site = Site(HIGH, {**HIGH, "name": "higher"})
+    low, high = (step.state.occurrence for step in site.steps(1, 3))
+    assert low[:8] == high[:8]
+    for name, status, words in ((low[-5:], 404, "no alarm"), (low[:8], 409, "an end of 2 occurrences")):
+        with pytest.raises(CommandError, match=words) as refused:
+            site.ack(2, name=name)
+        assert refused.value.status == status
+    site.read(2, 2)
+    site.steps(3, 3)
+    with pytest.raises(CommandError, match="raised again"):
+        site.ack(4, name=low[-8:])
+
+
 @pytest.mark.parametrize(
     ("levels", "acks", "name", "status", "words"),
     [

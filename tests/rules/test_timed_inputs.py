@@ -171,6 +171,14 @@ def test_a_fault_of_a_camera_raises_for_as_long_as_it_lasts_and_a_minute() -> No
     assert site.tick(4061) == ["cleared"]
 
 
+def test_a_fault_holds_while_a_more_serious_one_does() -> None:
+    site = Site({"when": "event(north-gate, spider)"})
+    assert site.camera(5, "degraded", "overload", "models_missing", "spider") == ["raised"]
+    assert site.camera(10, "degraded", "masks", "spider") == site.tick(900) == []
+    assert site.camera(901, "degraded", "masks", "list") == []
+    assert site.tick(961) == ["cleared"]
+
+
 def test_a_camera_that_sees_nothing_or_is_tried_out_has_its_fault_still() -> None:
     site = Site(MOVED)
     assert site.camera(5, "degraded", "moved") == ["raised"]

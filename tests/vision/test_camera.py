@@ -19,11 +19,11 @@ import pytest
 
 from gateway.cli.demo.clip import LEAVING, PLATE
 from gateway.clock import SystemClock
-from gateway.contract import BusItem, StateChange, VisionEvent
+from gateway.contract import BusItem, CommandError, StateChange, VisionEvent
 from gateway.vision import camera as cameras
 from gateway.vision import process
 from gateway.vision.camera import Camera
-from gateway.vision.messages import Clip, Job, Passage
+from gateway.vision.messages import Clip, Job, Opened, Passage, Shut
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
 from tests.vision.coded import write_small_clip
@@ -121,6 +121,43 @@ async def test_the_clip_of_an_erased_passage_comes_to_nobody(tmp_path: Path) -> 
     assert items[2].data["record"] == items[1].id
 
 
+async def test_a_lost_camera_makes_no_clip_though_its_worker_is_there(tmp_path: Path) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("rtsp://cam.lan/1", unblurred="a drawn scene"), tmp_path, SystemClock(), put)
+    said: list[bytes] = []
+    stdin = SimpleNamespace(write=said.append, is_closing=lambda: False)
+    worker: Any = SimpleNamespace(returncode=None, stdin=stdin)
+    camera._worker = worker
+    await camera._take(Opened(320, 240, "h264"))
+    assert camera.clip(1.0, 1.0, "a record")
+    await camera._take(Shut("closed", "the camera closed the stream; check the camera"))
+    assert not camera.clip(1.0, 1.0, "another")
+    with pytest.raises(CommandError, match="gives no picture now"):
+        await camera.peek()
+    await camera._take(Opened(320, 240, "h264"))
+    assert camera.clip(1.0, 1.0, "a third")
+    assert len(said) == 2
+
+
+async def test_clips_that_could_not_be_made_are_counted_and_logged_once_for_each_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("gate.mp4"), tmp_path, SystemClock(), put)
+    assert camera.view()["unmade_clips"] is None
+    for number in range(5):
+        camera._promises.asked(f"g{number}", f"record {number}", None)
+        await camera._take(Clip(f"g{number}", trouble="too many" if number < 4 else "too large"))
+    await camera._take(Clip("nobody's", trouble="too many"))
+    unmade = camera.view()["unmade_clips"]
+    assert (unmade["count"], unmade["text"]) == (5, "too large")
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["too many", "too large"]
+
+
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
     async with running(demo_clip, models, repeat=True) as one:
         await one.until(lambda: one.state == "online")
@@ -209,6 +246,31 @@ async def test_broken_lines_of_a_list_are_named_and_the_rest_counts(
     assert one.states[1] == ("degraded", "list")
     assert [event.event for event in one.passages] == ["deny", "passage"]
     assert one.passages[0].data["list"] == "deny"
+
+
+async def test_another_worker_says_the_same_broken_lines_of_a_list_not_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    allow, clip = tmp_path / "allow.csv", write_small_clip(tmp_path / "c.mp4", 0.4)
+    allow.write_text("no plate at all\n")
+    async with running(clip, tmp_path, pace="free", vehicles={"lists": {"allow": allow}}) as one:
+        await one.task
+        await one.camera.run()
+    assert len(one.states) == 6  # each worker came, was degraded and ended
+    assert [message.startswith(f"{allow}:1:") for message in caplog.messages].count(True) == 1
+    assert "camera gate: " not in caplog.text  # no worker has a log of its own
+
+
+async def test_all_that_lessens_a_camera_is_shown_the_most_serious_first(tmp_path: Path) -> None:
+    allow, clip = tmp_path / "allow.csv", write_small_clip(tmp_path / "c.mp4", 0.8)
+    allow.write_text("no plate at all\n")
+    async with running(clip, tmp_path, repeat=True, vehicles={"lists": {"allow": allow}}) as one:
+        await one.until(lambda: one.state == "degraded")
+        troubles = one.camera.view()["troubles"]
+        text = one.camera.view()["text"]
+    assert [trouble["reason"] for trouble in troubles] == ["models_missing", "models_missing", "list"]
+    assert troubles[0]["sentence"] == text
+    assert one.states == [("starting", "starting"), ("degraded", "models_missing")]
 
 
 async def test_a_silent_stream_goes_offline_without_its_password(tmp_path: Path, caplog: Any) -> None:

@@ -125,7 +125,19 @@ def test_too_many_at_once_are_refused_with_a_word() -> None:
     clips.tick(None)
     clips.tick(None)
     assert [(clip.token, clip.mp4) for clip in told] == [(str(OWED), b"")]
-    assert "others were being made" in told[0].trouble
+    assert told[0].trouble == (
+        f"{OWED} others were owed already, more than this machine makes in time; "
+        "have fewer vehicles or alarms make one, or shorten before and after"
+    )
+
+
+def test_who_has_to_hide_something_is_told_what_that_costs() -> None:
+    told: list[Clip] = []
+    clips = Clips(PacketRing(1.0), LEFT, told.append)
+    for number in range(OWED + 1):
+        clips.ask(str(number), 0, SECOND)
+    clips.tick(None)
+    assert "a smaller picture or a faster machine helps" in told[0].trouble
 
 
 def test_a_maker_that_fails_in_a_way_nobody_knew_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:

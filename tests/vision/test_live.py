@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,7 +21,7 @@ from gateway.vision.capture import Capture, Frame
 from gateway.vision.live import Live
 from gateway.vision.messages import Beat, Job, Message, Shut, Stop, unpack
 from gateway.vision.ring import Coded, PacketRing
-from gateway.vision.worker import BEATS, BEHIND, Worker
+from gateway.vision.worker import Worker
 from tests.vision.coded import coded, write_small_clip
 from tests.vision.lane import camera_settings
 from tests.vision.rtsp import RtspServer, pictures
@@ -229,18 +230,29 @@ def test_a_file_that_is_none_does_not_wait_for_models(tmp_path: Path) -> None:
     assert "no video" in shut.sentence
 
 
-def test_what_is_far_behind_says_so_before_anything_is_dropped(tmp_path: Path) -> None:
-    worker = Worker(Job(camera_settings(vehicles=None).model_dump(mode="json"), str(tmp_path)), io.BytesIO())
-    worker._beats.append((250, 0))
-    worker._lates.extend([BEHIND + 5] * (BEATS - 1))
-    assert worker._overload() is None  # a moment is no sign of a slow machine
-    worker._lates.append(BEHIND + 5)
-    reason, sentence = worker._overload() or ("", "")
-    assert reason == "overload"
-    assert "250 of 250 frames" in sentence
-    assert "9 s late" in sentence
-    worker._trouble = (reason, sentence)
-    worker._lates.extend([2.0] * BEATS)  # it catches up, but has not yet: the state does not come and go
-    assert worker._overload() == (reason, sentence)
-    worker._lates.extend([0.1] * BEATS)
-    assert worker._overload() is None
+def test_who_lets_go_of_a_camera_takes_nothing_of_it_any_more() -> None:
+    ring, going = PacketRing(60.0), threading.Event()
+
+    def tick(one: Coded) -> None:
+        if one.index == 3:
+            going.set()
+            time.sleep(0.05)
+
+    capture: Any = Handed([coded(index, key=True) for index in range(1000)], tick)
+    live = Live(capture, ring, 60.0)
+    going.wait()
+    assert live.end(60.0)
+    newest = ring.newest
+    assert newest is not None
+    assert newest.index < 999
+
+
+def test_a_camera_that_hangs_is_not_let_go_of() -> None:
+    hangs = threading.Event()
+
+    def tick(_: Coded) -> None:
+        hangs.wait()
+
+    capture: Any = Handed([coded(0, key=True)], tick)
+    assert not Live(capture, None, 60.0).end(0.01)
+    hangs.set()

@@ -143,12 +143,12 @@ async def test_a_worker_that_a_model_kills_again_and_again_comes_back_without_it
     program.write_text(
         f"""
 import os, sys, time
-from gateway.vision.messages import Beat, Opened, Trouble, send
+from gateway.vision.messages import Beat, Opened, Troubles, send
 from gateway.vision.suspects import AtWork, left_out
 sys.stdin.buffer.readline()
 send(sys.stdout.buffer, Opened(64, 48, "h264"))
 if left_out("{HASH}"):
-    send(sys.stdout.buffer, Trouble("models_refused", "bad is left out"))
+    send(sys.stdout.buffer, Troubles((("models_refused", "bad is left out"),)))
     send(sys.stdout.buffer, Beat(1, 1, 0))
     time.sleep(60)
 with AtWork("{HASH}", "bad-pack"):

@@ -246,7 +246,7 @@ def test_a_chosen_pack_takes_over_between_two_frames(bench: Bench) -> None:
     bench.renew(sight)
     assert sight.read(CROP) == ["new"]
     assert sight.names == {DETECTION: "eyes 1", READING: "new 1"}
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
     for _ in range(PROBATION):
         sight.read(CROP)
     assert sight._seats[READING].before is None  # the old one is let go
@@ -279,11 +279,11 @@ def test_a_pack_that_fails_its_test_never_comes_in(bench: Bench) -> None:
     bench.choose("new")
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]
-    assert sight.trouble[0] == "models_refused"
-    assert "old 1 stays in use" in sight.trouble[1]
+    assert sight.troubles[0][0] == "models_refused"
+    assert "old 1 stays in use" in sight.troubles[0][1]
     bench.choose("old")
     bench.renew(sight)
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def test_what_does_not_work_is_tried_again_ever_more_seldom(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ def test_what_does_not_work_is_tried_again_ever_more_seldom(bench: Bench, monkey
         bench.now += first / 4
         bench.renew(sight)
         assert sight.read(CROP) == ["old"]
-        assert "no memory" in sight.trouble[1]
+        assert "no memory" in sight.troubles[0][1]
     gaps = [after - before for before, after in itertools.pairwise(sorted(set(tries)))]
     assert [round(gap / first) for gap in gaps] == [1, 2, 4, 8, 8]
     assert last == 8 * first
@@ -313,7 +313,7 @@ def test_what_does_not_work_is_tried_again_ever_more_seldom(bench: Bench, monkey
     bench.add("new", READING)
     bench.renew(sight)
     assert sight.read(CROP) == ["new"]
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def test_a_pack_that_is_slow_on_its_picture_never_comes_in(bench: Bench) -> None:
@@ -322,7 +322,7 @@ def test_a_pack_that_is_slow_on_its_picture_never_comes_in(bench: Bench) -> None
     bench.choose("new")
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]
-    assert "4.1 times the CPU" in sight.trouble[1]
+    assert "4.1 times the CPU" in sight.troubles[0][1]
 
 
 def test_a_pack_that_fails_at_work_goes_back_and_no_look_is_lost(bench: Bench) -> None:
@@ -331,7 +331,7 @@ def test_a_pack_that_fails_at_work_goes_back_and_no_look_is_lost(bench: Bench) -
     bench.choose("new")
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]
-    assert "bad tensor" in sight.trouble[1]
+    assert "bad tensor" in sight.troubles[0][1]
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]  # it is not tried again and again
 
@@ -347,7 +347,7 @@ def test_a_pack_that_is_slow_at_work_goes_back(bench: Bench) -> None:
     assert answers[0] == ["new"]
     assert answers[-1] == ["old"]
     assert new.calls < PROBATION
-    assert "times the CPU of the one before" in sight.trouble[1]
+    assert "times the CPU of the one before" in sight.troubles[0][1]
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("bad tensor")])
@@ -381,27 +381,27 @@ def test_a_chosen_pack_that_does_not_start_leaves_the_work_to_the_next(bench: Be
     bench.choose("new")
     sight = sight_of(bench)
     assert sight.read(CROP) == ["old"]
-    assert "old 1 does its work" in sight.trouble[1]
+    assert "old 1 does its work" in sight.troubles[0][1]
     bench.able["old"] = PackError("gone", "models_missing")
     sight = sight_of(bench)
     assert sight.read(CROP) is None
     assert sight.find(CROP, Box(0, 0, 4, 4)) == []
-    assert sight.trouble[0] == "models_refused"
-    assert "new fails" in sight.trouble[1]
-    assert sight.trouble[1].count("linli model use NAME") == 1
-    assert "passages come without plates" in sight.trouble[1]
+    assert sight.troubles[0][0] == "models_refused"
+    assert "new fails" in sight.troubles[0][1]
+    assert sight.troubles[0][1].count("linli model use NAME") == 1
+    assert "passages come without plates" in sight.troubles[0][1]
 
 
 def test_what_comes_later_takes_its_place_without_a_restart(bench: Bench) -> None:
     bench.able["eyes"] = PackError("model pack eyes is not here", "models_missing")
     sight = sight_of(bench)
-    assert (sight.sees, sight.trouble[0]) == (False, "models_missing")
+    assert (sight.sees, sight.troubles[0][0]) == (False, "models_missing")
     bench.add("eyes", DETECTION)
     choose(bench.folder, DETECTION, None)
     bench.renew(sight)
     assert sight.sees
     assert sight.find(CROP, Box(0, 0, 4, 4)) == ["eyes"]
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def at_work(bench: Bench, sight: LiveSight, name: str, error: Exception | None) -> None:
@@ -421,7 +421,7 @@ def test_one_failure_of_a_pack_that_has_worked_long_costs_one_look(bench: Bench)
         at_work(bench, sight, "old", None)
         for _ in range(PROBATION):
             assert sight.read(CROP) == ["old"]
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def test_a_reader_that_fails_again_and_again_is_put_aside_for_the_other_one(bench: Bench) -> None:
@@ -431,21 +431,21 @@ def test_a_reader_that_fails_again_and_again_is_put_aside_for_the_other_one(benc
     assert sight.read(CROP) == ["old"]
     at_work(bench, sight, "old", RuntimeError("bad tensor"))
     assert [sight.read(CROP) for _ in range(FAULTS)] == [None] * (FAULTS - 1) + [["other"]]
-    reason, sentence = sight.trouble
+    reason, sentence = sight.troubles[0]
     assert reason == "models_refused"
     assert "old fails at work: bad tensor" in sentence
     assert "other 1 does its work" in sentence
     assert sight.second(CROP) is None
     bench.renew(sight)
     assert sight.read(CROP) == ["other"]
-    assert "old fails at work" in sight.trouble[1]
+    assert "old fails at work" in sight.troubles[0][1]
     at_work(bench, sight, "old", None)
     bench.add("old", READING)
     bench.now += swap.AGAIN[0]
     bench.renew(sight)
     assert sight.read(CROP) == ["old"]  # some hours later it is given a chance
     assert sight.second(CROP) == ["other"]
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def test_what_must_not_be_passed_over_is_searched_for_black_plates_too(bench: Bench) -> None:
@@ -470,13 +470,13 @@ def test_a_detector_that_fails_again_and_again_is_put_aside(bench: Bench) -> Non
         sight.search(CROP, place)
     assert [sight.find(CROP, place) for _ in range(FAULTS)] == [[]] * FAULTS
     assert not sight.sees
-    assert sight.trouble[0] == "models_refused"
-    assert "eyes fails at work: no boxes" in sight.trouble[1]
-    assert "passages come without plates" in sight.trouble[1]
+    assert sight.troubles[0][0] == "models_refused"
+    assert "eyes fails at work: no boxes" in sight.troubles[0][1]
+    assert "passages come without plates" in sight.troubles[0][1]
     with pytest.raises(RuntimeError):
         sight.search(CROP, place)
     bench.renew(sight)
-    assert "eyes fails at work: no boxes" in sight.trouble[1]  # not that there is no pack
+    assert "eyes fails at work: no boxes" in sight.troubles[0][1]  # not that there is no pack
     bench.add("glasses", DETECTION)
     bench.order[DETECTION] = ["eyes", "glasses"]
     choose(bench.folder, DETECTION, None)
@@ -486,7 +486,7 @@ def test_a_detector_that_fails_again_and_again_is_put_aside(bench: Bench) -> Non
         sight.find(CROP, place)
     bench.renew(sight)
     assert sight.find(CROP, place) == ["glasses"]
-    assert "eyes fails at work" in sight.trouble[1]
+    assert "eyes fails at work" in sight.troubles[0][1]
 
 
 def test_a_second_opinion_that_fails_again_and_again_is_not_asked_any_more(bench: Bench) -> None:
@@ -495,7 +495,7 @@ def test_a_second_opinion_that_fails_again_and_again_is_not_asked_any_more(bench
     sight = sight_of(bench)
     at_work(bench, sight, "other", RuntimeError("bad tensor"))
     assert [sight.second(CROP) for _ in range(FAULTS + 1)] == [None] * (FAULTS + 1)
-    assert "without its second opinion" in sight.trouble[1]
+    assert "without its second opinion" in sight.troubles[0][1]
     assert sight.read(CROP) == ["old"]
     at_work(bench, sight, "other", None)
     bench.add("other", READING)
@@ -504,7 +504,7 @@ def test_a_second_opinion_that_fails_again_and_again_is_not_asked_any_more(bench
     bench.now += swap.AGAIN[0]
     bench.renew(sight)
     assert sight.second(CROP) == ["other"]  # some hours later it is given a chance
-    assert sight.trouble == ("", "")
+    assert sight.troubles == []
 
 
 def test_what_is_not_asked_for_costs_one_look_a_second(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,8 +519,8 @@ def test_what_is_not_asked_for_costs_one_look_a_second(bench: Bench, monkeypatch
 
 def test_a_provider_that_is_not_there_is_told(bench: Bench) -> None:
     sight = LiveSight(bench.folder, ("qnn", "cpu"), lambda: 0.0)
-    assert sight.trouble[0] == "provider"
-    assert "qnn" in sight.trouble[1]
+    assert sight.troubles[0][0] == "provider"
+    assert "qnn" in sight.troubles[0][1]
 
 
 def test_real_packs_change_over(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`linli camera calibrate`: where the building stands in a camera's picture, from four corners and its floors."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,31 @@ if TYPE_CHECKING:
 
     from gateway.settings.camera import FacadeSettings
 
+LEFT_OR_ABOVE = re.compile(r"-[\d.]")  # how the X of a corner outside of the picture begins
 
-@click.command()
+
+class _Cornered(click.Command):
+    """Takes ``-17,1862`` for a corner, which may lie outside of the picture, and no word for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is neither an option nor a corner."""
+        rest = super().parse_args(ctx, args)
+        for word in ctx.params.get("corners", ()):
+            if LEFT_OR_ABOVE.match(word) is None and word.startswith("-"):
+                raise click.NoSuchOption(word, ctx=ctx)
+        return rest
+
+
+@click.command(cls=_Cornered, context_settings={"ignore_unknown_options": True})
 @click.argument("camera")
 @click.argument("corners", nargs=-1, metavar="[GROUND-LEFT GROUND-RIGHT ROOF-LEFT ROOF-RIGHT]")
 @click.option("--floors", type=click.IntRange(1, 200), help="Floors of the building; the ground is 1.")
 @click.option("--columns", type=click.IntRange(1, 100), default=1, show_default=True, help="Flats side by side.")
-@click.option("--storey", type=float, help="Metres from one floor to the next; default: 2.9, a residential tower's.")
+@click.option(
+    "--storey",
+    type=click.FloatRange(2, 6),
+    help="Metres from one floor to the next; default: 2.9, a residential tower's.",
+)
 @click.option("--frame", type=click.Path(path_type=Path), help="A picture or clip to use in place of the camera.")
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Where to draw the floors; default: CAMERA-facade.jpg."

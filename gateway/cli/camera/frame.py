@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def first_frame(name: str, config: Path, file: Path | None) -> "Pixels":
     """A BGR picture of the camera; ClickException says what to do when there is none."""
     settings = camera_of(planned(config), name)
-    if file is not None and not file.is_file():
-        raise click.ClickException(f"{file} is no file; name a picture or a clip with --frame")
+    try:
+        if file is not None and not file.is_file():
+            raise click.ClickException(f"{file} is no file; name a picture or a clip with --frame")
+    except OSError as error:  # it lies where this user may not look
+        raise click.ClickException(f"{file}: {error.strerror}") from error
     try:
         from gateway.settings.secret import read_secret
         from gateway.vision.capture import Capture

@@ -83,9 +83,12 @@ def report_tables(view: "FacadeView") -> "list[Table | Line]":
     if view.unseen:
         blocks.append(Line((f"Not all in the picture, or ignored or masked: floors {ranges(view.unseen)}.",)))
     if view.small:
-        blocks.append(Line((f"Only larger things are seen for sure on floors {ranges(view.small)}.",)))
+        blocks.append(
+            Line((f"On floors {ranges(view.small)} only what is larger than a bottle (20 cm) is seen for sure.",))
+        )
     if view.cameras == 0:
-        blocks.append(Line(("No floor is watched: check the corners, the areas to ignore and the masks.",)))
+        whole = " over its whole width" if any(one.seen for one in view.floors) else ""
+        blocks.append(Line((f"No floor is watched{whole}: check the corners, the areas to ignore and the masks.",)))
     elif view.cameras > 1:
         blocks.append(Line((f"For a bottle (20 cm) on every floor it takes about {view.cameras} cameras.",)))
     else:

@@ -41,6 +41,12 @@ class Facade:
         """(n, 2) pixels of the full frame of places u, v."""
         return _mapped(self._to_picture, places)
 
+    def placed(self, u: Points, v: Points) -> tuple[Points, Points]:
+        """x and y pixels of the full frame of places u, v, of any shape: for many, which need not be put together."""
+        m = self._to_picture / self._to_picture[2, 2]
+        depth = np.maximum(1e-3, m[2, 0] * u + m[2, 1] * v + 1)  # nothing is behind the camera
+        return (m[0, 0] * u + m[0, 1] * v + m[0, 2]) / depth, (m[1, 0] * u + m[1, 1] * v + m[1, 2]) / depth
+
     def floor(self, v: float) -> int:
         """The floor, ground is 1."""
         return max(1, min(self.floors, int(np.floor(v)) + 1))

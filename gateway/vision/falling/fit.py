@@ -1,4 +1,4 @@
-"""Fits a fall with quadratic drag to a track: how well gravity explains it, and how it was before it was seen."""
+"""Fits a fall with quadratic drag to a track: how well gravity explains it."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,6 @@ class FallFit:
 
     ``misfit`` is the root mean square in metres, ``plain`` the same for an even speed, ``acceleration`` (m/s²) what a
     parabola finds, ``stretch`` by how much the drop has to be scaled for gravity to hold, ``drop`` metres.
-    The grids hold every fall that was tried: terminal and first speed, stretch, misfit and where it puts the first
-    point (metres below the track's first).
     """
 
     speed: float
@@ -32,11 +30,6 @@ class FallFit:
     acceleration: float
     stretch: float
     drop: float
-    terminals: Values
-    speeds: Values
-    stretches: Values
-    misfits: Values
-    offsets: Values
 
     def speed_after(self, seconds: float) -> float:
         """Speed downwards (m/s) so long after the first point."""
@@ -64,7 +57,6 @@ def fit_fall(times: Values, drops: Values, stretch: tuple[float, float] = STRETC
     stretches = np.clip(common / power, *stretch)
     squares = np.maximum(0.0, away @ away - 2 * stretches * common + stretches**2 * power)
     misfits = np.sqrt(squares / len(times))
-    offsets = drops.mean() - stretches * mean[..., 0]
     best = np.unravel_index(int(np.argmin(misfits)), misfits.shape)
     return FallFit(
         float(_SPEEDS[best]),
@@ -74,30 +66,12 @@ def fit_fall(times: Values, drops: Values, stretch: tuple[float, float] = STRETC
         acceleration,
         float(stretches[best]),
         float(drops[-1] - drops[0]),
-        _TERMINALS,
-        _SPEEDS,
-        stretches,
-        misfits,
-        offsets,
     )
-
-
-def fallen(times: Values, speed: Values, terminal: Values) -> Values:
-    """Metres fallen after each time with quadratic drag, from ``speed`` (m/s downwards, negative is upwards)."""
-    return _fallen(times, np.arctanh(np.clip(speed / terminal, -0.95, 0.9999)), terminal)
 
 
 def _fallen(times: Values, start: Values, terminal: Values) -> Values:
     turn = GRAVITY / terminal * times + start
     return np.asarray(terminal**2 / GRAVITY * (_log_cosh(turn) - _log_cosh(start)), np.float64)
-
-
-def since(speed: Values, terminal: Values, start: Values) -> tuple[Values, Values]:
-    """Seconds and metres that lie between a release at ``start`` and ``speed`` (m/s downwards); 0 when it is slower."""
-    one = np.arctanh(np.clip(speed / terminal, -0.95, 0.9995))
-    two = np.arctanh(np.clip(start / terminal, -0.95, 0.9995))
-    seconds = np.maximum(0.0, terminal / GRAVITY * (one - two))
-    return seconds, fallen(seconds, start, terminal)
 
 
 def _even(times: Values, drops: Values) -> tuple[float, float]:

@@ -60,7 +60,7 @@ class Verifier:
         if takes != len(TRAITS):
             raise PackError(
                 f"model pack {pack.name} takes {takes} traits of a fall, and this version measures {len(TRAITS)}; "
-                "take the pack of this version: linli model pull",
+                "the pack of this version came with the gateway, install it again",
                 "models_refused",
             )
 

@@ -275,7 +275,7 @@ class FallWatch:
         origin, size_cm, speed = None, None, None
         terminal = measured.whole.terminal
         if self.known:
-            at = find_origin(measured, self.facade)
+            at = find_origin(way, measured, self.facade, self._bustle.log)
             origin = Origin(at.floor, at.column, at.interval)
             wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))
             size_cm = round(way.size() / wall * 100, 1)

@@ -1,12 +1,11 @@
-"""A fall with drag is found again from its points, and so is the floor it began on."""
+"""A fall with drag is found again from its points, and the wall from its corners."""
 
 import numpy as np
 import pytest
 
 from gateway.settings.camera import FacadeSettings
 from gateway.vision.falling.facade import Facade
-from gateway.vision.falling.fit import fallen, fit_fall, since
-from gateway.vision.falling.origin import interval
+from gateway.vision.falling.fit import fit_fall
 from tests.vision.falling.drawn import FACADE, HEIGHT
 
 TIMES = np.arange(0, 1.0, 0.04)
@@ -14,7 +13,8 @@ TIMES = np.arange(0, 1.0, 0.04)
 
 @pytest.mark.parametrize(("speed", "terminal"), [(0.0, 90.0), (3.0, 12.0), (8.0, 25.0), (-1.5, 40.0)])
 def test_speed_and_drag_are_found(speed: float, terminal: float) -> None:
-    drops = fallen(TIMES, np.array(speed), np.array(terminal))
+    start = np.arctanh(speed / terminal)
+    drops = terminal**2 / 9.81 * np.log(np.cosh(9.81 * TIMES / terminal + start) / np.cosh(start))
     fit = fit_fall(TIMES, drops + np.random.default_rng(1).normal(0, 0.01, len(TIMES)), (1.0, 1.0))
     assert fit.speed == pytest.approx(speed, abs=0.8)
     assert fit.misfit < 0.08  # the grid of falls that are tried is no finer
@@ -30,22 +30,11 @@ def test_an_even_speed_is_no_better_as_a_fall() -> None:
     assert fit.misfit > fit.plain
 
 
-def test_without_drag_it_is_galileo() -> None:
-    assert fallen(np.array([1.0]), np.array(0.0), np.array(1e4))[0] == pytest.approx(9.81 / 2, rel=1e-3)
-    seconds, metres = since(np.array(9.81), np.array(1e4), np.array(0.0))
-    assert (float(seconds), float(metres)) == (pytest.approx(1.0, rel=1e-3), pytest.approx(9.81 / 2, rel=1e-3))
-
-
-def test_the_interval_leaves_a_twentieth_on_either_side() -> None:
-    share = np.array([0.04, 0.06, 0.5, 0.3, 0.06, 0.04])
-    assert interval(share) == (2, 5)
-    assert interval(np.array([0.0, 1.0, 0.0])) == (2, 2)
-
-
 def test_the_facade_goes_there_and_back() -> None:
     facade = Facade(FacadeSettings.model_validate(FACADE), HEIGHT)
     places = [(0.1, 0.4), (0.5, 6.0), (0.9, 11.5)]
     assert facade.on_wall(facade.in_picture(places)) == pytest.approx(np.array(places), abs=1e-3)
+    assert np.stack(facade.placed(*np.array(places).T), axis=1) == pytest.approx(facade.in_picture(places), abs=1e-3)
     assert (facade.floor(0.5), facade.floor(11.9), facade.floor(40)) == (1, 12, 12)
     assert (facade.column(0.1), facade.column(0.5), facade.column(0.99)) == (1, 2, 3)
 

@@ -12,7 +12,8 @@ from gateway.vision.falling.candidate import TRAITS, Measured, Way, goes_down, m
 from gateway.vision.falling.facade import Facade
 from gateway.vision.falling.judge import ENOUGH, TASK, RuleJudge, Verifier, best_judge
 from gateway.vision.falling.spots import Spot
-from gateway.vision.packs import models_folder, pack_for
+from gateway.vision.fetch import pull
+from gateway.vision.packs import PackError, models_folder, pack_for
 from gateway.vision.selftest import open_tested
 from tests.vision.falling.drawn import FACADE, HEIGHT, Dropped
 
@@ -67,6 +68,17 @@ def test_what_came_down_less_has_to_be_clearer(pack: Path) -> None:
 
 def test_the_shipped_verifier_passes_its_self_test(pack: Path) -> None:
     assert open_tested(pack_for(pack, TASK), strict=True).pack.name == "fall-verifier"
+
+
+def test_a_verifier_that_is_gone_is_not_to_be_pulled(pack: Path) -> None:
+    missing = pack_for(pack, TASK)
+    missing.path.unlink()
+    judge, problem = best_judge(pack)
+    assert isinstance(judge, RuleJudge)
+    assert problem is not None
+    assert "run: linli model install fall-verifier.onnx" in str(problem)
+    with pytest.raises(PackError, match=r"run: linli model install fall-verifier\.onnx"):
+        pull(missing)
 
 
 def test_the_rule_does_too() -> None:
