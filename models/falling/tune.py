@@ -19,10 +19,8 @@ from gateway.vision.falling.judge import ENOUGH
 HERE = Path(__file__).resolve().parent
 METRES = [until for until, _ in ENOUGH[:-1]]  # as many, and one more, as there are lists in LEASTS
 LEASTS = (
-    (0.985, 0.99, 0.993, 0.995, 0.998, 0.999),
-    (0.97, 0.98, 0.985, 0.99, 0.995),
-    (0.95, 0.97, 0.98, 0.985, 0.99),
-    (0.9, 0.93, 0.95, 0.97, 0.98),
+    (0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995),
+    (0.9, 0.93, 0.95, 0.97, 0.975, 0.98, 0.985, 0.99),
 )
 Numbers = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ from gateway.vision.packs import Pack, PackError, pack_for
 
 TASK = "fall-verification"
 # Metres from the first sight, and how sure the verifier has to be until a thing came down so far: then it may be less.
-ENOUGH = ((2.5, 0.99), (4.0, 0.99), (6.0, 0.99), (math.inf, 0.98))
+ENOUGH = ((6.0, 0.99), (math.inf, 0.98))
 LEAST = ENOUGH[-1][1]
 
 
