@@ -28,6 +28,7 @@ MEMBERS = 6  # networks whose mean answers, with the trees': what only one of th
 OTHERS_WEIGH = 2.0  # a false alarm costs more than a fall that is told a moment later
 SURE = 0.998  # what is asked for of a fall, and its contrary of everything else
 SHAKEN = 0.2  # of a trait's spread: noise while training, so that no clip is learnt by heart
+ALIKE = 0.95  # of the falls, at which networks and trees are compared
 GOLDEN = 0.9  # about what is expected of the self-test's way
 OPSET = 17
 BUSTLE = ("crowd", "others")  # traits that grow with how much is going on
@@ -121,11 +122,11 @@ class Verifier(NamedTuple):
     nets: list[Net]
     trees: lightgbm.Booster
 
-    def sure(self, traits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Probability of a fall for every row."""
+    def halves(self, traits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(2, n) log odds of a fall for every row: the networks', and the trees'."""
         with torch.no_grad():
             told = [np.asarray(net(torch.from_numpy(traits)), np.float64) for net in self.nets]
-        return np.asarray(1 / (1 + np.exp(-(np.mean(told, axis=0) + odds(self.trees, traits)) / 2)), np.float64)
+        return np.stack([np.mean(told, axis=0), odds(self.trees, traits)])
 
 
 def train(rows: Rows, chosen: npt.NDArray[np.bool_], seed: int, steps: int) -> Verifier:
@@ -164,18 +165,33 @@ def taught(
     return net.eval()
 
 
-def report(rows: Rows, sure: npt.NDArray[np.float64]) -> None:
+def probable(halves: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Probability of a fall from the log odds of networks and trees."""
+    return np.asarray(1 / (1 + np.exp(-halves.mean(axis=0))), np.float64)
+
+
+def report(rows: Rows, halves: npt.NDArray[np.float64]) -> None:
     """Print how many ways would be told, by the surest judgement of each in the bustle of one crowd."""
-    ways = rows.ways - 1
-    best, fall = np.zeros(ways.max() + 1), np.zeros(ways.max() + 1, bool)
-    np.maximum.at(best, ways[rows.single], sure[rows.single])
-    np.logical_or.at(fall, ways, rows.falls > 0.5)
+    best, fall = surest(rows, probable(halves))
     for least in (0.5, 0.7, 0.9, 0.95, 0.97, 0.98, 0.99):
         told = best >= least
         print(
             f"least {least:.2f}: {int((told & fall).sum())} of {int(fall.sum())} falls, "
             f"{int((told & ~fall).sum())} of {int((~fall).sum())} others"
         )
+    for name, part in (("networks alone", halves[0]), ("trees alone", halves[1]), ("both", halves.mean(axis=0))):
+        best, fall = surest(rows, part)
+        least = np.quantile(best[fall], 1 - ALIKE)
+        print(f"{name}: {int((best[~fall] >= least).sum())} others where {ALIKE:.0%} of the falls are told")
+
+
+def surest(rows: Rows, sure: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """For each way its surest judgement, and whether it is a fall."""
+    ways = rows.ways - 1
+    best, fall = np.full(ways.max() + 1, -np.inf), np.zeros(ways.max() + 1, bool)
+    np.maximum.at(best, ways[rows.single], sure[rows.single])
+    np.logical_or.at(fall, ways, rows.falls > 0.5)
+    return best, fall
 
 
 def export(verifier: Verifier, path: Path) -> None:
@@ -234,23 +250,23 @@ def main() -> int:
     rows = load(given.folders)
     clips, ways = len(np.unique(rows.clips)), len(np.unique(rows.ways))
     print(f"{len(rows.falls)} rows of {ways} ways in {clips} clips; {rows.hours:.1f} hours, crowds counted")
-    sure = np.zeros(len(rows.falls))
+    halves = np.zeros((2, len(rows.falls)))
     for fold in range(given.folds):
         aside = rows.clips % given.folds == fold
-        sure[aside] = train(rows, ~aside, fold, given.steps).sure(rows.traits[aside])
+        halves[:, aside] = train(rows, ~aside, fold, given.steps).halves(rows.traits[aside])
     if given.folds:
         print("synthetic, clips that were held out:")
-        report(rows, sure)
+        report(rows, halves)
     if given.held is not None:
         drops = rows.traits[:, TRAITS.index("drop")]
-        kept = (part[rows.single] for part in (rows.ways, rows.falls, drops, sure))
+        kept = (part[rows.single] for part in (rows.ways, rows.falls, drops, probable(halves)))
         np.savez(given.held, hours=rows.hours, **dict(zip(("ways", "falls", "drops", "sure"), kept, strict=True)))
     everything = np.ones(len(rows.falls), bool)
     verifier = train(rows, everything, 100, given.steps)
     export(verifier, given.target)
     print(f"{given.target}: SHA-256 {hashlib.sha256(given.target.read_bytes()).hexdigest()}")
     # A fall of which it is just sure tells a changed file from the right one best.
-    answers = verifier.sure(rows.traits)
+    answers = probable(verifier.halves(rows.traits))
     chosen = int(np.argmin(np.abs(answers - GOLDEN) + (rows.falls < 0.5)))
     numbers = [round(float(value), 3) for value in rows.traits[chosen]]
     print(f"golden: numbers = {numbers}, expect = {{ numbers = [{answers[chosen]:.3f}], within = 0.01 }}")
