@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
+from gateway.words import many
+
 GAP = "linli.gap.v1"
 SHOWN = 80
 
@@ -135,7 +137,7 @@ def _judge(place: Place, entries: Iterable[Entry], end: int) -> Verdict:
     missing = list(_subtract(holes, told))
     for first, until in missing:
         count = until - first + 1
-        text = f"{count} number{'s' if count > 1 else ''} neither received nor explained by a gap record"
+        text = f"{many(count, 'number')} neither received nor explained by a gap record"
         findings.append(Finding("missing", place, first, until, text))
     explained = _length(holes) - _length(missing)
     return Verdict(place, records, resent, explained, max(last, end), tuple(findings))

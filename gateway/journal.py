@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TextIO
 
 IDENTIFIER = "linli"
@@ -76,10 +77,14 @@ class Struck(logging.Formatter):
 
 
 class Readable(Struck):
-    """``2026-11-21 08:25:30 warning linli.core: …`` for a terminal or a file."""
+    """``2026-11-21 08:25:30+08:00 warning linli.core: …`` for a terminal or a file."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(level)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+        super().__init__("%(asctime)s %(level)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        """The record's time in this machine's zone, with its offset from UTC."""
+        return datetime.fromtimestamp(record.created, UTC).astimezone().isoformat(" ", "seconds")
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as text."""

@@ -4,8 +4,10 @@ import io
 import logging
 import os
 import sys
+import time
 import types
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -126,3 +128,22 @@ def test_secrets_in_a_traceback_are_struck() -> None:
 def test_a_forged_line_cannot_choose_its_priority(stream: TextIO) -> None:
     record = logging.makeLogRecord({"msg": "answer %s", "args": ("\n<0>forged",), "levelno": 20, "name": "linli.x"})
     assert Prioritised().format(record) == "<6>x: answer \n<6><0>forged"
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("UTC", "+00:00"), ("Asia/Shanghai", "+08:00"), ("Asia/Kathmandu", "+05:45")]
+)
+def test_a_line_for_people_says_how_far_its_time_is_from_utc(
+    zone: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = logging.LogRecord("linli.core", logging.INFO, "", 0, "it runs", None, None)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        line = Readable().format(record)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    stamp, _, rest = line.partition(" info ")
+    assert (stamp[-6:], rest) == (shown, "linli.core: it runs")
+    assert abs(datetime.fromisoformat(stamp).timestamp() - record.created) < 1

@@ -10,6 +10,7 @@ import click
 from gateway.cli import config_option
 from gateway.cli.configured import EXIT_CONFIG
 from gateway.contract import ConfigError
+from gateway.words import many
 
 
 @click.command()
@@ -79,10 +80,10 @@ def _refuse(error: ConfigError, as_json: bool) -> NoReturn:
         for problem in error.problems:
             click.echo(problem, err=True)
         count = len(error.problems)
-        click.echo(f"{click.style('refused:', fg='red')} {count} problem{'s' if count > 1 else ''} to mend", err=True)
+        click.echo(f"{click.style('refused:', fg='red')} {many(count, 'problem')} to mend", err=True)
     sys.exit(EXIT_CONFIG)
 
 
 def _summary(counts: dict[str, int], warnings: int) -> str:
     words = [f"{count} {what if count != 1 else what[:-1]}" for what, count in counts.items()]
-    return ", ".join([*words, f"{warnings} warning{'s' if warnings != 1 else ''}"])
+    return ", ".join([*words, many(warnings, "warning")])

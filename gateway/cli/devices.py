@@ -21,11 +21,13 @@ from gateway.cli.output import (
     Word,
     duration,
     json_option,
+    moment,
     print_json,
     rendered,
     show,
     value,
 )
+from gateway.words import many
 
 QUALITY_TONES = {"good": "good", "uncertain": "warn", "bad": "bad"}
 SHOWN_POINTS = 4  # of a device in one row; `linli read` has them all
@@ -156,7 +158,7 @@ def _watch_frames(daemon: Daemon, turns: Iterable[int], every: float, line: str 
                 print_json(row, indent=0)
             continue
         if seen["missed"]:
-            show([Line([Word(f"{seen['missed']} pieces came too fast to be shown", "warn")])])
+            show([Line([Word(f"{many(seen['missed'], 'piece')} came too fast to be shown", "warn")])])
         for shown in frame_rows(seen["frames"]):
             show([shown])
         sys.stdout.flush()
@@ -180,5 +182,5 @@ def _live(daemon: Daemon, turns: Iterable[int], every: float) -> None:
 def _picture(daemon: Daemon) -> list[Block]:
     now = daemon.ask("ping")["time"]
     alarms = daemon.ask("alarms")
-    blocks: list[Block] = [Line([Word(now[:19].replace("T", " "), "dim")]), device_table(daemon.ask("devices"))]
+    blocks: list[Block] = [Line([Word(moment(now), "dim")]), device_table(daemon.ask("devices"))]
     return [*blocks, Line([]), alarm_table(alarms, now)] if alarms else blocks

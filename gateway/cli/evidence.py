@@ -10,6 +10,7 @@ import click
 from gateway.cli.client import find, place
 from gateway.cli.output import Line, Table, Word, json_option, print_json, show, size
 from gateway.contract import LinliError
+from gateway.words import many
 
 
 @click.group()
@@ -49,7 +50,8 @@ def export(
     if as_json:
         print_json({"bundle": str(to), "records": sorted(made["records"]), "files": sorted(files)})
         return
-    show([Line([Word(str(to), "strong"), f"{len(made['records'])} records, {len(made['media'])} files"])])
+    taken = f"{many(len(made['records']), 'record')}, {many(len(made['media']), 'file')}"
+    show([Line([Word(str(to), "strong"), taken])])
     show([Line([f"prove it anywhere with: linli evidence verify {to}"])])
 
 
@@ -67,7 +69,7 @@ def hold(records: tuple[str, ...], reason: str, config: Path | None, state: Path
     if as_json:
         print_json(done)
         return
-    show([Line([Word("held", "good"), f"{len(done['held'])} records with their files, {size(done['bytes'])}"])])
+    show([Line([Word("held", "good"), f"{many(len(done['held']), 'record')} with all files, {size(done['bytes'])}"])])
 
 
 @evidence.command()
@@ -81,7 +83,7 @@ def release(records: tuple[str, ...], reason: str, config: Path | None, state: P
     if as_json:
         print_json(done)
         return
-    show([Line([Word("released", "good"), f"{len(done['released'])} records, {size(done['bytes'])}"])])
+    show([Line([Word("released", "good"), f"{many(len(done['released']), 'record')}, {size(done['bytes'])}"])])
 
 
 @evidence.command()
@@ -136,14 +138,15 @@ def verify(bundle: Path, key: str | None, as_json: bool) -> None:
         sys.exit(1 if found.faults else 0)
     if manifest is not None:
         show([Line([f"gateway {manifest.gateway}, taken out {manifest.exported} by {manifest.by}: {manifest.reason}"])])
-        show([Line([f"{len(manifest.records)} records, {found.files} files, {found.links} links"])])
+        parts = (len(manifest.records), "record"), (found.files, "file"), (found.links, "link")
+        show([Line([", ".join(many(count, what) for count, what in parts)])])
     show([Line([Word("!", "bad"), fault]) for fault in found.faults])
     show([Line([Word("-", "warn"), note]) for note in found.notes])
     if manifest is not None and key is None:
         show([Line([f"signed by {manifest.key}: compare it with the status of the gateway, or give --key"])])
     verdict = Word("as it was signed", "good")
     if found.faults:
-        verdict = Word(f"NOT as it was signed: {len(found.faults)} faults", "bad")
+        verdict = Word(f"NOT as it was signed: {many(len(found.faults), 'fault')}", "bad")
     show([Line([f"{bundle}:", verdict])])
     sys.exit(1 if found.faults else 0)
 

@@ -12,7 +12,21 @@ import click
 from gateway.cli import NO_VISION
 from gateway.cli.client import Daemon, NotRunningError, Refusal, find, place
 from gateway.cli.fell import HEAD, measures
-from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, ends, full_option, json_option, print_json, show
+from gateway.cli.output import (
+    Block,
+    Cell,
+    Line,
+    Table,
+    Tone,
+    Word,
+    ends,
+    full_option,
+    json_option,
+    moment,
+    print_json,
+    show,
+)
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.cli.fallset import Clip
@@ -46,9 +60,10 @@ def list_falls(days: int, last: int, full: bool, config: Path | None, state: Pat
     shown = {one: one for one in known} if full else ends(known)
     rows = [_row(fall, shown) for fall in found["falls"]]
     head = ("time", "camera", *HEAD, "clip", "label", "record")
-    blocks: list[Block] = [Table(head, rows)] if rows else [Line([f"Nothing has fallen in {days} days."])]
+    blocks: list[Block] = [Table(head, rows)] if rows else [Line([f"Nothing has fallen in {many(days, 'day')}."])]
     if found["total"] > len(rows):
-        blocks.append(Line([f"{found['total'] - len(rows)} older ones are not shown: --last {found['total']}"]))
+        older = many(found["total"] - len(rows), "older fall")
+        blocks.append(Line([f"not shown: {older}, for which --last {found['total']}"]))
     show(blocks)
 
 
@@ -110,13 +125,13 @@ def export(folder: Path, reason: str, days: int, config: Path | None, state: Pat
         rows = [{"record": one.record, "why": one.why} for one in left]
         print_json({"folder": str(folder), "clips": len(written), "left_out": rows, "more": told["more"]})
     else:
-        what = f"{len(written)} clips: {counts[0]} of true falls, {counts[1]} of false ones"
+        what = f"{many(len(written), 'clip')}: {counts[0]} of true falls, {counts[1]} of false ones"
         show([Line([Word(str(folder), "strong"), what])])
         show([Line([Word("left out", "warn"), one.record, one.why]) for one in left])
         if written:
             show([Line([f"play them again with: linli replay {folder}"])])
         elif not left:
-            show([Line([f"no fall of {days} days has a label: linli falling label RECORD true"])])
+            show([Line([f"no fall of {many(days, 'day')} has a label: linli falling label RECORD true"])])
     if told["more"]:
         click.echo("More than fit into one answer: what was written are the oldest; use --days.", err=True)
 
@@ -160,4 +175,4 @@ def _row(fall: dict[str, Any], shown: Mapping[str, str]) -> list[Cell]:
 
 
 def _when(fall: dict[str, Any]) -> str:
-    return str(fall["time"])[:19].replace("T", " ")
+    return moment(fall["time"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.cli.output import Cell, Line, Table, Word
+from gateway.words import many
 
 PIECES = 0.1  # seconds apart at most, and still one answer
 MOST_SHOWN = 48  # bytes in hexadecimal
@@ -101,7 +102,7 @@ def in_bytes(data: bytes) -> str:
     """Bytes for people, passwords masked: text as text, all else in hexadecimal."""
     data = PASSWORD.sub(lambda match: match[1] + b"*" * len(match[2]), data)
     shown = data[:MOST_SHOWN]
-    rest = f" … {len(data)} bytes" if len(data) > MOST_SHOWN else ""
+    rest = f" … {many(len(data), 'byte')}" if len(data) > MOST_SHOWN else ""
     if len(data) > 2 and TEXT.fullmatch(data):
         return shown.decode("ascii").replace("\r", "␍").replace("\n", "␊").replace("\t", "␉") + rest
     return shown.hex(" ").upper() + rest
@@ -143,8 +144,8 @@ def explain(data: bytes, *, is_question: bool) -> Meaning:
         good = crc16(data[:-2]) == data[-2:]
         return Meaning("Modbus RTU", _modbus(data[:-2], is_question) + _sum("CRC", good), good)
     if len(data) > 2 and TEXT.fullmatch(data):
-        return Meaning("text", f"{len(data)} characters", None)
-    return Meaning("", f"{len(data)} bytes of no known protocol", None)
+        return Meaning("text", many(len(data), "character"), None)
+    return Meaning("", f"{many(len(data), 'byte')} of no known protocol", None)
 
 
 def _sum(name: str, good: bool) -> str:
@@ -160,7 +161,7 @@ def _modbus(body: bytes, is_question: bool) -> str:
     name = FUNCTIONS.get(function & 0x7F, f"function {function & 0x7F}")
     pdu = DecodePDU(is_server=is_question).decode(body[1:])
     if pdu is None or len(body) < 3:
-        return f"unit {unit}: {name}, {len(body) - 2} bytes that do not fit it"
+        return f"unit {unit}: {name}, {many(len(body) - 2, 'byte')} out of place"
     if isinstance(pdu, ExceptionResponse):
         code = pdu.exception_code
         return f"unit {unit} refuses {name}: exception {code:02X} ({EXCEPTIONS.get(code, 'not in the standard')})"
@@ -260,7 +261,7 @@ def _mbus(frame: bytes) -> Meaning | None:
     if frame[6] == MBUS_SELECT and len(frame) >= 15:
         text = f"select meter {frame[10:6:-1].hex().upper()}"
     elif frame[6] == MBUS_DATA and len(frame) >= 15:
-        text = f"data of meter {frame[10:6:-1].hex().upper()}, address {frame[5]}, {frame[1]} bytes"
+        text = f"data of meter {frame[10:6:-1].hex().upper()}, address {frame[5]}, {many(frame[1], 'byte')}"
     else:
-        text = f"control {frame[4]:02X}, address {frame[5]}, CI {frame[6]:02X}, {frame[1]} bytes"
+        text = f"control {frame[4]:02X}, address {frame[5]}, CI {frame[6]:02X}, {many(frame[1], 'byte')}"
     return Meaning("M-Bus", text + _sum("sum", good), good)

@@ -211,6 +211,11 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
 
 
+def moment(text: str) -> str:
+    """``2026-11-21 08:25:30+08:00`` of an RFC 3339 time: whoever reads it may be in another zone."""
+    return datetime.fromisoformat(text).replace(microsecond=0).isoformat(" ")
+
+
 def since(text: str | None, now: str) -> str:
     """``21 Nov 08:25 (2 h)``, seen from the gateway's own time; "" when not known."""
     if not text:

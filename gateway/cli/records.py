@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from gateway.cli.client import Daemon, find, place
-from gateway.cli.output import SHORT, Line, Word, json_option, show, value, write_line
+from gateway.cli.output import SHORT, Line, Word, json_option, moment, show, value, write_line
 from gateway.contract import STREAMS, Cursor, Stream
+from gateway.words import many
 
 PAGE = 1000
 WAIT = 30.0  # seconds of one long poll
@@ -106,7 +107,7 @@ class _Reader:
 def _line(record: dict[str, Any]) -> Line:
     kind = record["type"].removeprefix("linli.").removesuffix(".v1")
     number = record["sequence"].lstrip("0")
-    time = record["time"][:19].replace("T", " ")
+    time = moment(record["time"])
     # The subject of these is a lane, whose name many gates have: a desk asks for the gate.
     subject = record["source"].rpartition("/")[2] if record["type"] in OF_LANE else record.get("subject", "")
     return Line([Word(time, "dim"), Word(number, "dim"), kind, Word(subject, "strong"), _sum(record)])
@@ -123,7 +124,7 @@ def _command(data: dict[str, Any]) -> str:
 
 def _occupancy(data: dict[str, Any]) -> str:
     """How many are inside, of how many places, and why the count is in doubt."""
-    inside = f"{data['occupied']} inside" + ("" if data["total"] is None else f" on {data['total']} places")
+    inside = f"{data['occupied']} inside" + ("" if data["total"] is None else f" on {many(data['total'], 'place')}")
     return inside if data["quality"] == "good" else f"{inside}, {data['quality']}: {data['reason']}"
 
 

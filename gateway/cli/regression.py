@@ -12,6 +12,7 @@ import click
 from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, print_json, show
 from gateway.contract import LinkError, LinliError
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.settings import CameraSettings
@@ -285,7 +286,7 @@ def _tables(rows: Sequence[Row]) -> list[Block]:
     for word in ("lost", "false", "unplayable"):
         count = sum(row.word == word for row in rows)
         if count:
-            blocks.append(Line([Word(*WORDS[word]), f"in {count} clips"]))
+            blocks.append(Line([Word(*WORDS[word]), f"in {many(count, 'clip')}"]))
     if not any(row.word in BAD for row in rows):
         blocks.append(Line([Word("no true fall was lost, no false one came", "good")]))
     return blocks

@@ -19,11 +19,13 @@ from gateway.cli.output import (
     Word,
     duration,
     json_option,
+    moment,
     print_json,
     show,
     since,
     size,
 )
+from gateway.words import many, plural
 
 CLOCK_OFF = 60  # seconds; less is what clocks do
 SOON_SECONDS = 3  # records that leave so soon are no backlog
@@ -64,7 +66,7 @@ def _heading(text: str) -> list[Block]:
 
 def _head(state: dict[str, Any]) -> list[Block]:
     place_ = f", {state['site']}" if state.get("site") else ""
-    up = f"linli {state['version']}, up {duration(state['uptime_s'])}, {state['time'][:19].replace('T', ' ')}"
+    up = f"linli {state['version']}, up {duration(state['uptime_s'])}, {moment(state['time'])}"
     blocks: list[Block] = [Line([Word(f"{state['gateway']}{place_}", "strong")]), Line([Word(up, "dim")])]
     if state.get("contact"):
         blocks.append(Line([Word(f"contact: {state['contact']}", "dim")]))
@@ -76,10 +78,10 @@ def _problems(state: dict[str, Any]) -> list[Block]:
     if not problems:
         online = sum(device["state"] == "online" for device in state["devices"])
         seeing = sum(camera["state"] == "online" for camera in state["cameras"])
-        cameras = f", {seeing} of {len(state['cameras'])} cameras" if state["cameras"] else ""
-        text = f"No problems: {online} of {len(state['devices'])} devices online{cameras}."
+        cameras = f", {seeing} of {many(len(state['cameras']), 'camera')}" if state["cameras"] else ""
+        text = f"No problems: {online} of {many(len(state['devices']), 'device')} online{cameras}."
         return [Line([]), Line([Word(text, "good")])]
-    blocks: list[Block] = _heading(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    blocks: list[Block] = _heading(f"{many(len(problems), 'problem')}")
     for problem in problems:
         blocks.append(Line([Word("!", WEIGHT_TONES[problem["severity"]]), problem["text"]], 2))
         if problem["since"]:
@@ -178,7 +180,7 @@ def _refused(state: dict[str, Any]) -> list[Block]:
         refused = line.get("refused") or {}
         if refused.get("count"):
             when = since(refused["time"], state["time"])
-            text = f"{line['name']} refused {refused['count']} calls, last {refused['peer']}, {when}"
+            text = f"{line['name']} refused {many(refused['count'], 'call')}, last {refused['peer']}, {when}"
             blocks.append(Line([Word(f"{text}: {refused['sentence']}", "warn")], 2))
     return blocks
 
@@ -189,7 +191,8 @@ def _stations(state: dict[str, Any]) -> list[Block]:
     for row in state["devices"]:
         unnamed, off = row.get("unnamed") or {}, row.get("clock_off_s")
         if unnamed.get("count"):
-            text = f"{row['name']} spoke {unnamed['count']} times of what no point names, last of {unnamed['last']}"
+            times = many(unnamed["count"], "time")
+            text = f"{row['name']} spoke {times} of what no point names, last of {unnamed['last']}"
             blocks.append(Line([Word(text, "dim")], 2))
         if off is not None and abs(off) > CLOCK_OFF:
             way = "ahead" if off > 0 else "behind"
@@ -216,12 +219,13 @@ def _waiting(uplink: dict[str, Any]) -> Cell:
     waiting = sum((uplink.get("backlog") or {}).values())
     if not waiting:
         return Word("nothing", "good")
+    records = f"{waiting:,} {plural(waiting, 'record')}"
     left, rate = uplink.get("eta_s"), uplink.get("rate", 0.0)
     if left is None:
-        return Word(f"{waiting:,} records", "warn")
+        return Word(records, "warn")
     if left < SOON_SECONDS:
-        return f"{waiting:,} records"
-    return Word(f"{waiting:,} records, {rate:,.0f}/s, {duration(left)} left", "warn")
+        return records
+    return Word(f"{records}, {rate:,.0f}/s, {duration(left)} left", "warn")
 
 
 def _consumers(state: dict[str, Any]) -> Table:
@@ -246,5 +250,6 @@ def _store(state: dict[str, Any]) -> list[Block]:
     blocks = [*_heading("Store"), Line(["; ".join(parts)]), Line([f"last records: {counts}"])]
     evidence = state.get("evidence") or {}
     if evidence.get("public_key"):
-        blocks.append(Line([f"evidence: {evidence['links']} records signed; public key {evidence['public_key']}"]))
+        signed = many(evidence["links"], "record")
+        blocks.append(Line([f"evidence: {signed} signed; public key {evidence['public_key']}"]))
     return blocks

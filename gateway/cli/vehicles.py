@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.cli import DEFAULT_CONFIG
 from gateway.cli.client import NotRunningError, Refusal, find, place
-from gateway.cli.output import Line, Table, Tone, Word, json_option, print_json, show, since, size
+from gateway.cli.output import Line, Table, Tone, Word, json_option, moment, print_json, show, since, size
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.commands.personal import Personal
@@ -53,7 +54,8 @@ def find_plate(plate: str, reason: str, config: Path | None, state: Path | None,
     rows = [_row(record) for record in found["records"]]
     show([Table(("time", "where", "type", "direction", "status", "files", "record"), rows)] if rows else [])
     total = sum(found["counts"].values())
-    show([Line([Word(f"{total} records, {len(found['files'])} pictures and clips", "strong" if total else "")])])
+    files = many(len(found["files"]), "file")
+    show([Line([Word(f"{many(total, 'record')}, {files}", "strong" if total else "")])])
     if found["more"]:
         click.echo("More than fit into one answer: what is shown are the oldest.", err=True)
     if found["held"]:
@@ -90,9 +92,10 @@ def export_plate(plate: str, reason: str, folder: Path, config: Path | None, sta
     if as_json:
         print_json({**report, "more": found["more"]})
         return
-    show([Line([Word(str(folder), "strong"), f"{report['records']} records, {report['files']} pictures and clips"])])
+    written = f"{many(len(found['records']), 'record')}, {many(len(sums) - 1, 'file')}"
+    show([Line([Word(str(folder), "strong"), written])])
     if missing:
-        click.echo(f"{missing} files are no longer kept.", err=True)
+        click.echo(f"No longer kept: {many(missing, 'file')}.", err=True)
     if found["more"]:
         raise click.ClickException("more than fit into one answer: the oldest were written; erase them, then go on")
 
@@ -140,11 +143,13 @@ def delete_plate(
         print_json(done)
         return
     total = sum(done["records"].values())
-    show([Line([Word("erased", "good"), f"{total} records and {done['files']} files, {size(done['bytes'])}"])])
+    erased = f"{many(total, 'record')} and {many(done['files'], 'file')}, {size(done['bytes'])}"
+    show([Line([Word("erased", "good"), erased])])
     for name in done["set_aside"]["deleted"]:
         show([Line([Word("deleted", "good"), f"{name}, which was set aside as damaged"])])
     if done["mentions"]:
-        click.echo(f"{done['mentions']} alarms or disposals mention it in somebody's own words; they stay.", err=True)
+        told = many(done["mentions"], "record")
+        click.echo(f"It stays in somebody's own words in {told} of alarms or disposals.", err=True)
 
 
 @vehicles.command("occupancy")
@@ -195,7 +200,8 @@ def reset_count(
     if as_json:
         print_json(done)
         return
-    show([Line([Word(area, "strong"), f"has {done['after']} vehicles inside (the count said {done['before']})"])])
+    counted = many(done["after"], "vehicle")
+    show([Line([Word(area, "strong"), f"has {counted} inside (the count said {done['before']})"])])
 
 
 def _asked(
@@ -298,5 +304,5 @@ def _row(record: dict[str, Any]) -> list[str | Word]:
     files = sum(1 for key in ("picture", "clip") if data.get(key)) or int("sha256" in data)
     where = f"{record['source'].rpartition('/')[2]} {record['subject']}"
     kind = record["type"].removeprefix("linli.").removesuffix(".v1")
-    time = record["time"][:19].replace("T", " ")
+    time = moment(record["time"])
     return [time, where, kind, data.get("direction", ""), plate.get("status", ""), str(files), record["id"]]

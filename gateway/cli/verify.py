@@ -7,6 +7,7 @@ import click
 
 from gateway.cli.output import Line, Table, Word, json_option, print_json, show, size
 from gateway.contract import LinliError
+from gateway.words import many
 
 BAR = 24
 
@@ -64,7 +65,7 @@ def verify(state: Path, media: bool, as_json: bool) -> None:
         how = "read and compared" if media else "there, with the right size; --media also reads them"
         files = report.media["files"]
         missing = report.counts.get("media", 0)
-        told = f"{files} files, {size(report.media['bytes'])}, {files - missing} of them {how}"
+        told = f"{many(files, 'file')}, {size(report.media['bytes'])}, {files - missing} of them {how}"
         show([Line([Word("media", "strong"), told])])
     show([Line([Word("!", "bad"), finding]) for finding in report.findings])
     total = report.counts.total()

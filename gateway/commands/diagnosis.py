@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from gateway.words import many
+
 Weight = Literal["major", "minor", "warning"]
 View = Mapping[str, Any]
 
@@ -64,7 +66,7 @@ def _clock(quality: str, started: str, held: int) -> Iterable[Problem]:
         fix = "connect a time server (timedatectl shows its state) or set the time with timedatectl set-time"
         text = "the time is not known, so records are marked timequality=unknown"
         if held:
-            text = f"the time is not known: {held} records wait up to 10 minutes for it, alarms go at once"
+            text = f"the time is not known: {many(held, 'record')} may wait up to 10 minutes for it, alarms go at once"
         yield Problem(part="clock", severity="minor", text=text, since=started, fix=fix)
 
 
@@ -72,7 +74,7 @@ def _stranger(stranger: View) -> Problem:
     return Problem(
         part="api",
         severity="warning",
-        text=f"{stranger['address']} guesses tokens ({stranger['count']} wrong ones) and is slowed down until "
+        text=f"{stranger['address']} guesses tokens ({many(stranger['count'], 'time')}) and is slowed down until "
         f"{stranger['until']}",
         since=stranger["since"],
         fix="if it is a platform of yours, give it its token (linli token new NAME); if not, keep it off this network",
@@ -221,11 +223,12 @@ def _waiting(consumers: Sequence[View], store: View) -> Iterable[Problem]:
         return
     for row in consumers:
         if row["required"] and row["lag"]:
+            waiting = f"{many(row['lag'], 'record')} of {row['stream']} wait{'s' if row['lag'] == 1 else ''}"
             yield Problem(
                 part=f"consumer {row['consumer']}",
                 severity="minor",
-                text=f"the store is {store['bytes'] / quota:.0%} full and {row['lag']} records of {row['stream']} "
-                f"wait for {row['consumer']}; soon the oldest are given up, with a gap record",
+                text=f"the store is {store['bytes'] / quota:.0%} full and {waiting} for {row['consumer']}; soon the "
+                "oldest are given up, with a gap record",
                 since=None,
                 fix=f"find out why {row['consumer']} does not confirm, or raise [store] records",
             )
@@ -240,7 +243,7 @@ def _given_up(consumers: Sequence[View], streams: Mapping[str, View]) -> Iterabl
             yield Problem(
                 part=f"consumer {row['consumer']}",
                 severity="major",
-                text=f"{count} records of {row['stream']} were given up before {row['consumer']} confirmed them; "
+                text=f"given up before {row['consumer']} confirmed: {many(count, 'record')} of {row['stream']}; "
                 "gap records say which",
                 since=None,
                 fix=f"find out why {row['consumer']} does not confirm, or raise [store] records or keep",

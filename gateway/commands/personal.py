@@ -14,6 +14,7 @@ import msgspec
 from gateway.contract import STREAMS, Clock, CommandError, Draft, Stream, record_id
 from gateway.store.chain import FOLDER
 from gateway.store.held import Held
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.store import Store
@@ -66,7 +67,7 @@ class Personal:
         found = Found()
         await self._search(plate, found)
         data = {"by": by, "reason": reason, "what": what, "records": found.counts, "files": len(found.files)}
-        log.info("%s: %s of %d records of one plate", by, what, len(found.records))
+        log.info("%s: %s of %s of one plate", by, what, many(len(found.records), "record"))
         await self._store.put([self._draft("accessed", data)], urgent=True)
         shown: list[msgspec.Raw] = []
         for record in found.records:
@@ -99,7 +100,8 @@ class Personal:
         held = await asyncio.to_thread(self._held.naming, plate)
         if not any(records.values()) and not files and not deleted:
             raise CommandError(_nothing(left, held), 404)
-        log.info("%s erased %d records and %d files of one plate", by, sum(records.values()), files)
+        told = many(sum(records.values()), "record"), many(files, "file")
+        log.info("%s erased %s and %s of one plate", by, *told)
         mentions = await self._mentions(plate)
         return {
             "records": records,

@@ -11,6 +11,7 @@ from gateway.contract import BusItem, Clock, CommandError, Draft, SourceState, S
 from gateway.settings import CameraSettings
 from gateway.settings.nearest import did_you_mean
 from gateway.store import Store
+from gateway.words import many
 
 PASSAGE, OCCUPANCY = "linli.vehicle.passage.v1", "linli.parking.occupancy.v1"
 FACTS = "parking/"
@@ -169,7 +170,7 @@ class Parking:
         data = {"by": by, "area": area, "before": before, "after": inside, "note": note}
         draft = Draft("disposal", "linli.disposal.recount.v1", "", area, wall, data, record_id(wall))
         await self._store.put([draft, self._draft(known, wall, "reset")], urgent=True, facts=self._fact(known))
-        log.info("%s counts %d vehicles in %s (the count said %d)", by, inside, area, before)
+        log.info("%s counts %s in %s (the count said %d)", by, many(inside, "vehicle"), area, before)
         return {"area": area, "before": before, "after": inside}
 
     def view(self) -> Sequence[Mapping[str, Any]]:
@@ -183,7 +184,7 @@ class Parking:
             count = area.count
             sentence = {
                 "below_zero": f"so far {count.below} left when it said that nobody was inside",
-                "above_places": f"{count.inside} vehicles are counted on {area.total} places",
+                "above_places": f"{count.inside} inside were counted, on {many(area.total or 0, 'place')}",
                 "nightly_drift": "the fewest vehicles at night have moved one way for a week",
             }.get(area.reason)
             if sentence is not None:

@@ -20,6 +20,7 @@ from gateway.journal import set_up
 from gateway.notify import notify, watchdog_seconds
 from gateway.plan import Plan, load_plan
 from gateway.store import Store
+from gateway.words import many
 
 EXIT_STOPPED, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 # Together below ten seconds and below TimeoutStopSec of the unit.
@@ -123,8 +124,9 @@ def _start(parts: Parts, group: asyncio.TaskGroup) -> Running:
     if parts.recall is not None:
         inputs.append(start("recall", parts.recall.run()))
     give_back()
-    notify(f"READY=1\nSTATUS={len(parts.sources)} devices, {len(parts.cameras)} cameras")
-    log.info("linli %s runs: %d devices, %d cameras", __version__, len(parts.sources), len(parts.cameras))
+    parts_of = f"{many(len(parts.sources), 'device')}, {many(len(parts.cameras), 'camera')}"
+    notify(f"READY=1\nSTATUS={parts_of}")
+    log.info("linli %s runs: %s", __version__, parts_of)
     return Running(inputs, lines, uplinks, core)
 
 

@@ -17,6 +17,7 @@ from gateway.links.tcp import KEEPALIVE
 from gateway.metrics import LINE_BUSY, LINE_BYTES, LINE_ERRORS
 from gateway.settings import LineSettings
 from gateway.settings.address import host_port
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.links.pipe import Tap
@@ -264,7 +265,7 @@ class ListenLine(Standing):
 
     def _is_worth_it(self, connection: _Connection) -> bool:
         if connection.useless > MOST_WITHOUT_A_CALL:
-            sentence = f"{connection.useless} bytes without a message of a configured station"
+            sentence = f"{many(connection.useless, 'byte')} without a message of a configured station"
             self._refuse(connection.peer, "useless", sentence)
             return False
         return connection.writer.transport.get_write_buffer_size() <= UNSENT

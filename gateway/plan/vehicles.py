@@ -9,6 +9,7 @@ from gateway.plan.findings import Findings, Sketch
 from gateway.settings import CameraSettings, VehicleSettings
 from gateway.settings.document import Keys
 from gateway.settings.secret import unreadable
+from gateway.words import many
 
 NAMED = 20  # broken lines of a list that are told one by one
 
@@ -98,5 +99,5 @@ def broken_list_lines(cameras: tuple[CameraSettings, ...], timezone: str | None)
             problems = [f"{path}: the list cannot be read: {error.strerror}"]
         found += problems[:NAMED]
         if len(problems) > NAMED:
-            found.append(f"{path}: and {len(problems) - NAMED} more lines are left out")
+            found.append(f"{path}: and {many(len(problems) - NAMED, 'line')} more to be left out")
     return found

@@ -18,6 +18,7 @@ from gateway.store.envelope import AT_ONCE, Waiting, waiting
 from gateway.store.notices import gateway_state
 from gateway.store.opening import DiskError, Opened, Opener
 from gateway.store.queue import Batch, Queue
+from gateway.words import many
 
 log = logging.getLogger("linli.store")
 
@@ -188,7 +189,7 @@ class Committer:
                 return
         if count:
             DROPPED.labels(where="store", cause="disk").inc(count)
-            log.error("closed with %d records that the disk did not take", count)
+            log.error("closed with %s that the disk did not take", many(count, "record"))
 
     def _something_to_write(self) -> bool:
         return self.queue.has(URGENT_ORDER) if self._on_reserve else not self.queue.empty()

@@ -15,6 +15,7 @@ from gateway.contract import Clock, Draft, Stream
 from gateway.metrics import DROPPED
 from gateway.store.envelope import AT_ONCE, Stamp, Waiting
 from gateway.store.migrate import checksum
+from gateway.words import many
 
 log = logging.getLogger("linli.store")
 
@@ -177,7 +178,7 @@ class HeldRows:
                 lost = int(name.rpartition(".")[2])
                 self.spoilt += lost
                 DROPPED.labels(where="store", cause="damaged").inc(lost)
-                log.error("%d records that waited for the clock are damaged and lost", lost)
+                log.error("damaged and lost: %s that waited for the clock", many(lost, "record"))
             self._connection.execute("DELETE FROM facts WHERE name = ?", (name,))
             taken += items
             size += sum(item.size for item in items)

@@ -21,6 +21,7 @@ from gateway.store.seals import broken_seals
 from gateway.store.types import TYPES
 from gateway.store.words import UUID7_PATTERN
 from gateway.store.wreck import DATABASE
+from gateway.words import many
 
 TABLES: dict[str, frozenset[str]] = {
     **dict.fromkeys(STREAMS, frozenset({"first", "last", "recorded", "dictionary", "payload"})),
@@ -172,7 +173,8 @@ class _Inspection:
                         self._report.find("damaged row", f"{stream} {first} to {last}: {error}")
                     else:
                         if count != last - first + 1:
-                            self._report.find("row", f"{stream}: the row {first} to {last} holds {count} records")
+                            held = many(count, "record")
+                            self._report.find("row", f"{stream}: the row {first} to {last} holds {held}")
         self._cursors()
         self._facts()
         self._seals()
@@ -240,7 +242,7 @@ class _Inspection:
                 self._report.find("damaged row", f"{stream} {first} to {last}: {error}")
                 continue
             if len(records) != last - first + 1:
-                self._report.find("row", f"{stream}: the row {first} to {last} holds {len(records)} records")
+                self._report.find("row", f"{stream}: the row {first} to {last} holds {many(len(records), 'record')}")
             for sequence, record in enumerate(records, start=first):
                 yield self._entry(place, sequence, record)
         self._progress(stream, total, total)

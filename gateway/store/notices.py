@@ -6,6 +6,7 @@ from typing import Any
 from gateway.contract import Draft, record_id
 from gateway.store.envelope import Stamp, Waiting, waiting
 from gateway.store.retention import Gap
+from gateway.words import many
 
 
 def gateway_state(gateway: str, wall: int, reason: str, text: str, state: str = "online", **more: object) -> Draft:
@@ -16,7 +17,7 @@ def gateway_state(gateway: str, wall: int, reason: str, text: str, state: str = 
 
 def held_damaged(gateway: str, wall: int, lost: int) -> Draft:
     """Tell of records that waited for the clock, unnumbered, and cannot be read any more."""
-    text = f"{lost} records that waited for the time are damaged and lost; they had no numbers yet."
+    text = f"damaged and lost: {many(lost, 'record')} that waited for the time and had no number yet."
     return gateway_state(gateway, wall, "held_damaged", text, "degraded", lost=lost)
 
 

@@ -25,6 +25,7 @@ from gateway.store.retention import Budget
 from gateway.store.seals import broken_seals
 from gateway.store.wal import log_trouble
 from gateway.store.wreck import DATABASE, asides, next_aside, rescue
+from gateway.words import many
 
 log = logging.getLogger("linli.store")
 
@@ -175,9 +176,8 @@ class Opener:
             wall, quality = clock.wall(), clock.quality()
             hold = quality == "unknown"
             database.commit(batch, Stamp(wall, clock.rfc3339(wall), quality, clock.monotonic(), hold=hold))
-            log.warning(
-                "%d records that the damaged store did not take are stored now", sum(map(len, batch.drafts.values()))
-            )
+            count = sum(map(len, batch.drafts.values()))
+            log.warning("stored now: %s that the damaged store did not take", many(count, "record"))
         left.forget(self._state)
 
     def _database(self) -> Database:

@@ -16,6 +16,7 @@ from gateway.store.envelope import waiting
 from gateway.store.notices import gateway_state
 from gateway.store.reader import Reader
 from gateway.store.wreck import ASIDE, DONE, Place, Wreck, asides, former, remove
+from gateway.words import many
 
 KEPT = 3  # databases set aside that are kept after they were salvaged, the newest
 LOOK = 1.0  # s between looks whether the disk, or the time, is there
@@ -119,8 +120,8 @@ class Salvage:
         count, lost = sum(note["salvaged"].values()), sum(note["lost"].values())
         if count or lost:
             sentence = (
-                f"{count} records of {aside.name} were salvaged; {lost} are known to be lost, and whatever stood behind"
-                f" the last readable one of a stream."
+                f"salvaged from {aside.name}: {many(count, 'record')}; known to be lost: {lost}, and whatever stood"
+                f" behind the last readable one of a stream."
             )
         else:
             sentence = (

@@ -18,6 +18,7 @@ from gateway.store.head import BEFORE, mend_head
 from gateway.store.media import CONTENT_TYPES
 from gateway.store.migrate import SEALED, checksum
 from gateway.store.packing import EMPTY, DamagedError, Dictionary, load_dictionary, unpack
+from gateway.words import many
 
 DATABASE = "records.db"
 MARK = ".damaged-"
@@ -112,7 +113,7 @@ def rescue(path: Path, aside: Path, trouble: str) -> None:
         with contextlib.closing(Wreck(aside)) as wreck:
             facts = list(wreck.facts())
         if wreck.held_lost:
-            trouble += f"; {wreck.held_lost} records that waited in it for the time are lost"
+            trouble += f"; lost with it: {many(wreck.held_lost, 'record')} that waited for the time"
         connection.execute("BEGIN IMMEDIATE")
         # First: without a clock, an older one may have had the same name.
         _remember(connection, (name, json.dumps({"trouble": trouble, "state": "found"}).encode()))

@@ -27,6 +27,7 @@ from gateway.uplink.standing import StoppedError, first_failure
 from gateway.uplink.topics import topic
 from gateway.uplink.tour import Tour
 from gateway.uplink.wire import SessionWire
+from gateway.words import many
 
 NAME = "mqtt"
 STEADY_SECONDS = 10.0
@@ -267,8 +268,8 @@ class MqttUplink:
                 asked = f"it must publish its cursors on {self._topic('ack')}"
                 found.append(f"the platform does not acknowledge {', '.join(late)}, though the broker has it: {asked}")
         if self._outbox.parked and now - self._outbox.parked_at < PARKED_SHOWN:
-            told = f"{notices.REFUSED} records in management name them, and they can still be pulled"
-            found.append(f"{self._outbox.parked} records were refused by the broker and passed over: {told}")
+            told = f"each is named by a {notices.REFUSED} in management, and can still be pulled"
+            found.append(f"the broker refused {many(self._outbox.parked, 'record')}, passed over: {told}")
         if self._state == "online" and (first := self._tour.instead_of()):
             found.append(f"{self._tour.broker.url} is used because of this: {first}")
         if self._tour.broker.insecure:

@@ -17,6 +17,7 @@ from gateway.uplink.kept import Kept
 from gateway.uplink.lane import QUIET_SECONDS, Batch, BatchState, Hold, Lane
 from gateway.uplink.progress import Progress
 from gateway.uplink.standby import Standby
+from gateway.words import many
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 64 * 1024
@@ -174,7 +175,8 @@ class Outbox:
             drafts += self._park(lane, parked)
             drafts += self._end_of_hold(lane, now)
             if again := lane.overdue(now):
-                log.info("%s: the platform has not acknowledged %d batches of %s", self._name, again, lane.stream)
+                late = many(again, "batch")
+                log.info("%s: the platform has not acknowledged %s of %s", self._name, late, lane.stream)
         if drafts:
             # Before the cursor: a parked record must be named in the same commit that passes over it, or an earlier.
             await self._store.put(drafts)

@@ -45,6 +45,7 @@ KEY_GOOD, KEY_MOST = 1.05, 6.0  # seconds between key frames; beyond the second 
 RATES = {"vehicles": (12.0, 8.0), "falling": (20.0, 12.0)}  # frames a second: good, least
 GAP = 1.9  # times the usual step from which frames are missing
 LOST = (0.005, 0.05)  # shares of the frames: said, too many
+FEW = 3  # frames missing, or repeated, below which their share says nothing: one of 150 happens to every camera
 CLOCK = 0.03  # a camera's clock may be off by this share against ours
 REPEATED = 0.02  # share of frames that repeat the one before
 BITS = 0.02  # bits a pixel below which an encoder washes plates out; a rule of thumb
@@ -305,9 +306,9 @@ def _losses(steps: Sequence[float], step: float, looks: Looks) -> Check:
     share = lost / max(1, lost + len(steps))
     repeated = looks.repeated / max(1, looks.frames)
     text = f"{lost} of {lost + len(steps) + 1} missing, {looks.repeated} repeated"
-    if share > LOST[1]:
+    if lost >= FEW and share > LOST[1]:
         return Check("lost frames", "bad", text, "check cable, switch and Wi-Fi; RTSP over TCP loses none on the way")
-    if share > LOST[0] or repeated > REPEATED:
+    if (lost >= FEW and share > LOST[0]) or (looks.repeated >= FEW and repeated > REPEATED):
         return Check("lost frames", "warn", text, "the camera or the network cannot keep up: lower size or rate")
     return Check("lost frames", "good", text)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.vision.packs import BUILT_IN, MANIFEST, MOST_BYTES, Pack, PackError, packs, read_manifest, write_whole
+from gateway.words import many
 
 DOWNLOAD_SECONDS = 300.0
 SILENT_SECONDS = 30.0
@@ -231,7 +232,7 @@ def _unpack(file: Path, place: Path) -> None:
                 raise _too_large(str(file))
             roots = [entry.filename for entry in entries if Path(entry.filename).name == MANIFEST]
             if len(roots) != 1:
-                raise PackError(f"{file} holds {len(roots)} files {MANIFEST}; a pack has one", "models_refused")
+                raise PackError(f"{file} holds {many(len(roots), 'file')} {MANIFEST}; a pack has one", "models_refused")
             root = roots[0].removesuffix(MANIFEST)
             for entry in entries:
                 name = entry.filename.removeprefix(root)

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from gateway.words import many
+
 SAID = 20  # broken lines that are named one by one
 
 log = logging.getLogger("linli.lists")
@@ -27,7 +29,8 @@ class ListNews:
             if sentence not in before[0]:
                 log.warning("%s", sentence)
         if count > len(now[0]):
-            log.warning("%s: and %d more broken lines; linli check names all", file, count - len(now[0]))
+            more = many(count - len(now[0]), "line")
+            log.warning("%s: and %s more to be left out; linli check names all", file, more)
         if not count:
             log.info("%s: the %s list has no broken line any more", file, name)
 

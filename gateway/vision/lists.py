@@ -14,6 +14,7 @@ from typing import Literal
 from gateway.vision.calendars import Validity, days, hours, moment
 from gateway.vision.grammar import PROVINCES, kind_of, normalise
 from gateway.vision.listed import Tell, logged
+from gateway.words import many
 
 ListName = Literal["allow", "deny"]
 Entries = dict[str, list[Validity]]
@@ -106,7 +107,7 @@ def _entry(cells: Sequence[str], columns: Sequence[str], zone: tzinfo | None) ->
     named = columns or (SHORT if len(cells) <= len(SHORT) else LONG)
     if any(cells[len(named) :]):
         raise ValueError(
-            f"it has {len(cells)} cells, but only {len(named)} columns are known; take away what is too much"
+            f"it has {many(len(cells), 'cell')} for {many(len(named), 'known column')}; take away what is too much"
         )
     cell = dict(zip(named, cells, strict=False))
     plate = spelled(cell.get("plate", ""))
@@ -130,7 +131,8 @@ def _no_plate(text: str) -> str:
     mended = text[:2] + text[2:].replace("I", "1").replace("O", "0")
     if mended != text and kind_of(mended) is not None:
         return "a plate has no letters I and O behind the first two; write the digits 1 and 0"
-    return f"its {len(text)} characters make no plate; write it as it stands on the car, or take the line away"
+    found = many(len(text), "character")
+    return f"what is there ({found}) makes no plate; write it as it stands on the car, or take the line away"
 
 
 def _headings(cells: Sequence[str]) -> tuple[str, ...]:
@@ -226,7 +228,8 @@ class PlateLists:
                 if not entries and self._entries.get(name) and (self._problems[name] or not state.st_size):
                     # Somebody is just writing it, or it is no list at all.
                     why = "has no line that can be used" if state.st_size else "is empty"
-                    held = f"its last {len(self._entries[name])} plates hold; a heading line alone empties it"
+                    had = many(len(self._entries[name]), "plate")
+                    held = f"what it had ({had}) holds; a heading line alone empties it"
                     kept = f"{path}: the {name} list {why}; {held}"
                     self._problems[name] = [kept, *self._problems[name]]
                 elif not entries and self._problems[name] and name not in self._entries:
@@ -277,7 +280,7 @@ class PlateLists:
 
 
 def _unreadable(path: Path, name: str, error: OSError, kept: Entries | None) -> str:
-    still = f"; its last {len(kept)} plates hold until it is back" if kept else "; put it there"
+    still = f"; what it had ({many(len(kept), 'plate')}) holds until it is back" if kept else "; put it there"
     return f"{path}: the {name} list cannot be read ({error.strerror}){still}{_until(name) if kept is None else ''}"
 
 

@@ -18,6 +18,7 @@ from gateway.vision.runtime import CPU, MODEL_ERRORS, open_session, reason, usab
 from gateway.vision.shapes import Box
 from gateway.vision.suspects import caught
 from gateway.vision.vehicles import VehicleDetector
+from gateway.words import many
 
 FORMS: Mapping[str, type[OwnReader | OcrReader]] = {"linli": OwnReader, "ppocr": OcrReader}
 LOOKS = 3  # the least CPU of so many counts: whatever else the machine does only adds
@@ -132,7 +133,7 @@ def read_picture(path: Path, name: str) -> Pixels:
 def _compare_corners(found: Sequence[Any], expect: Mapping[str, Any]) -> str:
     wanted, within = expect["plates"], float(expect["within"])
     if len(found) != len(wanted):
-        return f"{len(found)} plates instead of {len(wanted)}"
+        return f"{many(len(found), 'plate')} instead of {len(wanted)}"
     for corners in wanted:
         off = min(float(np.abs(one - np.array(corners)).max()) for one in found)
         if not off <= within:
@@ -162,7 +163,7 @@ def _compare_vehicles(found: Sequence[Any], expect: Mapping[str, Any]) -> str:
 def _compare_faces(found: Sequence[Any], expect: Mapping[str, Any]) -> str:
     sure = [face for face in found if face.score >= float(expect["score"])]
     if len(sure) != len(expect["faces"]):
-        return f"{len(sure)} faces instead of {len(expect['faces'])}"
+        return f"{many(len(sure), 'face')} instead of {len(expect['faces'])}"
     for wanted in expect["faces"]:
         overlap = max(face.box.overlap(Box(*map(float, wanted))) for face in sure)
         if not overlap >= float(expect["overlap"]):

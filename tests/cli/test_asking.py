@@ -175,7 +175,8 @@ def test_records_in_part(served: Served, options: list[str], ids: list[str]) -> 
 def test_records_for_people(served: Served) -> None:
     fill(served, 2)
     assert (
-        served.run("records", "perception").stdout.splitlines()[1] == "2026-11-21 08:25:30 2 reading sump level 0.5 m"
+        served.run("records", "perception").stdout.splitlines()[1]
+        == "2026-11-21 08:25:30+08:00 2 reading sump level 0.5 m"
     )
 
 

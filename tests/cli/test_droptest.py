@@ -69,7 +69,7 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     assert trying.returncode == 0, complaints + daemon.tail()
     assert "Throw 1 of 1 from floor 10: now." in said
     assert "beware: no model pack for fall-verification" in said
-    assert "1 of 1 throws were told" in said
+    assert "told: 1 of 1 throw" in said
     assert "  told: " in said
     assert ", floor 10, " in said or ", floor 9" in said or ", floor 11" in said
     assert "floor right" in said or "off by" in said
@@ -87,7 +87,7 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     assert states[:4] == ["starting", "models_missing", "droptest", "models_missing"]
     report = run("report", "tower", *where)
     assert report.exit_code == 0, report.output
-    assert "1 of 1 throws were told" in report.stdout
+    assert "told: 1 of 1 throw" in report.stdout
     told = json.loads(run("report", "tower", *where, "--json").stdout)
     assert told["drop_test"]["throws"][0]["from"] == 10
 

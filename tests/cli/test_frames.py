@@ -24,7 +24,7 @@ def rtu(body: str) -> bytes:
         (rtu("03 03 04 0002 00B6")[:-1] + b"\x00", False, "Modbus RTU",
          "unit 3 answers read holding, 4 bytes: 2 182, CRC WRONG", False),
         (rtu("05 10 0001 0002 04 0001 0002"), True, "Modbus RTU", "unit 5: write registers 1: 1 2, CRC good", True),
-        (rtu("05 03 06 0001"), False, "Modbus RTU", "unit 5: read holding, 3 bytes that do not fit it, CRC good", True),
+        (rtu("05 03 06 0001"), False, "Modbus RTU", "unit 5: read holding, 3 bytes out of place, CRC good", True),
         (rtu("05 84 02"), False, "Modbus RTU",
          "unit 5 refuses read input: exception 02 (illegal data address), CRC good", True),
         (bytes.fromhex("0001 0000 0006 01 04 0000 0001"), True, "Modbus TCP", "unit 1: read input 0, 1 of them", None),

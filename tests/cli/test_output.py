@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from gateway.cli.output import Table, Word, ends, rendered
+from gateway.cli.output import Table, Word, ends, moment, rendered
 
 ALARMS = Table(
     ("severity", "alarm", "state", "raised", "inputs", "text"),
@@ -59,3 +59,14 @@ def test_where_there_is_room_it_stays_a_table() -> None:
 
 def test_a_table_without_rows_is_its_head() -> None:
     assert on_a_screen(Table(("alarm", "text"), []), 80) == ["ALARM  TEXT"]
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        ("2026-11-21T08:25:30.120+08:00", "2026-11-21 08:25:30+08:00"),
+        ("2026-11-21T08:25:30Z", "2026-11-21 08:25:30+00:00"),
+    ],
+)
+def test_a_time_says_how_far_it_is_from_utc(time: str, shown: str) -> None:
+    assert moment(time) == shown

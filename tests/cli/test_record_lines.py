@@ -52,4 +52,4 @@ def test_a_line_names_the_gate_the_list_and_what_is_in_doubt(
 ) -> None:
     record = {"type": f"linli.{kind}.v1", "source": "/gateways/g-1/north-gate", "subject": subject, "data": data}
     show([_line({**record, "time": "2026-11-21T08:25:30.120+08:00", "sequence": "00000000000000000007"})])
-    assert capsys.readouterr().out == f"2026-11-21 08:25:30 7 {kind} {said}\n"
+    assert capsys.readouterr().out == f"2026-11-21 08:25:30+08:00 7 {kind} {said}\n"

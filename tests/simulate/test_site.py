@@ -248,7 +248,12 @@ def test_the_overlay_keeps_the_site_and_nothing_that_leaves_it(tmp_path: Path) -
     made, dropped = overlay(plan, {"wire": "127.0.0.1:4711"}, out)
     out.write_text(made, encoding="utf-8")
     again = load_plan(out)
-    assert dropped == ["camera gate", "alarm deny", "uplink mqtt"]
+    assert dropped == [
+        "camera gate: the simulation draws no pictures; play a recorded clip of it instead: "
+        f"linli replay gate FILE -c {plan.path}",
+        "alarm deny: it needs what is left out (gate)",
+        "uplink mqtt: nothing leaves this machine",
+    ]
     assert again.settings.line[0].tcp == "127.0.0.1:4711"
     assert again.settings.device == plan.settings.device
     assert again.settings.alarm == plan.settings.alarm[:1]

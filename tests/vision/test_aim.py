@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from gateway.contract import CommandError
+from gateway.vision import checkup
 from gateway.vision.aim import Aim, advise, drawn, edges, light, outside
 from gateway.vision.capture import Frame
-from gateway.vision.checkup import examine
+from gateway.vision.checkup import Looks, examine
 from gateway.vision.messages import PlateSize, View
 from gateway.vision.peek import AT_MOST_EVERY, Peeks
 from gateway.vision.plates import rectified
@@ -260,6 +261,37 @@ def test_what_is_wrong_with_a_stream_is_told(tmp_path: Path, models: Path) -> No
         ]
         == "bad"
     )
+
+
+@pytest.mark.parametrize(
+    ("frames", "missing", "repeated", "level"),
+    [
+        (150, 0, 0, "good"),
+        (150, 1, 0, "good"),
+        (150, 2, 0, "good"),
+        (150, 3, 0, "warn"),
+        (750, 3, 0, "good"),
+        (750, 5, 0, "warn"),
+        (150, 9, 0, "bad"),
+        (25, 2, 0, "good"),
+        (25, 3, 0, "bad"),
+        (25, 0, 1, "good"),
+        (150, 0, 3, "good"),
+        (150, 0, 4, "warn"),
+    ],
+)
+def test_missing_frames_count_by_their_share_and_a_few_are_no_verdict(
+    frames: int, missing: int, repeated: int, level: str
+) -> None:
+    steps = [0.04] * (frames - 1 - 2 * missing) + [0.08] * missing
+    check = checkup._losses(steps, 0.04, Looks(frames=frames, repeated=repeated))
+    assert check.level == level
+    assert check.value == f"{missing} of {frames} missing, {repeated} repeated"
+
+
+def test_one_missing_frame_of_six_seconds_is_no_reason_to_change_anything(tmp_path: Path, models: Path) -> None:
+    path = write(tmp_path / "one.mp4", skip=(70,), size=640, value=250)
+    assert levels(path, models, vehicles={})["lost frames"] == "good"
 
 
 def test_small_plates_fail_the_test(scene: Any, models: Path, tmp_path: Path) -> None:

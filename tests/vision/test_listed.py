@@ -39,7 +39,7 @@ def test_that_a_list_is_sound_again_is_told_and_what_breaks_then_is_new(caplog: 
 def test_of_many_broken_lines_the_first_are_named(caplog: pytest.LogCaptureFixture) -> None:
     told(ListNews(), *(f"a.csv:{number}: broken" for number in range(SAID + 5)))
     assert len(caplog.messages) == SAID + 1
-    assert "and 5 more broken lines" in caplog.messages[-1]
+    assert "and 5 lines more to be left out" in caplog.messages[-1]
 
 
 def test_who_reads_a_list_is_heard_at_first_and_when_its_problems_change(tmp_path: Path) -> None:

@@ -191,7 +191,8 @@ def test_times_are_those_of_the_gateway(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("沪A1O345,,,", "write the digits 1 and 0"),
-        ("沪A1234,,,", "this line is left out; its 6 characters make no plate; write it as it stands on the car"),
+        ("沪A1234,,,", "this line is left out; what is there (6 characters) makes no plate; write it as it stands"),
+        ("沪,,,", "what is there (1 character) makes no plate"),
         ("沪A12345,2026-13-01,,", "a date is written"),
         ("沪A12345,,,25:00-26:00", "from 00:00 to 24:00"),
         ("沪A12345,,,morning", "hours are written"),

@@ -119,7 +119,7 @@ def test_what_sees_something_else_is_refused(models: Path, tmp_path: Path) -> No
     shifted = [[[x + 20, y] for x, y in corners] for corners in detector.golden.expect["plates"]]
     with pytest.raises(PackError, match="pixels off"):
         open_tested(replace(detector, golden=replace(detector.golden, expect={"plates": shifted, "within": 6.0})))
-    with pytest.raises(PackError, match="1 plates instead of 0"):
+    with pytest.raises(PackError, match="1 plate instead of 0"):
         open_tested(replace(detector, golden=replace(detector.golden, expect={"plates": [], "within": 6.0})))
     broken = tmp_path / "golden.jpg"
     broken.write_bytes(b"no picture")

@@ -15,6 +15,7 @@ from gateway.cli.client import Daemon, find, place
 from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
 from gateway.contract import Cursor
+from gateway.words import many
 
 FALL = "linli.falling_object.v1"
 MOST, MOST_SECONDS = 20, 1800
@@ -67,7 +68,7 @@ def droptest(
     seconds = round(len(planned) * each + SPARE)
     if seconds > MOST_SECONDS:
         raise click.UsageError(
-            f"{len(planned)} throws of {each:g} s are more than 30 minutes; take fewer, or less --each"
+            f"{many(len(planned), 'throw')} of {each:g} s take more than 30 minutes; take fewer, or less --each"
         )
     daemon = find(config, state)
     status = daemon.ask("status")
@@ -165,7 +166,7 @@ def _planned(throws: int | None, floors: str | None) -> Sequence[int | None]:
     if not named or not all(floor and 0 < floor <= 200 for floor in named) or len(named) > MOST:
         raise click.UsageError(f"--floors {floors}: expected up to {MOST} floors with commas, such as 33,17,2")
     if throws not in (None, len(named)):
-        raise click.UsageError(f"--throws {throws} and {len(named)} floors; give one of them")
+        raise click.UsageError(f"--throws {throws} and {many(len(named), 'floor')}; give one of them")
     return named
 
 
@@ -202,7 +203,7 @@ def result_tables(result: dict[str, Any]) -> list[Block]:
         head = ("throw", "from floor", "told at", *HEAD, "")
         blocks.append(Table(head, rows))
     tone: Tone = "dim" if not throws else "good" if result["told"] == len(throws) else "bad"
-    blocks.append(Line([Word(f"{result['told']} of {len(throws)} throws were told", tone)]))
+    blocks.append(Line([Word(f"told: {result['told']} of {many(len(throws), 'throw')}", tone)]))
     return blocks
 
 

@@ -8,7 +8,7 @@ from gateway import __version__
 from gateway.cli.doctor.examine import Found
 from gateway.cli.doctor.finding import VERDICTS, Verdict
 from gateway.cli.doctor.machine import Machine
-from gateway.cli.output import Block, Cell, Line, Table, Tone, Word
+from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, moment
 
 WORDS: dict[Verdict, str] = {"wrong": "wrong", "look": "to look at", "unseen": "not seen", "ok": "ok"}
 TONES: dict[Verdict, Tone] = {"wrong": "bad", "look": "warn", "unseen": "dim", "ok": "good"}
@@ -41,7 +41,7 @@ def as_blocks(machine: Machine, found: Sequence[Found]) -> list[Block]:
         rows.append([Word(WORDS[verdict], TONES[verdict]), topic, _sentence(finding.where, finding.what)])
         if finding.do:
             rows.append(["", "", Word(f"do: {finding.do}", "dim" if verdict in ("ok", "unseen") else "")])
-    time = machine.clock.rfc3339(machine.clock.wall())[:19].replace("T", " ")
+    time = moment(machine.clock.rfc3339(machine.clock.wall()))
     sums = ", ".join(f"{counts[verdict]} {WORDS[verdict]}" for verdict in VERDICTS if counts[verdict])
     return [
         Line([Word(_gateway(machine) or "this machine", "strong"), Word(f"linli {__version__}, {time}", "dim")]),

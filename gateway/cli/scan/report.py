@@ -12,6 +12,7 @@ from gateway.cli.scan.place import Where
 from gateway.scan.found import Found
 from gateway.scan.paste import configured_as, toml
 from gateway.scan.search import Progress, Search
+from gateway.words import many
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -83,7 +84,7 @@ def show_report(search: Search, where: Where, spent: float, *, stopped: bool, fa
         blocks.append(Line([Word(f"the line broke: {failure}", "bad")]))
     end = "stopped" if stopped else "done" if search.complete else "broken off"
     count = len(search.found)
-    blocks.append(Line([Word(f"{end} after {duration(spent)}: {count} device{'s' * (count != 1)} found", "dim")]))
+    blocks.append(Line([Word(f"{end} after {duration(spent)}: {many(count, 'device')} found", "dim")]))
     if not search.found and not search.clashes and not stopped:
         blocks.append(Line([NOTHING if where.settings.serial else NOTHING_BEHIND]))
     show(blocks, err=True)

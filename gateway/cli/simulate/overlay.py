@@ -13,6 +13,14 @@ from gateway.settings.document import Document
 HEAD = """# Written by `linli simulate`: {origin} with its lines led to simulated devices.
 # Not for a real site. Start the simulation first, then: linli run -c {name}
 """
+# What is left out, why, and what to do where something can be done.
+NO_LINE = "none of its devices can be simulated"
+NO_DEVICE = "its line is left out"
+NO_PICTURES = (
+    "the simulation draws no pictures; play a recorded clip of it instead: linli replay {name} FILE -c {origin}"
+)
+NEEDS = "it needs what is left out ({missing})"
+NO_UPLINK = "nothing leaves this machine"
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 OF_TLS = ("tls_cert", "tls_key")
 SECRETS = ("password_file",)  # a rehearsal has none
@@ -20,7 +28,7 @@ LOOPBACK, THIS_HOST = "127.0.0.1", "127.0.0.0/8"
 
 
 def overlay(plan: Plan, ports: Mapping[str, str], out: Path) -> tuple[str, list[str]]:
-    """Return the text of the configuration, and what was left out of it. ``ports``: where each line is served."""
+    """Return the text of the configuration, and what was left out of it and why. ``ports``: where lines are served."""
     data: dict[str, Any] = Document.read(plan.path).data
     dropped: list[str] = []
     lines = []
@@ -30,20 +38,21 @@ def overlay(plan: Plan, ports: Mapping[str, str], out: Path) -> tuple[str, list[
             allow = {"allow": [THIS_HOST]} if kind == "listen" else {}
             lines.append({**line, kind: ports[line["name"]], **allow})
         else:
-            dropped.append(f"line {line['name']}")
+            dropped.append(f"line {line['name']}: {NO_LINE}")
     served = {line["name"] for line in lines}
     devices = [
         {key: value for key, value in device.items() if key not in SECRETS}
         for device in data.get("device", [])
         if device["line"] in served
     ]
-    dropped += [f"device {device['name']}" for device in data.get("device", []) if device["line"] not in served]
+    lost = [device["name"] for device in data.get("device", []) if device["line"] not in served]
+    dropped += [f"device {name}: {NO_DEVICE}" for name in lost]
     cameras = [camera["name"] for camera in data.get("camera", [])]
-    dropped += [f"camera {name}" for name in cameras]
-    gone = {*cameras, *(device["name"] for device in data.get("device", []) if device["line"] not in served)}
-    alarms = [alarm for alarm in data.get("alarm", []) if not _mentions(alarm, gone)]
-    dropped += [f"alarm {alarm['name']}" for alarm in data.get("alarm", []) if alarm not in alarms]
-    dropped += [f"uplink {name}" for name in data.get("uplink", {})]
+    dropped += [f"camera {name}: {NO_PICTURES.format(name=name, origin=plan.path)}" for name in cameras]
+    missing = [(alarm, _mentioned(alarm, {*cameras, *lost})) for alarm in data.get("alarm", [])]
+    alarms = [alarm for alarm, names in missing if not names]
+    dropped += [f"alarm {alarm['name']}: {NEEDS.format(missing=', '.join(names))}" for alarm, names in missing if names]
+    dropped += [f"uplink {name}: {NO_UPLINK}" for name in data.get("uplink", {})]
     api = {key: value for key, value in data.get("api", {}).items() if key not in OF_TLS}
     if "listen" in api:
         api["listen"] = f"{LOOPBACK}:{str(api['listen']).rpartition(':')[2]}"
@@ -60,11 +69,11 @@ def overlay(plan: Plan, ports: Mapping[str, str], out: Path) -> tuple[str, list[
     return HEAD.format(origin=plan.path.name, name=out.name) + body, dropped
 
 
-def _mentions(alarm: Mapping[str, Any], names: set[str]) -> bool:
-    """Whether an alarm cannot be without one of these cameras or devices."""
+def _mentioned(alarm: Mapping[str, Any], names: set[str]) -> list[str]:
+    """Those of these cameras and devices without which an alarm cannot be."""
     text = " ".join((str(alarm.get("when", "")), str(alarm.get("clear", "")), json.dumps(alarm.get("do", []))))
     words = set(re.findall(r"[a-z][a-z0-9-]*", text))
-    return bool(words & names)
+    return sorted(words & names)
 
 
 def _table(path: Sequence[str], value: Any) -> str:  # noqa: ANN401 - whatever TOML holds

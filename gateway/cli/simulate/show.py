@@ -22,6 +22,7 @@ from gateway.cli.simulate.script import Script, fit, read_script
 from gateway.cli.simulate.site import Site, Way, build
 from gateway.contract import ConfigError, Scalar
 from gateway.plan import load_plan
+from gateway.words import many
 
 REFRESH = 1.0
 
@@ -131,7 +132,7 @@ def table(site: Site, most: int | None = None) -> list[Block]:
         stations = [station for way in ways for station in way.stations]
         state = Word("unplugged", "bad") if any(way.unplugged for way in ways) else Word("open", "good")
         unheard, questions = sum(way.unheard for way in ways), sum(way.questions for way in ways)
-        where = f"{ways[0].port.address}, {unheard} of {questions} questions heard by nobody"
+        where = f"{ways[0].port.address}, {unheard} of {many(questions, 'question')} heard by nobody"
         total = sum(station.counts.answered + station.counts.spoken for station in stations)
         rows.append([Word(name, "strong"), state, str(total), "", "", where])
         for station in stations:
@@ -176,20 +177,15 @@ def _ready(wishes: Wishes, site: Site, dropped: list[str], lively: bool) -> None
         print_json({"ready": True, "config": str(wishes.out), **_counted(site), "left_out": [*site.left_out, *dropped]},
                    indent=0)  # fmt: skip
         return
-    devices = f"{_many(len(site.stations), 'device')} on {_many(len(_lines(site)), 'line')}"
+    devices = f"{many(len(site.stations), 'device')} on {many(len(_lines(site)), 'line')}"
     pace = "bytes take their time on serial lines" if wishes.real else "bytes take no time"
     blocks: list[Block] = [Line([f"{wishes.path}: simulates {devices}; {pace}."])]
     blocks += [Line([Word("not simulated:", "warn"), sentence]) for sentence in site.left_out]
-    if dropped:
-        blocks.append(Line([Word("not in the rehearsal:", "warn"), ", ".join(dropped)]))
+    blocks += [Line([Word("not in the rehearsal:", "warn"), sentence]) for sentence in dropped]
     blocks.append(Line([Word("ready:", "good"), f"linli run -c {wishes.out}"]))
     blocks.append(Line(["Ctrl-C ends the simulation; a gateway that runs then finds its lines gone."]))
     show(blocks if lively else [*blocks, *table(site)])
     sys.stdout.flush()
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _farewell(wishes: Wishes, site: Site, seconds: float) -> None:
@@ -197,7 +193,7 @@ def _farewell(wishes: Wishes, site: Site, seconds: float) -> None:
         print_json({"ready": False, "seconds": round(seconds, 1), **_counted(site)}, indent=0)
         return
     total = sum(station.counts.answered + station.counts.spoken for station in site.stations.values())
-    show([*table(site), Line([f"ended after {seconds:.0f} s: {total} answers served, all lines are closed"])])
+    show([*table(site), Line([f"ended after {seconds:.0f} s: {many(total, 'answer')} served, all lines are closed"])])
 
 
 def _counted(site: Site) -> dict[str, object]:

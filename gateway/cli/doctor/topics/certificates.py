@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, unseen, wrong
 from gateway.cli.doctor.machine import Machine
+from gateway.words import many
 
 SOON = 30.0  # days
 BLOCKS = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
@@ -50,8 +51,8 @@ def _judged(machine: Machine, where: str, path: Path) -> Finding:
     if left < 0:
         return wrong(where, f"{path} ended on {end:%Y-%m-%d}", "renew it, then restart the gateway")
     if left < SOON * 86400:
-        days = int(left // 86400)
-        return look(where, f"{path} ends on {end:%Y-%m-%d}, in {days} days", "renew it, then restart the gateway")
+        days = many(int(left // 86400), "day")
+        return look(where, f"{path} ends on {end:%Y-%m-%d}, in {days}", "renew it, then restart the gateway")
     return ok(where, f"{path} is valid until {end:%Y-%m-%d}")
 
 

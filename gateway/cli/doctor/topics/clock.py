@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, unseen, wrong
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.doctor.processes import running
-from gateway.cli.output import duration
+from gateway.cli.output import duration, moment
 from gateway.clock import FAR_BEHIND, PLAUSIBLE
 
 KEEPERS = ("systemd-timesyn", "chronyd", "ntpd", "ntpsec")  # names as the kernel cuts them
@@ -18,7 +18,7 @@ def synchronised(machine: Machine) -> Iterator[Finding]:
     said = machine.status["timequality"] if machine.status is not None else None
     quality = said or machine.clock.quality()
     keepers = ", ".join(process.name for process in running(machine, *KEEPERS))
-    now = machine.clock.rfc3339(machine.clock.wall())[:19].replace("T", " ")
+    now = moment(machine.clock.rfc3339(machine.clock.wall()))
     if quality == "synced":
         yield ok("", f"{now}, synchronised{f' by {keepers}' if keepers else ''}")
     elif machine.clock.wall() / 1e9 < PLAUSIBLE:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, unseen, wrong
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.output import size
+from gateway.words import many
 
 LITTLE = 256 << 20  # bytes: less is soon gone
 TIGHT = 0.05  # of all files that the file system can hold
@@ -95,7 +96,7 @@ def room(machine: Machine) -> Iterator[Finding]:
     else:
         yield ok(str(folder), text)
     if there.f_files and there.f_favail < TIGHT * there.f_files:
-        what = f"room for only {there.f_favail} more files of {there.f_files}"
+        what = f"room for only {many(there.f_favail, 'file')} more, of {there.f_files}"
         yield look(str(folder), what, "delete files that nobody needs; find / -xdev -size 0 shows empty ones")
 
 
@@ -127,7 +128,7 @@ def mounted(machine: Machine) -> Iterator[Finding]:
     errors = machine.number(f"/sys/fs/ext4/{Path(mount.source).name}/errors_count")
     if errors:
         do = f"sudo dmesg | grep EXT4 says which; {CARD} if they grow"
-        yield look(where, f"the file system has counted {errors} errors since it was last checked", do)
+        yield look(where, f"the file system has counted {many(errors, 'error')} since it was last checked", do)
 
 
 def elsewhere(machine: Machine) -> Iterator[Finding]:

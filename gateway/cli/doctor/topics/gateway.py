@@ -7,6 +7,7 @@ from gateway import __version__
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, parted, unseen, wrong
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.output import duration, since, size
+from gateway.words import many
 
 JUST_NOW = 1.0  # seconds between the file's time and the daemon's start
 
@@ -58,9 +59,8 @@ def problems(machine: Machine) -> Iterator[Finding]:
     if not machine.status["problems"]:
         devices, cameras = machine.status["devices"], machine.status["cameras"]
         online = sum(device["state"] == "online" for device in devices)
-        yield ok(
-            "", f"it has no problems of its own: {online} of {len(devices)} devices online, {len(cameras)} cameras"
-        )
+        parts = f"{online} of {many(len(devices), 'device')} online, {many(len(cameras), 'camera')}"
+        yield ok("", f"it has no problems of its own: {parts}")
 
 
 def changed(machine: Machine) -> Iterator[Finding]:

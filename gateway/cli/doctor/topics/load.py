@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, wrong
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.output import size
+from gateway.words import many
 
 SCARCE, SHORT = 0.05, 0.12  # of the memory that is available
 BUSY = 1.5  # programs that want to run, a processor, over 15 minutes
@@ -35,7 +36,7 @@ def memory(machine: Machine) -> Iterator[Finding]:
                    if line.startswith("oom_kill ")), 0)  # fmt: skip
     if killed:
         do = "sudo journalctl -k | grep -i 'out of memory' says which and when"
-        yield look("", f"the kernel killed {killed} programs for lack of memory since the start", do)
+        yield look("", f"the kernel killed {many(killed, 'program')} for lack of memory since the start", do)
 
 
 def _swap(machine: Machine) -> Iterator[Finding]:
@@ -54,7 +55,7 @@ def processors(machine: Machine) -> Iterator[Finding]:
     count = len(list(machine.at("/sys/devices/system/cpu").glob("cpu[0-9]*"))) or os.cpu_count() or 1
     if len(words) > 2:
         load = float(words[2])
-        text = f"load {words[0]}, {words[1]}, {words[2]} (1, 5, 15 minutes) on {count} processors"
+        text = f"load {words[0]}, {words[1]}, {words[2]} (1, 5, 15 minutes) on {many(count, 'processor')}"
         if load > BUSY * count:
             yield look("", text, "top shows who is busy; cameras cost the most")
         else:

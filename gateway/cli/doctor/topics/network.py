@@ -10,6 +10,7 @@ from gateway.cli.doctor.finding import Finding, Probe, look, ok, parted, unseen
 from gateway.cli.doctor.machine import Machine
 from gateway.contract import ConfigError
 from gateway.settings.address import is_loopback
+from gateway.words import many
 
 if TYPE_CHECKING:
     from gateway.settings import Gat1400Settings, HttpSettings, MqttSettings
@@ -130,7 +131,7 @@ async def _tried(machine: Machine, target: Target) -> Finding:
     left = (until - machine.clock.wall() / 1e9) / 86400
     text += f"; its certificate ends on {machine.clock.rfc3339(until * 1_000_000_000)[:10]}"
     if left < SOON:
-        return look(target.name, f"{text}, in {max(0, int(left))} days", "have the platform renew it")
+        return look(target.name, f"{text}, in {many(max(0, int(left)), 'day')}", "have the platform renew it")
     return ok(target.name, text)
 
 

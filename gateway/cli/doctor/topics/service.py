@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateway.cli.doctor.finding import Finding, Probe, look, ok, unseen, wrong
 from gateway.cli.doctor.machine import UNIT, Machine
 from gateway.contract import LinliError
+from gateway.words import many
 
 PROPERTIES = (
     "LoadState",
@@ -60,7 +61,7 @@ def _lasting(shown: dict[str, str]) -> Iterator[Finding]:
         yield wrong("", what, "sudo systemctl enable linli")
     restarts = shown.get("NRestarts", "0")
     if restarts != "0":
-        what = f"systemd restarted it {restarts} times by itself since it was last started by hand"
+        what = f"systemd restarted it {many(int(restarts), 'time')} by itself since it was last started by hand"
         yield look("", what, "journalctl -u linli -p warning says why")
     if shown.get("WatchdogUSec", "") in NO_WATCHDOG:
         do = "systemctl cat linli shows who changed WatchdogSec=; packaging/install restores it"

@@ -8,6 +8,7 @@ from gateway.cli.doctor.finding import Finding, Probe, Verdict, look, ok, unseen
 from gateway.cli.doctor.machine import Machine
 from gateway.cli.output import size
 from gateway.contract import LinliError
+from gateway.words import many
 
 WHOLE = 16 << 20  # bytes of a database that is read whole; a larger one at its ends only
 NEARLY_FULL = 0.9
@@ -47,7 +48,7 @@ def sound(machine: Machine) -> Iterator[Finding]:
         yield Finding("ok", str(path), what, f"to read all of it: sudo {verify}")
     else:
         count = sum(stream["records"] for stream in report.streams.values())
-        yield ok(str(path), f"sound and complete: {count} records, {size(big)}")
+        yield ok(str(path), f"sound and complete: {many(count, 'record')}, {size(big)}")
 
 
 def _none(state: Path) -> Finding:
