@@ -229,8 +229,9 @@ class Origin(msgspec.Struct, frozen=True):
 class Fall(msgspec.Struct, frozen=True, tag=True):
     """One object's whole way down, as ``linli.falling_object.v1``; times in ns since 1970, places in pixels.
 
-    Without a facade ``size_cm``, ``origin`` and ``speed`` (m/s, at the last point) are None. ``gravity`` is what the
-    fit found (m/s²), ``terminal`` the speed (m/s) at which drag would hold it. ``clip`` as in ``Passage``.
+    Without a facade, or while the camera seems to be moved, ``size_cm``, ``origin`` and ``speed`` (m/s, at the last
+    point) are None. ``gravity`` is what the fit found (m/s²), ``terminal`` the speed (m/s) at which drag would hold it.
+    ``clip`` as in ``Passage``.
     """
 
     number: int

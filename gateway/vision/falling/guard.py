@@ -32,6 +32,7 @@ LEARN = 0.02  # share of a look in the reference: shadows and seasons move slowl
 # Looks in a row until a state is told, and until it is over.
 PATIENCE = {"frozen": 1, "dark": 8, "covered": 4, "moved": 8, "spider": 15}
 OVER = 5
+DOUBTED = 2  # looks in a row that call the view another one, from which no floor is told
 ASKED = 20  # looks after a restart until which it is found out whether the view is the one that was kept
 SENTENCES = {
     "frozen": "the picture has not changed at all for some time; restart the camera",
@@ -77,6 +78,11 @@ class ViewGuard:
     def blind(self) -> bool:
         """Whether what would be seen now means nothing."""
         return self.misshapen or self.reason in BLIND
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the camera seems to look elsewhere, though that is not sure enough to be said yet."""
+        return self._suspect == "moved" and self._count >= DOUBTED
 
     @property
     def undecided(self) -> bool:

@@ -274,7 +274,8 @@ class FallWatch:
         places = way.places().round(1)
         origin, size_cm, speed = None, None, None
         terminal = measured.whole.terminal
-        if self.known:
+        # Before a camera that seems to be moved, floors and metres would be another place's.
+        if self.known and not self._guard.doubtful:
             at = find_origin(way, measured, self.facade, self._bustle.log)
             origin = Origin(at.floor, at.column, at.interval)
             wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))

@@ -197,6 +197,17 @@ def test_a_fall_that_the_end_cuts_off_is_told() -> None:
     assert len(watched(frames([Dropped(1.0, 12)], 2.3)).falls) == 1
 
 
+def test_before_a_camera_that_was_moved_just_now_no_floor_is_told() -> None:
+    def moved(picture: np.ndarray, time: float, index: int) -> np.ndarray:
+        return np.roll(picture, 40, axis=0) if time >= 3.0 else picture
+
+    (fall,) = watched(frames([Dropped(5.5, 11)], 9.0, change=moved)).falls
+    assert fall.origin is fall.size_cm is fall.speed is None
+    (before,) = watched(frames([Dropped(5.5, 11)], 9.0)).falls
+    assert before.origin is not None
+    assert before.size_cm
+
+
 def test_without_a_facade_a_fall_is_told_without_floor_or_centimetres() -> None:
     settings = camera()
     bare = settings.model_copy(update={"falling": settings.falling.model_copy(update={"facade": None})})
