@@ -171,7 +171,7 @@ class Camera:
         if seconds and ran:
             end = f"end it with: linli camera droptest {self.name} --end"
             raise CommandError(f"a drop test of camera {self.name} runs already; {end}", 409)
-        self._teller.test(now + seconds)
+        self._teller.test(now, seconds)
         if self._standing.gives:
             await self._become_open()
         return ran
@@ -334,7 +334,7 @@ class Camera:
             CAMERA_FRAMES.labels(self.name, what).inc(count)
 
     async def _tell(self, found: Finding) -> None:
-        event = self._teller.event(found, self._clock.monotonic())
+        event = self._teller.event(found, self._clock.monotonic(), self._clock.wall())
         if not isinstance(found, Early) and found.picture is not None:
             self._picture = hashlib.sha256(found.picture.jpeg).hexdigest()
         if isinstance(found, Passage):

@@ -31,12 +31,14 @@ class Teller:
         self._name, self._purpose, self._stamp, self._reads = camera.name, camera.purpose, stamp, reads
         self._habits = Habits(camera.vehicles, area_of(camera), presence)
         self._standing: dict[str, str] = {}  # the record of what stands in a zone
-        self._test_until = 0.0
+        self._test_from = self._test_until = 0.0
         self._tests: set[int] = set()
 
-    def test(self, until: float) -> None:
-        """Mark what begins to fall before the monotonic time ``until`` as thrown for a drop test."""
-        self._test_until = until
+    def test(self, now: float, seconds: float) -> None:
+        """Mark what begins to fall within so many seconds from the monotonic ``now`` as thrown; 0 ends a drop test."""
+        if seconds:
+            self._test_from = now
+        self._test_until = now + seconds
 
     def testing(self, monotonic: float) -> bool:
         """Whether a drop test runs; none outlives its time, whatever becomes of who began it."""
@@ -50,14 +52,17 @@ class Teller:
         """Know nothing of a plate any more."""
         self._habits.forget(plate)
 
-    def event(self, found: Finding, monotonic: float) -> VisionEvent:
-        """Make the record to be, or with an empty type the early word for the rules; ``monotonic`` is now."""
-        return replace(self._event(found, monotonic), purpose=self._purpose)
+    def event(self, found: Finding, monotonic: float, wall: int = 0) -> VisionEvent:
+        """Make the record to be, or with an empty type the early word for the rules.
 
-    def _event(self, found: Finding, monotonic: float) -> VisionEvent:
+        ``monotonic`` and ``wall`` (ns since 1970) are now.
+        """
+        return replace(self._event(found, monotonic, wall), purpose=self._purpose)
+
+    def _event(self, found: Finding, monotonic: float, wall: int) -> VisionEvent:
         name, stamp = self._name, self._stamp
         if isinstance(found, Fell):
-            test = self.testing(monotonic)
+            test = self._test_from <= monotonic - _age(found, wall) < self._test_until
             if test:
                 self._tests.add(found.number)
             return fell_event(name, found, monotonic, test=test)
@@ -75,3 +80,9 @@ class Teller:
             return dwell_event(name, found, stamp, monotonic, self._standing.get(found.zone, ""))
         marks = self._habits.marks(found)
         return replace(passage_event(name, found, stamp, monotonic, marks=marks, reads=self._reads), told=found.told)
+
+
+def _age(fell: Fell, wall: int) -> float:
+    """Seconds since it was first seen: as long as its way at least, and what it took to be told."""
+    way = fell.known.trajectory
+    return max(way[-1][0] - way[0][0], wall - way[0][0], 0) / 1e9

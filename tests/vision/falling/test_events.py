@@ -78,12 +78,24 @@ def told(by: Teller, number: int, early: float, late: float) -> tuple[str, bool]
 def test_a_drop_test_marks_what_begins_within_its_time_and_ends_by_itself() -> None:
     by = teller()
     assert told(by, 1, 5.0, 6.0) == ("fall", False)
-    by.test(20.0)
+    by.test(6.0, 14.0)
     assert told(by, 2, 19.0, 23.0) == ("fall test", True)
-    assert told(by, 3, 20.0, 23.0) == ("fall", False)
-    by.test(60.0)
+    assert told(by, 3, 20.1, 23.0) == ("fall", False)
+    by.test(18.0, 42.0)
     assert told(by, 4, 19.0, 30.0) == ("fall test", True)
     by.event(Fell(5, FALL), 50.0)
     by.begin()  # another worker counts anew
     assert told(by, 4, 61.0, 62.0) == ("fall", False)
     assert by.event(msgspec.structs.replace(FALL, number=5), 63.0).data.get("test") is None
+
+
+def test_what_fell_before_a_drop_test_is_real_and_what_was_thrown_at_its_end_is_not() -> None:
+    by = teller()
+    by.test(100.0, 60.0)
+    word = Fell(1, FALL)
+    assert by.event(word, 101.0, TIME + 1_500_000_000).event == "fall"  # it fell half a second before the test began
+    assert by.event(word, 101.0, TIME + 900_000_000).event == "fall test"
+    assert by.event(word, 100.02, TIME - 10**12).event == "fall"  # a clock that was set: its way is 40 ms long
+    by.test(120.0, 0.0)
+    assert by.event(word, 121.0, TIME + 1_500_000_000).event == "fall test"  # thrown half a second before the end
+    assert by.event(word, 121.0, TIME + 900_000_000).event == "fall"
