@@ -38,6 +38,7 @@ from gateway.vision.messages import (
     View,
 )
 from gateway.vision.opening import STEADY, pauses
+from gateway.vision.patience import Patience
 from gateway.vision.peek import Peeks
 from gateway.vision.presence import Presence
 from gateway.vision.process import NonsenseError, Spoken, broken_off, end_worker, ending, log_complaints, start_worker
@@ -49,8 +50,6 @@ from gateway.vision.troubles import Trouble
 from gateway.vision.unmade import Unmade
 
 NEEDED = ("av", "cv2", "numpy", "onnxruntime")
-SILENT = 9.5  # seconds without a word after which a worker hangs: it says something every second
-STARTS = 20.0  # seconds that a worker may take to load its libraries and models on a slow machine
 LAST_WORDS = 0.9  # seconds that a stop waits for the record of what is falling: all of a stop takes less than ten
 PASSAGES_SHOWN, FALLS_SHOWN = 10, 5
 DROP_TEST = "droptest"
@@ -106,6 +105,7 @@ class Camera:
         self._falls: deque[dict[str, Any]] = deque(maxlen=FALLS_SHOWN)
         self._worker: asyncio.subprocess.Process | None = None
         self._promises = Promises(settings, clock)
+        self._patience = Patience()
         self._peeks = Peeks(self.name, clock)
         self._teller = Teller(settings, clock.rfc3339, presence=presence)
         self._asked = 0
@@ -272,25 +272,21 @@ class Camera:
 
     async def _listen(self, worker: asyncio.subprocess.Process, spoken: Spoken, suspects: Suspects) -> None:
         """Take messages until the worker's last word; WorkerFailedError when that is a failure or never comes."""
-        patience, opening = STARTS, True
+        self._patience.begin()
         while True:
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(self._patience.seconds):
                     message = await spoken.message()
             except NonsenseError:
                 raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker") from None
             except TimeoutError:
-                suspect = suspects.blame()
-                advice = f"model {suspect} was at work" if suspect else "check the camera"
-                sentence = f"the worker has been silent for {patience:g} s and is started anew; {advice}"
-                raise WorkerFailedError(sentence, "timeout") from None
+                raise WorkerFailedError(self._patience.spent(suspects.blame()), "timeout") from None
             except (asyncio.IncompleteReadError, msgspec.DecodeError):
                 code = await end_worker(worker)
                 suspect = suspects.blame()
                 how = f"{ending(code)}, while model {suspect} was at work" if suspect else ending(code)
                 raise WorkerFailedError(f"the worker ended ({how}) and is started anew", "worker") from None
-            opening = isinstance(message, Shut) or (opening and not isinstance(message, Opened))
-            patience = STARTS if opening else SILENT
+            self._patience.heard(message)
             suspects.refresh()
             if isinstance(message, Gone):
                 if message.reason != "ended":

@@ -21,7 +21,7 @@ from gateway.cli.demo.clip import LEAVING, PLATE
 from gateway.clock import SystemClock
 from gateway.contract import BusItem, CommandError, StateChange, VisionEvent
 from gateway.vision import camera as cameras
-from gateway.vision import process
+from gateway.vision import patience, process
 from gateway.vision.camera import Camera
 from gateway.vision.messages import Clip, Job, Opened, Passage, Shut
 from gateway.vision.packs import packs
@@ -315,7 +315,7 @@ async def test_without_the_extra_the_camera_says_so(tmp_path: Path, monkeypatch:
 async def test_a_worker_that_falls_silent_is_killed(
     demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cameras, "SILENT", 1.5)
+    monkeypatch.setattr(patience, "SILENT", 1.5)
     async with running(demo_clip, tmp_path, repeat=True, vehicles=None) as one:
         await one.until(lambda: one.state == "online")
         assert one.camera._worker is not None
