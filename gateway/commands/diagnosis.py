@@ -141,6 +141,7 @@ def _device(device: View) -> Iterable[Problem]:
 
 def _camera(camera: View) -> Iterable[Problem]:
     yield from _unmade(camera)
+    yield from _unstored(camera)
     name, state = camera["name"], camera["state"]
     if state in WELL | BEGINNING:
         return
@@ -175,6 +176,22 @@ def _unmade(camera: View) -> Iterable[Problem]:
             text=f"camera {name}: {lost}: {why}",
             since=unmade["since"],
             fix=fix,
+        )
+
+
+def _unstored(camera: View) -> Iterable[Problem]:
+    """Pictures and clips of the last day that the disk did not take."""
+    unstored = camera.get("unstored_media")
+    if unstored:
+        name, count = camera["name"], unstored["count"]
+        lost = "a picture or clip was not stored and is lost"
+        lost = lost if count == 1 else f"{count} pictures or clips were not stored and are lost"
+        yield Problem(
+            part=f"camera {name}",
+            severity="minor",
+            text=f"camera {name}: {lost}, the last at {unstored['last'][11:19]}: {unstored['text']}",
+            since=unstored["since"],
+            fix="check the card or disk, its free space (df -h), and [store] media",
         )
 
 

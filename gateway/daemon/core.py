@@ -21,6 +21,7 @@ PICTURES = 64
 PICTURE_PATIENCE = 10.0
 TICK = 0.25
 STUCK = 15.0
+SLOW_DISK = "the disk is too slow"
 
 log = logging.getLogger("linli.core")
 
@@ -43,6 +44,9 @@ class Core:
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
         self.clips: Callable[[Transition], Sequence[Draft]] | None = None  # asks for them; what of them is never made
+        self.lost: Callable[[str, str], None] | None = (
+            None  # a camera's picture or clip that the disk did not take, why
+        )
         self.opens: Callable[[VisionEvent], None] | None = None  # hears of a plate before it has gone through
 
     async def put(self, item: BusItem) -> None:
@@ -94,9 +98,11 @@ class Core:
                         async with asyncio.timeout(PICTURE_PATIENCE):
                             media[key] = await self._store.put_media(data, content_type, suffix, event.kept)
                     except (OSError, TimeoutError) as error:
-                        DROPPED.labels("media", "disk").inc()
-                        what = "picture" if key else "clip"
-                        log.warning("%s of %s not stored: %s", what, event.camera, error or "the disk is too slow")
+                        what, why = "picture" if key else "clip", SLOW_DISK
+                        if isinstance(error, OSError) and str(error):
+                            why = error.strerror or str(error)
+                        self._lose(event.camera, why)
+                        log.warning("%s of %s not stored: %s", what, event.camera, why)
                 drafts, facts = self._beside(event)
                 # A gate, a desk and a platform wait for this one; there are few of them.
                 await self._store_within([vision_draft(event, media), *drafts], facts, urgent=True)
@@ -156,11 +162,17 @@ class Core:
             async with asyncio.timeout(DISK_PATIENCE):
                 await self._pictures.put(event)
         except TimeoutError:
-            DROPPED.labels("media", "disk").inc(len(event.media))
+            for _ in event.media:
+                self._lose(event.camera, SLOW_DISK)
             return False
         if event.owes is not None:
             self._owing[event.owes.id] = False
         return True
+
+    def _lose(self, camera: str, why: str) -> None:
+        DROPPED.labels("media", "disk").inc()
+        if self.lost is not None:
+            self.lost(camera, why)
 
     async def _tell_early(self, event: VisionEvent) -> None:
         """An early word for the rules and the gates; its record follows, or a power cut leaves what it owes."""

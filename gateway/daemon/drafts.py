@@ -116,7 +116,7 @@ def vision_draft(event: VisionEvent, media: Mapping[str, Mapping[str, Any]]) -> 
 
 def _lost(event: VisionEvent) -> Draft:
     """The record of a clip that the disk did not take, which would have said that it is here."""
-    text = "the disk did not take it in time; see linli status"
+    text = "the disk did not take it in time; check the card or disk and its free space"
     data = {"record": event.data["record"], "reason": "disk", "text": text}
     return vision_draft(replace(event, type=LOST, data=data, media={}), {})
 

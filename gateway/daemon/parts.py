@@ -135,6 +135,7 @@ def build(plan: Plan, store: Store, clock: SystemClock) -> Parts:
         device.name: _source(plan, device, lines[device.line.name], clock, core.put, memory) for device in plan.devices
     }
     cameras += _cameras(plan, clock, core, presence)
+    core.lost = partial(_lost_media, {camera.name: camera for camera in cameras})
     uplinks: list[Uplink] = []
     listed = list(lines.values())
     commands = Commands(settings, store, rules, sources, listed, cameras, uplinks, clock, core.apply, actions)
@@ -300,6 +301,10 @@ def _source(
 
     password = None if device.password_file is None else read_secret(device.password_file)
     return Station(device, plan.stations[device.name], line, clock, put, password)
+
+
+def _lost_media(cameras: Mapping[str, "Camera"], camera: str, why: str) -> None:
+    cameras[camera].lost(why)
 
 
 def _cameras(plan: Plan, clock: SystemClock, core: Core, presence: "Presence | None") -> list["Camera"]:

@@ -96,7 +96,7 @@ class Camera:
         self._providers = providers
         self._views = "" if views is None else str(views.absolute())
         self._standing = Standing(settings.name, clock, put)
-        self._unmade = Unmade(clock)
+        self._unmade, self._unstored = Unmade(clock), Unmade(clock)
         self._frames = {"offered": 0, "looked": 0, "dropped": 0}
         self._size: tuple[int, int] | None = None
         self._troubles: tuple[Trouble, ...] = ()
@@ -123,6 +123,7 @@ class Camera:
             "size": list(self._size) if self._size else None,
             "frames": dict(self._frames),
             "unmade_clips": self._unmade.view(stamp),
+            "unstored_media": self._unstored.view(stamp),
             "last_picture": self._picture,
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
             "last_falls": list(reversed(self._falls)),
@@ -152,6 +153,10 @@ class Camera:
         stdin.write(msgspec.json.encode(Ask(token, before, after)) + b"\n")
         self._promises.asked(token, record, self._size)
         return True
+
+    def lost(self, why: str) -> None:
+        """Count a picture or clip that the disk did not take."""
+        self._unstored.add(why)
 
     async def peek(self) -> dict[str, Any]:
         """A picture of now for whoever aims the camera, and what is to be improved; CommandError 409 without one."""

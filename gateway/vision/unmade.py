@@ -1,4 +1,4 @@
-"""The clips that a camera could not make of late: how many, since when, and why the last of them."""
+"""The clips that a camera could not make of late, or media not stored: how many, since when, why the last of them."""
 
 from collections.abc import Callable
 from typing import Any

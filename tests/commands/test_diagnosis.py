@@ -65,6 +65,16 @@ def test_a_lost_clip_without_advice_says_where_it_is_on_record() -> None:
     assert "linli records perception" in problem["fix"]
 
 
+@pytest.mark.parametrize(("count", "what"), [(1, "a picture or clip was not stored and is lost"),
+                                             (3, "3 pictures or clips were not stored and are lost")])  # fmt: skip
+def test_media_that_the_disk_did_not_take_are_a_problem(count: int, what: str) -> None:
+    unstored = {"count": count, "since": SINCE, "last": STARTED, "text": "No space left on device"}
+    (problem,) = found(cameras=[{**camera_view("online"), "unstored_media": unstored}])
+    assert problem["text"] == f"camera gate: {what}, the last at {STARTED[11:19]}: No space left on device"
+    assert "free space" in problem["fix"]
+    assert problem["since"] == SINCE
+
+
 def test_nothing_wrong_is_an_empty_list() -> None:
     assert found() == []
 

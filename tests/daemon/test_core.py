@@ -109,6 +109,8 @@ async def test_what_a_full_disk_does_not_take_is_not_spoken_of_but_that_there_is
     store: Any = FullDisk()
     rules: Any = NoRules()
     core = Core(rules, store, SystemClock("UTC"), lambda _: None)
+    counted: list[tuple[str, str]] = []
+    core.lost = lambda camera, why: counted.append((camera, why))
     tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
     await core.put(fall())
     await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "one"}, "", CLIP))
@@ -118,6 +120,7 @@ async def test_what_a_full_disk_does_not_take_is_not_spoken_of_but_that_there_is
     fallen, lost = store.drafts
     assert fallen.data == {"size_px": 5.0}
     assert (lost.type, lost.data["record"], lost.data["reason"]) == ("linli.media.lost.v1", "one", "disk")
+    assert counted == [("tower", "No space left on device")] * 2
 
 
 class HangingDisk(Puts):
@@ -144,6 +147,8 @@ async def test_a_disk_that_hangs_does_not_keep_alarms_waiting_for_pictures() -> 
     rules: Any = NoRules()
     core = Core(rules, store, SystemClock("UTC"), lambda _: None)
     tasks = [asyncio.create_task(core.run()), asyncio.create_task(core.file())]
+    counted: list[tuple[str, str]] = []
+    core.lost = lambda camera, why: counted.append((camera, why))
     for _ in range(PICTURES + 2):  # one is being filed, and the queue is full
         await core.put(fall())
     await core.put(VisionEvent("tower", 1, 1.0, READY, "tower", {"record": "one"}, "", CLIP))
@@ -155,6 +160,7 @@ async def test_a_disk_that_hangs_does_not_keep_alarms_waiting_for_pictures() -> 
     kinds = [draft.type for draft in store.drafts]
     assert kinds == ["linli.falling_object.v1", "linli.media.lost.v1", "linli.reading.v1"]
     assert "picture" not in store.drafts[0].data
+    assert counted == [("tower", "the disk is too slow")] * 2
 
 
 async def test_what_a_camera_owes_outlives_a_power_cut_until_it_is_settled() -> None:

@@ -158,6 +158,18 @@ async def test_clips_that_could_not_be_made_are_counted_and_logged_once_for_each
     assert [message.rpartition(": ")[2] for message in caplog.messages] == ["too many", "too large"]
 
 
+def test_media_that_the_disk_did_not_take_are_counted(tmp_path: Path) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("gate.mp4"), tmp_path, SystemClock(), put)
+    assert camera.view()["unstored_media"] is None
+    camera.lost("the disk is too slow")
+    camera.lost("No space left on device")
+    unstored = camera.view()["unstored_media"]
+    assert (unstored["count"], unstored["text"]) == (2, "No space left on device")
+
+
 async def test_a_killed_worker_is_started_anew(demo_clip: Path, models: Path) -> None:
     async with running(demo_clip, models, repeat=True) as one:
         await one.until(lambda: one.state == "online")
