@@ -1,7 +1,7 @@
 """All alarms of one gateway: which of them an input concerns, and when one must be judged without any."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -66,19 +66,21 @@ class Rules:
             return steps + self._rehearse(concerned, item)
         self._take(item)
         if isinstance(item, VisionEvent):
-            news = {f"{item.camera}.{word}" for word in _words(item) if word not in item.told.split()}
+            news = _news(item)
             for alarm in concerned:
                 if alarm.happened(news):
                     steps += alarm.anew(item.time, self.stamp)
         return steps + self._judge(concerned, item.time)
 
-    def _rehearse(self, alarms: Iterable[Alarm], item: VisionEvent) -> list[Transition]:
+    def _rehearse(self, alarms: Sequence[Alarm], item: VisionEvent) -> list[Transition]:
         """Tell which alarms an event would raise if it were no test; none is raised, and the event is forgotten."""
-        resting = [alarm for alarm in alarms if not alarm.holds()]
+        resting = [alarm for alarm in alarms if not alarm.state.active and not alarm.holds()]
+        news = _news(item)
         cells = list(self._inputs.events.get(item.camera, {}).values())
         before = [(cell.at, cell.time) for cell in cells]
         self._take(item)
-        steps = [alarm.tested(item.time, self.stamp) for alarm in resting if alarm.holds()]
+        raised = [alarm for alarm in alarms if alarm.happened(news) or (alarm in resting and alarm.holds())]
+        steps = [alarm.tested(item.time, self.stamp) for alarm in raised]
         for cell, (at, time) in zip(cells, before, strict=True):
             cell.at, cell.time = at, time
         return steps
@@ -215,6 +217,11 @@ def _is_end(part: str, identity: str | None) -> bool:
     if identity is None or part == identity:
         return identity is not None
     return len(part) >= LEAST_PART and (identity.startswith(part) or identity.endswith(part))
+
+
+def _news(event: VisionEvent) -> set[str]:
+    """What an event tells that was not told before, as conditions name it."""
+    return {f"{event.camera}.{word}" for word in _words(event) if word not in event.told.split()}
 
 
 def _words(event: VisionEvent) -> list[str]:

@@ -404,6 +404,25 @@ def test_a_drop_test_is_told_as_one_and_raises_nothing() -> None:
     assert site.phase == "unacknowledged"
 
 
+def test_a_drop_test_is_told_where_a_fall_would_be_another_occurrence() -> None:
+    site = Site(EVENT)
+    assert site.event(1, "fall") == ["raised"]
+    site.ack(2)
+    before = site.rules.dump()
+    assert site.event(3, "fall test") == ["tested"]
+    assert site.rules.dump() == before
+    assert site.event(4, "fall") == ["cleared", "raised"]
+    assert site.event(5, "fall test") == []
+
+
+def test_a_drop_test_is_not_told_where_a_fall_would_raise_nothing_new() -> None:
+    site = Site(EVENT | {"clear": "sump.level < 1"})
+    assert site.read(1, 2) == []
+    assert site.event(2, "fall") == ["raised"]
+    assert site.tick(200) == []  # the fall is long over, the alarm is not
+    assert site.event(201, "fall test") == []
+
+
 def test_both_ends_of_a_test_say_that_nobody_needs_to_come() -> None:
     site = Site(EVENT)
     before = site.rules.dump()
