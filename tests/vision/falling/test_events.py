@@ -59,8 +59,8 @@ def test_both_go_through_the_pipe() -> None:
         assert unpack(pack(message)[4:]) == message
 
 
-def teller() -> Teller:
-    return Teller(camera(), stamp)
+def teller(url: str = "clip.mp4") -> Teller:
+    return Teller(camera().model_copy(update={"url": url}), stamp)
 
 
 def test_the_record_says_why_its_camera_looks() -> None:
@@ -90,7 +90,7 @@ def test_a_drop_test_marks_what_begins_within_its_time_and_ends_by_itself() -> N
 
 
 def test_what_fell_before_a_drop_test_is_real_and_what_was_thrown_at_its_end_is_not() -> None:
-    by = teller()
+    by = teller("rtsp://tower/1")
     by.test(100.0, 60.0)
     word = Fell(1, FALL)
     assert by.event(word, 101.0, TIME + 1_500_000_000).event == "fall"  # it fell half a second before the test began
@@ -99,3 +99,9 @@ def test_what_fell_before_a_drop_test_is_real_and_what_was_thrown_at_its_end_is_
     by.test(120.0, 0.0)
     assert by.event(word, 121.0, TIME + 1_500_000_000).event == "fall test"  # thrown half a second before the end
     assert by.event(word, 121.0, TIME + 900_000_000).event == "fall"
+
+
+def test_a_file_that_is_played_too_slowly_has_its_drop_test_all_the_same() -> None:
+    by = teller()
+    by.test(100.0, 60.0)
+    assert by.event(Fell(1, FALL), 101.0, TIME + 30_000_000_000).event == "fall test"
