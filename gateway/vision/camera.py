@@ -128,6 +128,7 @@ class Camera:
             "last_passages": [shown_passage(passage, stamp) for passage in reversed(self._passages)],
             "last_falls": list(reversed(self._falls)),
             "falling": falling.model_dump(mode="json", include={"facade"}) if falling is not None else None,
+            "testing": self._teller.testing(self._clock.monotonic()),
         }
 
     def forget(self, plate: str, gone: Callable[[str], bool]) -> None:

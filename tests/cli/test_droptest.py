@@ -111,6 +111,15 @@ def test_a_throw_is_told_as_a_test_and_calls_nobody(daemon: Daemon, shown: Drawn
     broken.send_signal(signal.SIGINT)
     said, complaints = broken.communicate(timeout=60)
     assert (broken.returncode, "0 of 0 throws" in said) == (1, True), complaints
+    # Whoever throws hears of another's --end, and is asked for no throw that would be a real fall.
+    theirs = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    online(daemon, "droptest")
+    assert run("droptest", "tower", "--end", *where).exit_code == 0
+    said, complaints = theirs.communicate(timeout=60)
+    assert theirs.returncode == 1
+    assert "the drop test of tower was ended by " in complaints
+    assert "throw nothing more" in complaints
+    online(daemon)
     find(daemon.config, None).ask("drop-test", camera="tower", seconds=60)  # by one who is gone before it ends
     online(daemon, "droptest")
     assert run("droptest", "tower", "--end", *where).output == "the drop test of tower is over\n"

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from gateway.cli.client import Daemon, find, place
+from gateway.cli.client import Daemon, Refusal, find, place
 from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, json_option, print_json, show
-from gateway.contract import Cursor
+from gateway.contract import Cursor, Stream
 from gateway.words import many
 
-FALL = "linli.falling_object.v1"
+FALL, TEST = "linli.falling_object.v1", "linli.disposal.droptest.v1"
 MOST, MOST_SECONDS = 20, 1800
 SPARE = 60.0  # seconds beyond all throws until the gateway ends the test by itself
 POLL = 1.0
@@ -30,6 +30,17 @@ class Throw(NamedTuple):
 
     floor: int | None
     told: Row | None
+
+
+class OverError(Exception):
+    """The test was ended meanwhile, by somebody else or by a restart: what is thrown now is a real fall.
+
+    ``another``: somebody else's runs by now.
+    """
+
+    def __init__(self, sentence: str, *, another: bool) -> None:
+        super().__init__(sentence)
+        self.another = another
 
 
 @click.command()
@@ -55,14 +66,10 @@ def droptest(
     Shows what is told of each throw, ends after the last one or by Ctrl-C, and puts the result into the gateway's
     records and into `linli camera report`. Meanwhile every fall of this camera is recorded as a test (`test`: true):
     alarms are only told as a test, and nothing is set off. The gateway ends it by itself after 30 minutes at most.
-    Exits with 1 when a throw was not told, or not made.
+    Whoever ends it elsewhere (--end) ends this command, too. Exits with 1 when a throw was not told, or not made.
     """
     if end:
-        result = find(config, state).ask("drop-test", camera=camera)
-        if as_json:
-            print_json(result)
-        else:
-            click.echo(f"the drop test of {camera} is over")
+        _end(find(config, state), camera, as_json=as_json)
         return
     planned = _planned(throws, floors)
     seconds = round(len(planned) * each + SPARE)
@@ -73,37 +80,99 @@ def droptest(
     daemon = find(config, state)
     status = daemon.ask("status")
     row = _camera(status, camera, planned)
-    after = str(Cursor(status["epoch"], "perception", status["streams"]["perception"]["last"]))
     began = daemon.ask("drop-test", camera=camera, seconds=seconds)
     if not as_json:
         click.echo(f"Drop test of {camera} until {began['until'][11:19]} at most; Ctrl-C ends it.")
         if row is not None and row["state"] == "degraded":
             show([Line([Word("beware:", "warn"), row["text"]])])
-    falls = _Falls(daemon, camera, after, began["began"])
+    test = _Test(daemon, camera, _end_of(status, "disposal"), began["until"])
+    falls = _Falls(daemon, camera, _end_of(status, "perception"), test)
+    done = _thrown(falls, planned, each, as_json=as_json)
+    if len(done) < len(planned) or any(throw.told is None for throw in done):
+        sys.exit(1)
+
+
+def _end(daemon: Daemon, camera: str, *, as_json: bool) -> None:
+    result = daemon.ask("drop-test", camera=camera)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"the drop test of {camera} is over")
+
+
+def _thrown(falls: "_Falls", planned: Sequence[int | None], each: float, *, as_json: bool) -> list[Throw]:
+    """Ask for one throw after the other, then conclude; Refusal when the test was over before that."""
     done: list[Throw] = []
+    over: OverError | None = None
     try:
         for number, floor in enumerate(planned, 1):
             done.append(Throw(floor, _throw(falls, number, len(planned), floor, each, quiet=as_json)))
     except KeyboardInterrupt:
         click.echo("\nended", err=True)
+    except OverError as error:
+        over = error
+        click.echo(nl=sys.stderr.isatty(), err=True)  # the line that counts down
     finally:
-        words = " ".join(f"{throw.floor or ''}={throw.told['record'] if throw.told else ''}" for throw in done)
-        result = daemon.ask("drop-test", camera=camera, throws=words)
+        if over is None or (done and not over.another):
+            _conclude(falls.daemon, falls.camera, done, as_json=as_json)
+    if over is not None:
+        raise Refusal(str(over))
+    return done
+
+
+def _conclude(daemon: Daemon, camera: str, done: Sequence[Throw], *, as_json: bool) -> None:
+    """Have the test ended and put on record, and show what became of its throws."""
+    words = " ".join(f"{throw.floor or ''}={throw.told['record'] if throw.told else ''}" for throw in done)
+    result = daemon.ask("drop-test", camera=camera, throws=words)
     if as_json:
         print_json(result)
     else:
         show(result_tables(result))
-    if len(done) < len(planned) or any(throw.told is None for throw in done):
-        sys.exit(1)
+
+
+class _Test:
+    """The test that this command began, for as long as it runs."""
+
+    def __init__(self, daemon: Daemon, camera: str, after: str, until: str) -> None:
+        self._daemon, self._camera, self._after, self._until = daemon, camera, after, until
+        self._began = False
+
+    def check(self) -> None:
+        """Raise OverError once it is over; whoever throws must hear of it before the next throw."""
+        news = self._news()
+        ends = [data["by"] for data in news if data["state"] == "ended"]
+        how = f"was ended by {ends[0]}" if ends else ""
+        if not news:
+            rows = self._daemon.ask("status")["cameras"]
+            if any(row["name"] == self._camera and not row.get("testing", True) for row in rows):
+                how = "is over: its time is up, or the gateway was restarted"
+        if how or news:
+            sentence = f"the drop test of {self._camera} {how or 'is over'}; throw nothing more: falls are real again"
+            raise OverError(sentence, another=bool(news) and news[-1]["state"] == "began")
+
+    def _news(self) -> list[Row]:
+        """What was recorded of this camera's tests since this one began."""
+        page = self._daemon.records("disposal", self._after, 1000)
+        self._after = page.next
+        records = [msgspec.json.decode(raw) for raw in page.records]
+        told = [one["data"] for one in records if one["type"] == TEST and one["data"]["camera"] == self._camera]
+        if self._began:
+            return told
+        mine = [place for place, data in enumerate(told) if data.get("until") == self._until]
+        self._began = bool(mine)
+        return told[mine[0] + 1 :] if mine else []
 
 
 class _Falls:
     """Takes the falls of a test off the gateway's records, each once, as they come."""
 
-    def __init__(self, daemon: Daemon, camera: str, after: str, since: str) -> None:
-        self._daemon, self._camera, self._after = daemon, camera, after
-        self._since = since
+    def __init__(self, daemon: Daemon, camera: str, after: str, test: _Test) -> None:
+        self.daemon, self.camera, self._after, self._test = daemon, camera, after, test
         self._more: list[Row] = []
+
+    def check(self) -> None:
+        """Raise OverError once the test is over."""
+        self._test.check()
 
     def within(self, seconds: float, tick: Callable[[float], None]) -> Iterator[Row]:
         """Give falls for so long; ``tick`` is told the seconds that are left."""
@@ -115,11 +184,12 @@ class _Falls:
             if left <= 0:
                 return
             tick(left)
-            page = self._daemon.records("perception", self._after, 1000, min(POLL, left))
+            self.check()
+            page = self.daemon.records("perception", self._after, 1000, min(POLL, left))
             self._after = page.next
             for raw in page.records:
                 record = msgspec.json.decode(raw)
-                if record["type"] == FALL and record["subject"] == self._camera and record["data"].get("test"):
+                if record["type"] == FALL and record["subject"] == self.camera and record["data"].get("test"):
                     self._more.append(_row(record))
 
 
@@ -127,6 +197,7 @@ def _throw(falls: _Falls, number: int, total: int, floor: int | None, seconds: f
     """Wait for one throw; what had begun to fall before it belongs to the one before, and is only shown."""
     where = f" from floor {floor}" if floor else ""
     visible = sys.stderr.isatty() and not quiet
+    falls.check()
     if not quiet:
         click.echo(f"Throw {number} of {total}{where}: now.")
     begins = _now()
@@ -150,6 +221,11 @@ def _throw(falls: _Falls, number: int, total: int, floor: int | None, seconds: f
     if not quiet:
         show([Line([Word(f"  nothing was told within {seconds:g} s", "bad")])])
     return None
+
+
+def _end_of(status: Row, stream: Stream) -> str:
+    """The place after all that a stream holds by now."""
+    return str(Cursor(status["epoch"], stream, status["streams"][stream]["last"]))
 
 
 def _now() -> float:
