@@ -84,6 +84,22 @@ def floors(falls: Iterable[Row]) -> list[str]:
     ]
 
 
+def sizes(falls: Iterable[Row]) -> list[str]:
+    """How large what fell is told, in parts of how large it is; rows of earlier days lack it."""
+    lines = []
+    for unit, told, true in (("px", "told_px", "size"), ("cm", "told_cm", "size_cm")):
+        parts = sorted(fall[told] / fall[true] for fall in falls if fall.get(told) is not None)
+        if not parts:
+            lines.append(f"size told / true, {unit} (synthetic): none told")
+            continue
+        low, middle, high = (parts[int(share * len(parts))] for share in (0.1, 0.5, 0.9))
+        lines.append(
+            f"size told / true, {unit} (synthetic): median {middle:.2f}, middle 80 % {low:.2f} to {high:.2f}, "
+            f"of {len(parts)}"
+        )
+    return lines
+
+
 def delays(falls: Iterable[Row]) -> list[str]:
     """Seconds from the eighth visible frame to the alarm."""
     late = sorted(fall["delay"] for fall in falls if fall.get("delay") is not None)

@@ -16,6 +16,7 @@ LEAST_DROP, LEAST_SPEED = 1.5, 2.0  # metres, and metres a second at the end of 
 MISFIT, MISFIT_PX = 0.12, 1.5  # of the drop, or pixels: what gravity and drag explain worse is no fall
 BACKWARDS = -4.0  # m/s²: what slows down more than this is none either
 BESIDE = 0.3  # of the wall's width by which what was thrown sideways may be beside it when it is first seen
+TURNED = 1.11  # times as large as it looks in the mean is what tumbles: it shows its narrow side as well
 UNKNOWN = (0.4, 2.5)  # stretch without a facade: metres are guessed then
 TRAITS = (
     "points",
@@ -113,6 +114,16 @@ class Way:
         # An object's area is what it covers while the shutter is open; across its way it is as wide as it is.
         narrow = [min(spot.wide, math.sqrt(spot.area)) for spot in self.spots]
         return max(1.0, (float(np.median(narrow)) - EDGE) / self.scale)
+
+    def extents(self) -> Values:
+        """(n,) how large the object itself is by each sight of it, in pixels of the full frame: what people are told.
+
+        ``size`` is what a way is judged by, and smaller: of width and area it takes what is less each time.
+        """
+        wide, area = np.array([(spot.wide, spot.area) for spot in self.spots], np.float64).T
+        # Width leaves out the motion and area the corners: things are round rather than square.
+        looks: Values = np.sqrt(wide * np.sqrt(4 / math.pi * area)) - EDGE
+        return looks * (TURNED / self.scale)
 
 
 @dataclass(frozen=True, slots=True)

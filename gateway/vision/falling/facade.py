@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ EYE = 1.6  # metres: how high a camera stands that looks up; two more or less ch
 UPRIGHT = 1.05  # times as wide as the roof the ground may look before the camera is taken to look up
 FAR = 1.0  # of the wall's height: the distance that is taken when the corners do not tell it
 Points = npt.NDArray[np.float64]
+Floors = TypeVar("Floors", float, Points)
 
 
 class Facade:
@@ -60,7 +61,13 @@ class Facade:
         low, high = self.in_picture([(u, v - 0.5), (u, v + 0.5)])
         return float(np.hypot(*(high - low))) / self.storey
 
-    def foreshortened(self, v: float) -> float:
+    def scales(self, wall: Points) -> Points:
+        """(n,) pixels of the full frame that a metre of what falls before the wall takes at (n, 2) u and v."""
+        low, high = (self.in_picture(wall + np.array([0.0, half])) for half in (-0.5, 0.5))
+        scale = np.hypot(*(high - low).T) / self.storey * self.foreshortened(wall[:, 1])
+        return np.maximum(0.5, np.asarray(scale, np.float64))
+
+    def foreshortened(self, v: Floors) -> Floors:
         """How many times as large a thing that falls before the wall looks as what is as tall on the wall there."""
         return self._cosine + (v * self.storey - self.eye) / self.distance * self._sine
 

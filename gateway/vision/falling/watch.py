@@ -271,21 +271,21 @@ class FallWatch:
     def _fall(self, chain: Chain, measured: Measured) -> Fall:
         """What is known of a fall so far, but for its picture."""
         way = chain.way
-        places = way.places().round(1)
+        places, extents = way.places().round(1), way.extents()
         origin, size_cm, speed = None, None, None
         terminal = measured.whole.terminal
         # Before a camera that seems to be moved, floors and metres would be another place's.
         if self.known and not self._guard.doubtful:
             at = find_origin(way, measured, self.facade, self._bustle.log)
             origin = Origin(at.floor, at.column, at.interval)
-            wall = measured.pixels_per_metre * self.facade.foreshortened(float(self.facade.on_wall(places[:1])[0, 1]))
-            size_cm = round(way.size() / wall * 100, 1)
+            # It comes nearer on its way down: a pixel is another part of a metre at each place.
+            size_cm = round(float((extents / self.facade.scales(measured.wall)).mean()) * 100, 1)
             speed = round(max(0.0, measured.whole.speed_after(way.times[-1] - way.times[0])), 1)
         return Fall(
             chain.fall,
             self._wall(way.times[0]),
             tuple((self._wall(time), float(x), float(y)) for time, (x, y) in zip(way.times, places, strict=True)),
-            round(way.size(), 1),
+            round(max(1.0, float(extents.mean())), 1),
             size_cm,
             origin,
             speed,
