@@ -30,6 +30,7 @@ TOML = (
 HAND = """<!doctype html><html lang="en"><meta charset="utf-8"><section id="calibrate" hidden></section>
 <pre id="told"></pre><script type="module">
 import { drawCalibrate, openCalibrate } from "/page/calibrate.js";
+import { floorView, plane, stand } from "/page/facade.js";
 import { changeLanguage } from "/page/words.js";
 const panel = document.getElementById("calibrate");
 const headers = { "linli-aim": JSON.stringify({ size: [1080, 1920] }) };
@@ -71,6 +72,8 @@ told.toml = panel.querySelector(".toml").textContent;
 const ends = (line) => ["x1", "y1", "x2", "y2"].map((name) => Number(line.getAttribute(name)));
 told.lines = [...panel.querySelectorAll(".grid line")].map(ends);
 told.rows = [...panel.querySelectorAll(".floors li")].map((row) => row.textContent);
+const twice = [[820, 3780], [1400, 3780], [860, 80], [1380, 88]];
+told.larger = floorView(plane(twice, 33), 33, 3.2, [2160, 3840], stand(twice, 33, 3.2, 3840)).smallest;
 const refusal = (values) => {
   values.forEach((value, index) => type(inputs[index], String(value)));
   return [panel.querySelector("[role=alert]").textContent, panel.querySelector(".toml").dataset.ready];
@@ -191,3 +194,7 @@ def the_same_as_the_gateway(told):
         f"Floor {view.floor}{view.smallest_cm:.0f} cm" for view in views if view.floor in (1, 33) or view.floor % 5 == 0
     ]
     assert told["rows"] == wanted[::-1]
+    twice = {"ground": [[820, 3780], [1400, 3780]], "roof": [[860, 80], [1380, 88]], "floors": 33, "storey": 3.2}
+    larger = facade_view(FacadeSettings.model_validate(twice), 2160, 3840).floors[-1]
+    assert told["larger"] == pytest.approx(larger.smallest_cm, rel=1e-3)
+    assert larger.smallest_cm == pytest.approx(views[-1].smallest_cm, rel=1e-3)

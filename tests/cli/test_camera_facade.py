@@ -99,6 +99,22 @@ def test_report_tells_the_smallest_object_of_every_floor(site: Path) -> None:
     assert said in run("camera", "report", "tower", "-c", site / "c.toml").output
 
 
+@pytest.mark.parametrize(("short_side", "pixels"), [(540, 8), (1080, 4)])
+def test_4k_is_reckoned_with_the_size_that_is_looked_at(site: Path, short_side: int, pixels: int) -> None:
+    cv2.imwrite(str(site / "view.png"), np.full((3840, 2160), 90, np.uint8))
+    text = (site / "c.toml").read_text()
+    corners = "ground = [[400, 3780], [1800, 3780]], roof = [[400, 300], [1800, 300]]"
+    drawn = f"ground = {FACADE['ground']}, roof = {FACADE['roof']}"
+    assert drawn in text
+    lines = text.replace(drawn, corners).replace("[camera.falling]", f"[camera.falling]\nshort_side = {short_side}")
+    (site / "c.toml").write_text(lines)
+    told = json.loads(run("camera", "report", "tower", "-c", site / "c.toml", "--json").output)
+    assert told["floors"][5]["smallest_cm"] == pytest.approx(pixels, abs=0.1)  # 100 pixels a metre
+    words = ["400,3780", "1800,3780", "400,300", "1800,300", "--floors", 12, "--picture", site / "drawn.jpg"]
+    done = run("camera", "calibrate", "tower", *words, "-c", site / "c.toml", "--json")
+    assert json.loads(done.output)["floors"][5]["smallest_cm"] == pytest.approx(pixels, abs=0.1)
+
+
 def test_what_is_ignored_or_masked_is_not_seen(site: Path) -> None:
     config = site / "c.toml"
     text = config.read_text()

@@ -2,6 +2,7 @@
 export const CORNERS = ["groundLeft", "groundRight", "roofLeft", "roofRight"];
 export const STOREY = 2.9; // metres, of a residential tower: what the gateway takes when nothing else is configured
 const SMALLEST = 4; // pixels: what is smaller is seen by luck
+const LEAST = 2 / 540; // of the shorter side, which is brought to 540 pixels before anything is looked for
 const LEAST_WIDE = 8; // pixels of a wall
 const LEAST_TALL = 2; // pixels of a floor
 const EYE = 1.6; // metres: how high a camera stands that looks up
@@ -75,7 +76,8 @@ export function floorView(place, floor, storey, [width, height], { away, angle }
     const [x, y] = place(0.02 + (0.96 * step) / 20, floor - 0.5);
     inside += x >= 0 && x < width && y >= 0 && y < height;
   }
-  return { smallest: (SMALLEST / scale) * 100, seen: inside / 21 };
+  const smallest = Math.max(SMALLEST, LEAST * Math.min(width, height));
+  return { smallest: (smallest / scale) * 100, seen: inside / 21 };
 }
 
 // The lines for the configuration, as `linli camera calibrate` prints them.

@@ -89,7 +89,7 @@ def calibrate(
     plan = planned(config)
     known = camera_of(plan, camera)
     drawn, _ = SizedFacade(known, views_of(plan), read_only=True).brought((width, height))
-    view = facade_view(settings, width, height, (*drawn.ignore, *known.masks))
+    view = facade_view(settings, width, height, (*drawn.ignore, *known.masks), drawn.short_side)
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]
         print_json({"toml": facade_toml(settings), "picture": str(target), "floors": rows, "cameras": view.cameras})

@@ -39,7 +39,7 @@ def report(camera: str, frame: Path | None, config: Path, as_json: bool) -> None
             f"the facade of camera {camera} was drawn in pictures of another shape than {width} x {height}: set the "
             f"camera back, or find it anew with: linli camera calibrate {camera}"
         )
-    view = facade_view(drawn.facade, width, height, (*drawn.ignore, *settings.masks))
+    view = facade_view(drawn.facade, width, height, (*drawn.ignore, *settings.masks), drawn.short_side)
     tested, why_not = _drop_test(camera, config)
     if as_json:
         rows = [{"floor": f.floor, "smallest_cm": round(f.smallest_cm, 1), "seen": f.seen} for f in view.floors]

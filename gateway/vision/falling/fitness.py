@@ -22,7 +22,7 @@ def facade_judged(camera: CameraSettings, size: Size, views: Path | None) -> Jud
         return "warn", "not found yet", f"without it no floor, size and speed is told: {find}"
     if not fits:
         return "bad", "drawn in another shape", f"set the camera's picture back, or find it anew: {find}"
-    view = facade_view(drawn.facade, *size, (*drawn.ignore, *camera.masks))
+    view = facade_view(drawn.facade, *size, (*drawn.ignore, *camera.masks), drawn.short_side)
     seen = [floor for floor in view.floors if floor.seen >= 0.9]
     if not seen:
         return (

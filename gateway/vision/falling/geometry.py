@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gateway.settings.camera import STOREY, FacadeSettings
+from gateway.settings.camera import SHORT_SIDE, STOREY, FacadeSettings
 from gateway.vision.evidence import Pixels, Polygons
 from gateway.vision.falling.facade import Facade
 
 SMALLEST_PX = 4.0  # pixels of the full frame: what is smaller is seen by luck
+LEAST_PX = 2.0  # of the picture that is looked at: those 4 pixels of 1080p at the usual size
 WANTED_CM = 20.0  # a bottle lies about there
 ACROSS = (0.02, 0.5, 0.98)
 COLOUR = (60, 230, 60)  # BGR
@@ -46,8 +47,14 @@ class FacadeView:
         return tuple(view.floor for view in self.floors if view.smallest_cm > WANTED_CM)
 
 
-def facade_view(settings: FacadeSettings, width: int, height: int, hidden: Polygons = ()) -> FacadeView:
-    """Work out what a picture of this size shows of a facade; in ``hidden`` areas nothing is looked for."""
+def facade_view(
+    settings: FacadeSettings, width: int, height: int, hidden: Polygons = (), short_side: int = SHORT_SIDE
+) -> FacadeView:
+    """Work out what a picture of this size shows of a facade; in ``hidden`` areas nothing is looked for.
+
+    ``short_side`` is what its shorter side is brought to before anything is looked for.
+    """
+    smallest = max(SMALLEST_PX, LEAST_PX * min(width, height) / short_side)
     facade = Facade(settings, height)
     shut = [np.array(area, np.float32) for area in hidden]
     floors = []
@@ -57,7 +64,7 @@ def facade_view(settings: FacadeSettings, width: int, height: int, hidden: Polyg
         places = facade.in_picture([(u, v) for u in np.linspace(*ACROSS[::2], 21)])
         inside = (places[:, 0] >= 0) & (places[:, 0] < width) & (places[:, 1] >= 0) & (places[:, 1] < height)
         seen = [ok and not any(_holds(area, place) for area in shut) for ok, place in zip(inside, places, strict=True)]
-        floors.append(FloorView(number, scale, SMALLEST_PX / max(1e-6, scale) * 100, sum(seen) / len(seen)))
+        floors.append(FloorView(number, scale, smallest / max(1e-6, scale) * 100, sum(seen) / len(seen)))
     in_view = [view for view in floors if view.seen >= 0.9]
     worst = max((view.smallest_cm for view in in_view), default=math.inf)
     shares = len(floors) / max(1, len(in_view))

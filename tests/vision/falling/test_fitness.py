@@ -8,8 +8,10 @@ import pytest
 
 pytest.importorskip("av", reason="the extra `vision` is not installed")
 
+from gateway.settings.camera import FacadeSettings
 from gateway.vision.checkup import Check, Looks, Stream, _cost, examine
 from gateway.vision.falling.fitness import facade_judged
+from gateway.vision.falling.geometry import facade_view
 from gateway.vision.falling.sized import SizedFacade
 from tests.vision.falling.drawn import FACADE, HEIGHT, WIDTH, camera
 from tests.vision.falling.filmed import film
@@ -52,3 +54,27 @@ def test_each_facade_has_a_word_of_its_own(
     found = facade_judged(settings, size, tmp_path)
     assert (found[0], words in found[2]) == (level, True)
     assert bool(found[2]) == (level != "good")
+
+
+@pytest.mark.parametrize(
+    ("times", "short_side", "pixels"),
+    [
+        (1.0, 540, 4.0),  # below 1080p: no less of the camera's own
+        (2.25, 540, 4.0),  # 1080p looked at by halves, as all that was measured
+        (4.5, 540, 8.0),  # 4K by quarters: 2 pixels of what is looked at as well
+        (4.5, 720, 6.0),
+        (4.5, 1080, 4.0),
+        (2.25, 270, 8.0),
+    ],
+)
+def test_the_smallest_object_is_one_of_what_is_looked_at(
+    times: float, short_side: int, pixels: float, tmp_path: Path
+) -> None:
+    corners = {key: [[x * times, y * times] for x, y in FACADE[key]] for key in ("ground", "roof")}
+    settings = camera(facade={**FACADE, **corners}, short_side=short_side)
+    size = round(WIDTH * times), round(HEIGHT * times)
+    facade = FacadeSettings.model_validate({**FACADE, **corners})
+    floor = facade_view(facade, *size, (), short_side).floors[5]
+    assert floor.smallest_cm * floor.pixels_per_metre / 100 == pytest.approx(pixels)
+    told = f"smallest object {floor.smallest_cm:.0f} to {floor.smallest_cm:.0f} cm"
+    assert facade_judged(settings, size, tmp_path)[1].endswith(told)
