@@ -20,6 +20,7 @@ from gateway.vision.address import without_credentials
 from gateway.vision.events import FALL, shown_fall, shown_passage
 from gateway.vision.listed import ListNews
 from gateway.vision.messages import (
+    RESTART,
     Ask,
     Beat,
     Clip,
@@ -287,6 +288,9 @@ class Camera:
                 raise WorkerFailedError("the worker sent nonsense; it is started anew", "worker") from None
             except TimeoutError:
                 raise WorkerFailedError(self._patience.spent(suspects.blame()), "timeout") from None
+            except msgspec.ValidationError:  # a message, but none that this gateway knows
+                sentence = f"the program was exchanged while the gateway runs, and its parts do not fit; {RESTART}"
+                raise WorkerFailedError(sentence, "version") from None
             except (asyncio.IncompleteReadError, msgspec.DecodeError):
                 code = await end_worker(worker)
                 suspect = suspects.blame()

@@ -4,8 +4,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from gateway import __version__
+
 # Longer than any picture that leaves: a frame beyond it means that the pipe is out of step.
 LONGEST = 64 << 20
+RESTART = "restart the gateway: sudo systemctl restart linli"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -13,7 +16,8 @@ class Job(msgspec.Struct, frozen=True):
 
     ``camera`` is CameraSettings as JSON values, ``models`` the folder of packs, ``keep`` the seconds before an alarm
     that a clip may be asked for, ``providers`` what models run on, ``views`` the folder in which a view is kept.
-    ``wary``: the camera could not be opened a moment ago.
+    ``wary``: the camera could not be opened a moment ago. ``version`` is the gateway's own: a worker of another one,
+    installed meanwhile, says so and ends.
     """
 
     camera: dict[str, Any]
@@ -23,6 +27,7 @@ class Job(msgspec.Struct, frozen=True):
     providers: tuple[str, ...] = ()
     views: str = ""
     wary: bool = False
+    version: str = __version__
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import cv2
 import msgspec
 
+from gateway import __version__
 from gateway.contract import LinkError
 from gateway.settings import CameraSettings
 from gateway.vision.address import is_stream
@@ -28,6 +29,7 @@ from gateway.vision.guest import Guest
 from gateway.vision.listed import SAID
 from gateway.vision.live import Live
 from gateway.vision.messages import (
+    RESTART,
     Ask,
     Beat,
     Clip,
@@ -359,6 +361,10 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a codec prints must not get between the messages
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    if job.version != __version__:
+        what = f"the gateway runs version {job.version}, but {__version__} is installed by now"
+        send(out, Gone("version", f"{what}; {RESTART}"))
+        return NOTHING_LEFT
     asked: queue.SimpleQueue[Ask | Peek | Stop] = queue.SimpleQueue()
     end_with_parent(asked)
     cv2.setNumThreads(1)

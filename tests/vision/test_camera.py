@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -22,10 +22,11 @@ from gateway.clock import SystemClock
 from gateway.contract import BusItem, CommandError, StateChange, VisionEvent
 from gateway.vision import camera as cameras
 from gateway.vision import patience, process
-from gateway.vision.camera import Camera
-from gateway.vision.messages import Clip, Job, Opened, Passage, Shut
+from gateway.vision.camera import Camera, WorkerFailedError
+from gateway.vision.messages import Clip, Gone, Job, Opened, Passage, Shut, unpack
 from gateway.vision.packs import packs
 from gateway.vision.process import log_complaints
+from gateway.vision.suspects import Suspects
 from tests.vision.coded import write_small_clip
 from tests.vision.lane import camera_settings
 
@@ -391,6 +392,31 @@ def test_a_worker_that_fails_says_why_and_ends_though_its_input_is_open(tmp_path
         said = worker.stderr.read().decode()
     assert "validation errors for CameraSettings" in said
     assert "Fatal" not in said
+
+
+def test_a_worker_of_another_version_says_so_and_what_to_do(tmp_path: Path) -> None:
+    job = Job({"name": "gate"}, str(tmp_path), version="0.0.1")
+    command = [sys.executable, "-m", "gateway.vision.worker"]
+    done = subprocess.run(command, input=msgspec.json.encode(job) + b"\n", capture_output=True, check=False)
+    gone = unpack(done.stdout[4:])
+    assert isinstance(gone, Gone)
+    assert gone.reason == "version"
+    assert gone.sentence.startswith("the gateway runs version 0.0.1, but ")
+    assert gone.sentence.endswith("; restart the gateway: sudo systemctl restart linli")
+
+
+async def test_a_worker_that_says_what_this_gateway_does_not_know_is_of_another_program(tmp_path: Path) -> None:
+    async def put(_: BusItem) -> None:
+        pass
+
+    camera = Camera(camera_settings("gate.mp4"), tmp_path, SystemClock(), put)
+    said, worker = asyncio.StreamReader(), SimpleNamespace()
+    body = msgspec.msgpack.encode({"type": "Dreamt", "of": "sheep"})
+    said.feed_data(len(body).to_bytes(4, "big") + body)
+    suspects = Suspects(SystemClock().monotonic)
+    with contextlib.closing(suspects), pytest.raises(WorkerFailedError, match="restart the gateway") as failed:
+        await camera._listen(cast("Any", worker), process.Spoken(said), suspects)
+    assert failed.value.reason == "version"
 
 
 async def test_a_stop_while_a_worker_that_died_is_cleared_away_is_no_stop_lost(
