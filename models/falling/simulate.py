@@ -59,11 +59,16 @@ def main() -> int:
     unknown = sorted(set(kinds or ()) - set(KINDS))
     if unknown:
         parser.error(f"--kinds: there is no {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    if given.count < 1:
+        parser.error("--count: at least 1")
     if not 0 <= given.first <= NUMBERS - given.count:
         parser.error(f"a split has the numbers 0 to {NUMBERS - 1}: others would be clips of another split")
-    if given.seconds < SHORTEST:
+    if not given.seconds >= SHORTEST:
         parser.error(f"--seconds: at least {SHORTEST:g}, for one thing to fall")
-    given.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        given.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{given.folder}: {error.strerror}; name a folder that can be written")
     for number in range(given.first, given.first + given.count):
         path = given.folder / f"{given.split}-{number:05d}.mp4"
         if path.with_suffix(".json").exists():
