@@ -200,7 +200,7 @@ async def test_a_damaged_row_of_waiting_records_does_not_stop_a_start(tmp_path, 
     await until(lambda: store.bounds("perception").last == 2)
     events = (await prove_all(store))["perception"]
     assert [event["data"]["points"]["p0"]["value"] for event in events] == [2, 3]
-    assert "1 records that waited for the clock are damaged" in caplog.text
+    assert "damaged and lost: 1 record that waited for the clock" in caplog.text
     told = [event["data"] for event in await everything(store, "management")]
     assert [(data["reason"], data["lost"]) for data in told] == [("held_damaged", 1)]
     await store.close()

@@ -221,7 +221,8 @@ async def test_one_process_waits_for_a_camera_and_opens_it_once_it_is_there(
         await asyncio.to_thread(os.symlink, clip, tmp_path / "late.mp4")
         await one.until(lambda: one.state == "ended")
     assert started == 1
-    assert [state for state, _ in one.states] == ["starting", "offline", "degraded", "ended"]  # no models are here
+    # No models are here; what else lessens it is told by another record of the same state.
+    assert list(dict.fromkeys(state for state, _ in one.states)) == ["starting", "offline", "degraded", "ended"]
 
 
 async def test_missing_models_degrade_to_motion(demo_clip: Path, tmp_path: Path) -> None:

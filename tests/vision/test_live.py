@@ -198,9 +198,7 @@ def test_a_file_that_is_played_at_its_own_pace_says_how_late_it_is(pace: str, tm
     path = write_small_clip(tmp_path / "c.mp4", 1.0)
     out = io.BytesIO()
     worker = Worker(Job(camera_settings(path, pace=pace, vehicles=None).model_dump(mode="json"), str(tmp_path)), out)
-    slow: Any = SimpleNamespace(
-        sleeps=False, busy=True, trouble=("", ""), look=lambda *_: time.sleep(0.08), finish=list
-    )
+    slow: Any = SimpleNamespace(sleeps=False, busy=True, troubles=[], look=lambda *_: time.sleep(0.08), finish=list)
     load = worker._load
 
     def with_a_slow_one() -> None:
