@@ -383,3 +383,12 @@ def test_a_broken_manifest_of_the_chosen_pack_is_an_error(folder: Path) -> None:
     (broken / "manifest.toml").write_text("[golden", "utf-8")
     with pytest.raises(PackError, match="cannot be read"):
         pack_for(folder, READING)
+
+
+def test_every_pack_of_the_project_stands_in_the_guide_with_its_sum() -> None:
+    root = Path(__file__).parents[2]
+    guide = (root / "docs/models.md").read_text("utf-8")
+    ours = {pack.name: pack for pack in packs(root / "models")}
+    assert [name for name in ours if f"\n| `{name}`" not in guide] == []
+    verifier = ours["fall-verifier"]
+    assert f"version {verifier.version}, {verifier.sha256[:8]}…" in guide
