@@ -98,3 +98,9 @@ class Eyes:
         if sentence not in self._warned:
             self._warned.add(sentence)
             self._warn(sentence)
+
+
+def damaged(frames: int, of: int) -> str:
+    """The sentence for a clip of which some frames could not be decoded, or only in part."""
+    some = f"1 frame of {of} is" if frames == 1 else f"{frames} frames of {of} are"
+    return f"{some} damaged: what crosses the picture then may be missed, or told wrongly"

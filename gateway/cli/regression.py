@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from gateway.cli.eyes import damaged
 from gateway.cli.fallset import MANIFEST, Clip, FallSet, Place, Told, read_set, remember
 from gateway.cli.output import Block, Cell, Line, Table, Tone, Word, print_json, show
 from gateway.contract import LinkError, LinliError
@@ -206,6 +207,8 @@ def ways(
                     warn(*trouble)
             for watcher in watchers:
                 found += watcher.look(frame, round(frame.time * 1e9)) or ()
+        if capture.damaged:
+            warn("damaged", damaged(capture.damaged, number + 1))
     for watcher in watchers:
         found += watcher.finish()
     falls = [fall for fall in found if isinstance(fall, Fall)]

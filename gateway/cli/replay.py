@@ -15,7 +15,7 @@ import click
 
 from gateway.cli import NO_VISION, config_option
 from gateway.cli.configured import camera_of, planned
-from gateway.cli.eyes import Eyes
+from gateway.cli.eyes import Eyes, damaged
 from gateway.cli.fell import HEAD, measures
 from gateway.cli.output import Line, Table, json_option, show, write_line
 from gateway.clock import SystemClock
@@ -180,6 +180,8 @@ def play(
             if not progress.frames:
                 raise
             _warn(f"the clip breaks off after {progress.time:.1f} s: {error}")
+        if capture.damaged:
+            _warn(damaged(capture.damaged, progress.frames))
         yield from map(recording.note, eyes.finish(progress.time))
     if not eyes.misfit:
         yield from recording.clips(stamp, _warn)

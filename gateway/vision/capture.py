@@ -134,6 +134,7 @@ class Capture:
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._period = float(1 / rate) if 1 <= rate <= 240 else 0.04
         self._fed: dict[int, Coded] = {}
+        self.damaged = 0  # frames that could not be decoded, or only in part
         self._broken = 0
         self._headless = True
         self._last: float | None = None
@@ -241,6 +242,7 @@ class Capture:
         frames = []
         for picture in pictures:
             self._broken = 0
+            self.damaged += picture.is_corrupt
             number = picture.opaque
             coded = self._fed.pop(number, None) if isinstance(number, int) else newest
             if coded is None:
@@ -259,6 +261,7 @@ class Capture:
 
     def _stumble(self, error: av.error.FFmpegError) -> None:
         self._broken += 1
+        self.damaged += 1
         if self._broken > BROKEN_PACKETS:
             raise _failure(self._shown, error) from error
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ pytest.importorskip("av", reason="the extra `vision` is not installed")
 from gateway.cli import linli
 from gateway.cli.demo.clip import LANE_ENTER, LANE_LINE, LEAVING, PLATE, write_gate_clip
 from gateway.vision.packs import models_folder, packs
+from tests.vision.falling.filmed import damage, film
 
 CONFIG = """
 [gateway]
@@ -114,6 +116,18 @@ def test_what_cannot_be_played_fails_with_its_name(content: bytes | None, config
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "bad.mp4" in result.stderr
+
+
+def test_replay_says_how_many_frames_are_damaged(tmp_path: Path) -> None:
+    config = tmp_path / "falls.toml"
+    falls = f'[gateway]\nid = "gate"\nsite = "x"\nstate = "{tmp_path}/s"\n[store]\n[api]\nlisten = "127.0.0.1:8470"\n'
+    falls += '[[camera]]\nname = "tower"\nurl = "clip.mp4"\npurpose = "falls"\n[camera.falling]\n'
+    config.write_text(falls)
+    whole = run("replay", "tower", film(tmp_path / "whole.mp4", seconds=2.0), "-c", config)
+    assert (whole.exit_code, "damaged" in whole.stderr) == (0, False)
+    spoilt = run("replay", "tower", damage(film(tmp_path / "spoilt.mp4", seconds=2.0), (20, 30)), "-c", config)
+    assert spoilt.exit_code == 0
+    assert re.search(r"[2-4] frames of (48|49|50) are damaged: what crosses the picture", spoilt.stderr)
 
 
 def test_wrong_arguments(config: Path, tmp_path: Path) -> None:

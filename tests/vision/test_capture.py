@@ -15,6 +15,7 @@ from gateway.contract import LinkError
 from gateway.vision import capture as capturing
 from gateway.vision.address import is_stream, with_credentials, without_credentials
 from gateway.vision.capture import Capture
+from tests.vision.falling.filmed import damage, film
 
 
 def audio_only(path: Path) -> Path:
@@ -74,6 +75,14 @@ def test_a_stream_that_breaks_off_is_played_so_far(tmp_path: Path) -> None:
     frames = list(Capture(str(path)).frames())
     assert 10 < len(frames) < 50
     assert all(later.time > earlier.time for earlier, later in pairwise(frames))
+
+
+def test_frames_that_are_damaged_are_counted(tmp_path: Path) -> None:
+    whole = Capture(str(film(tmp_path / "whole.mp4", seconds=2.0)))
+    assert (len(list(whole.frames())), whole.damaged) == (50, 0)
+    spoilt = Capture(str(damage(film(tmp_path / "spoilt.mp4", seconds=2.0), (20, 30))))
+    assert 48 <= len(list(spoilt.frames())) <= 50
+    assert spoilt.damaged >= 2
 
 
 def test_sixteen_megapixels_are_shown(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ SENTENCES = {
     "falls are not looked for; set it back, or calibrate it anew with linli camera calibrate and restart the gateway",
     "spider": "something moves close to the lens, a spider perhaps; clean the camera",
 }
+MASKED = 0.9  # share of the picture that masks black out, from which it is they that make it dark
+COVERED_BY_MASKS = "the masks cover the view: nothing that falls can be seen; draw them smaller"
 BLIND = frozenset({"frozen", "dark", "covered", "moved"})  # nothing is looked for then
 
 
@@ -60,6 +62,7 @@ class ViewGuard:
         self._good = 0
         self.reason = ""
         self.misshapen = False  # the picture has another shape than the one that the facade was found in
+        self.masked = 0.0  # share of the picture that masks black out
         self._due = -1e9
         self._before: Any = None
         self._edges: Any = None
@@ -72,6 +75,8 @@ class ViewGuard:
     @property
     def sentence(self) -> str:
         """What is wrong and what to do; empty when all is well."""
+        if self.reason == "dark" and self.masked >= MASKED:
+            return COVERED_BY_MASKS
         return SENTENCES.get(self.reason, "")
 
     @property

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gateway.settings import CameraSettings
 from gateway.settings.camera import STOREY, FacadeSettings
 from gateway.vision.capture import Frame
-from gateway.vision.evidence import frame_hash
+from gateway.vision.evidence import burn, frame_hash
 from gateway.vision.falling.bustle import Bustle
 from gateway.vision.falling.candidate import LEAST_POINTS, Measured, Way, goes_down, measure
 from gateway.vision.falling.chains import Chain, Chains, mismatch
@@ -73,7 +73,7 @@ class FallWatch:
         ``drawn`` brings facade and areas to the pictures' size in another way.
         """
         self._drawn = drawn or SizedFacade(camera, views)
-        self._judge = judge
+        self._judge, self._masks = judge, camera.masks
         self._veil = Veil(None, faces, unblurred=camera.unblurred is not None)
         self._finder: SpotFinder | None = None
         self._offset = 0
@@ -151,6 +151,9 @@ class FallWatch:
         self._size = (width, height)
         settings, fits = self._drawn.brought(self._size)
         self._guard.misshapen = not fits
+        if self._masks:
+            left = burn(np.ones((height, width), np.uint8), self._masks)
+            self._guard.masked = 1 - cv2.countNonZero(left) / left.size
         ignored: npt.NDArray[np.uint8] | None = None
         if settings.ignore:
             ignored = np.zeros((height, width), np.uint8)

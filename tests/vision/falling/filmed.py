@@ -25,3 +25,16 @@ def film(path: Path, things: Sequence[Dropped] = (), seconds: float = 4.5, maske
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def damage(path: Path, numbers: Sequence[int]) -> Path:
+    """Spoil the end of some packets of a clip, as a bad disk or a lossy network does."""
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for number in numbers:
+        start, size = places[number]
+        for place in range(start + size // 3, start + size):
+            data[place] ^= 0x5A
+    path.write_bytes(data)
+    return path

@@ -82,6 +82,16 @@ def test_a_night_that_shows_nothing_at_all_is_dark_and_not_frozen() -> None:
     assert guard.reason == "dark"
 
 
+@pytest.mark.parametrize(("lines", "said"), [(HEIGHT, "the masks cover the view"), (50, "give the facade light")])
+def test_a_view_that_is_masked_is_not_called_dark(lines: int, said: str) -> None:
+    area = ((0.0, 0.0), (WIDTH, 0.0), (WIDTH, lines), (0.0, lines))
+    watch = FallWatch(camera().model_copy(update={"masks": (area,)}), RuleJudge())
+    for frame in frames([], PATIENCE["dark"] + 3.0, 2.0, change=lambda picture, *_: picture * 0.0):
+        watch.feed(frame, START)
+    assert watch.trouble[0] == "dark"
+    assert said in watch.trouble[1]
+
+
 @pytest.mark.parametrize("share", [0.45, 0.6])
 def test_what_hides_a_good_part_of_the_view_covers_it(share: float) -> None:
     def hidden(picture: np.ndarray, look: int) -> np.ndarray:
