@@ -41,8 +41,7 @@ def alarms(config: Path | None, state: Path | None, everything: bool, full: bool
         print_json(rows)
         return
     now = daemon.ask("ping")["time"]
-    known = [row["occurrence"] for row in rows if row["occurrence"]]
-    shown = {one: one for one in known} if full else ends(known)
+    shown = ends((row["occurrence"] for row in rows if row["occurrence"]), full=full)
     show([alarm_table(rows, now, shown)] if rows else [Line([Word("No alarms.", "good")])])
 
 

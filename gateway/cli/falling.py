@@ -56,8 +56,7 @@ def list_falls(days: int, last: int, full: bool, config: Path | None, state: Pat
     if as_json:
         print_json(found)
         return
-    known = [fall["record"] for fall in found["falls"]]
-    shown = {one: one for one in known} if full else ends(known)
+    shown = ends((fall["record"] for fall in found["falls"]), full=full)
     rows = [_row(fall, shown) for fall in found["falls"]]
     head = ("time", "camera", *HEAD, "clip", "label", "record")
     blocks: list[Block] = [Table(head, rows)] if rows else [Line([f"Nothing has fallen in {many(days, 'day')}."])]

@@ -227,9 +227,11 @@ def since(text: str | None, now: str) -> str:
     return f"{time:%d %b %H:%M} ({duration((present - time).total_seconds())})"
 
 
-def ends(identities: Iterable[str]) -> dict[str, str]:
-    """Each id's last characters, as many of all as tell these apart; commands take them for the whole."""
+def ends(identities: Iterable[str], *, full: bool = False) -> dict[str, str]:
+    """Each id's last characters, as many of all as tell these apart, or with ``full`` all; commands take either."""
     known = set(identities)
+    if full:
+        return {one: one for one in known}
     length = next(size for size in range(SHORT, 64) if len({one[-size:] for one in known}) == len(known))
     return {one: one[-length:] for one in known}
 

@@ -44,9 +44,7 @@ class Core:
         self.turned = clock.monotonic()
         self.counts: Counts | None = None
         self.clips: Callable[[Transition], Sequence[Draft]] | None = None  # asks for them; what of them is never made
-        self.lost: Callable[[str, str], None] | None = (
-            None  # a camera's picture or clip that the disk did not take, why
-        )
+        self.lost: Callable[[str, str], None] | None = None  # of a camera: a picture or clip not stored, and why
         self.opens: Callable[[VisionEvent], None] | None = None  # hears of a plate before it has gone through
 
     async def put(self, item: BusItem) -> None:
@@ -98,9 +96,7 @@ class Core:
                         async with asyncio.timeout(PICTURE_PATIENCE):
                             media[key] = await self._store.put_media(data, content_type, suffix, event.kept)
                     except (OSError, TimeoutError) as error:
-                        what, why = "picture" if key else "clip", SLOW_DISK
-                        if isinstance(error, OSError) and str(error):
-                            why = error.strerror or str(error)
+                        what, why = "picture" if key else "clip", error.strerror or str(error) or SLOW_DISK
                         self._lose(event.camera, why)
                         log.warning("%s of %s not stored: %s", what, event.camera, why)
                 drafts, facts = self._beside(event)

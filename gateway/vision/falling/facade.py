@@ -58,14 +58,16 @@ class Facade:
 
     def pixels_per_metre(self, u: float, v: float) -> float:
         """Upright pixels of the full frame that a metre of the wall takes there."""
-        low, high = self.in_picture([(u, v - 0.5), (u, v + 0.5)])
-        return float(np.hypot(*(high - low))) / self.storey
+        return float(self._upright(np.array([(u, v)]))[0])
 
     def scales(self, wall: Points) -> Points:
         """(n,) pixels of the full frame that a metre of what falls before the wall takes at (n, 2) u and v."""
+        return np.maximum(0.5, self._upright(wall) * self.foreshortened(wall[:, 1]))
+
+    def _upright(self, wall: Points) -> Points:
+        """(n,) pixels of the full frame that an upright metre of the wall takes around (n, 2) u and v."""
         low, high = (self.in_picture(wall + np.array([0.0, half])) for half in (-0.5, 0.5))
-        scale = np.hypot(*(high - low).T) / self.storey * self.foreshortened(wall[:, 1])
-        return np.maximum(0.5, np.asarray(scale, np.float64))
+        return np.asarray(np.hypot(*(high - low).T) / self.storey, np.float64)
 
     def foreshortened(self, v: Floors) -> Floors:
         """How many times as large a thing that falls before the wall looks as what is as tall on the wall there."""

@@ -12,11 +12,8 @@ AHEAD = 0.6  # metres before the wall at the release
 NEAREST = 0.3  # of the way from the camera to the wall: nothing comes closer
 SIGHTS = (0.08, 0.35, 0.85)  # share of the frames in which a thing is seen that is not followed yet: faint to clear
 SURE = 0.6  # by which a frame counts: neighbours are alike
-PLACE, DRIFT, MOST = (
-    1.0,
-    0.7,
-    5.0,
-)  # pixels of the reduced picture by which a way may be wrong: at once, a second earlier
+PLACE, DRIFT = 1.0, 0.7  # pixels of the reduced picture by which a way may be wrong: at once, and a second earlier more
+MOST = 5.0  # the same at most
 REACH = 10.0  # pixels around the ways within which anything matters
 ALWAYS, ASIDE = (3.0, 10.0), 0.25  # pixels around a spot, and seconds before and after it, in which others are as usual
 FOLD = 3.0  # times as many are taken to be there: they lie on lines
